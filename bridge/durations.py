@@ -1,0 +1,42 @@
+"""Durations as people write them in YAML: Go's form, as Dapr uses it, with days added ("250ms", "2m", "1m30s", "7d")."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+_UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
+_WHOLE = re.compile(rf"(?:{_PART.pattern})+")
+
+
+def parse(text: object) -> timedelta:
+    """Read a duration such as "1m30s"; "0" is zero.
+
+    Raises ValueError with the value and the accepted form.
+    """
+    if isinstance(text, timedelta):
+        return text
+    if text in ("0", 0):
+        return timedelta(0)
+    if not isinstance(text, str) or not _WHOLE.fullmatch(text.strip()):
+        raise ValueError(f'{text!r} is not a duration; write it like "30s", "250ms", "2m", "1h30m" or "7d"')
+    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
+
+
+def show(duration: timedelta) -> str:
+    """Write a duration in the same form, in the largest units that lose nothing below a millisecond."""
+    milliseconds = round(duration.total_seconds() * 1000)
+    parts = []
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)):
+        count, milliseconds = divmod(milliseconds, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse)]
+"""A pydantic field that takes the written form."""
