@@ -1,0 +1,1 @@
+"""One front door for hundreds of automations."""

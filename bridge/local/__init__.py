@@ -1,0 +1,1 @@
+"""Azure on a laptop: stand-ins for the services that functions need around them."""

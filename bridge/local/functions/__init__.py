@@ -1,0 +1,1 @@
+"""A host that runs function apps as Azure would, without Azure."""
