@@ -1,0 +1,254 @@
+"""Everything that can be set: one frozen object, read once by `load`, from flags, then the environment, then a file, then the defaults.
+
+A setting is written `--data-dir` as a flag, `BRIDGE_DATA_DIR` in the environment (one below another with `__`, an empty value counts as
+not set, a value that starts with `[` or `{` is read as JSON) and `data_dir` in the file. The object never acts: it opens no socket, makes
+no folder and reads no key.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from bridge import sources
+from bridge.durations import Duration
+from bridge.errors import ConfigurationError
+from bridge.sizes import Size
+
+MAKE_A_TOKEN = "python3 -c 'import hashlib, secrets; t = secrets.token_urlsafe(32); print(t, hashlib.sha256(t.encode()).hexdigest())'"  # noqa: S105 - the command that makes one
+"""Prints a token and its SHA-256: the first is for the caller, the second for the settings."""
+
+
+class Runtime(StrEnum):
+    """What carries events, state and calls."""
+
+    EMBEDDED = "embedded"
+    DAPR = "dapr"
+
+
+class LogFormat(StrEnum):
+    """How a log line looks: for people, or one JSON object."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least severe lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def _address(text: str) -> str:
+    """A base URL without its closing slash; what could carry a secret (user, query) is refused and not repeated."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("expected an address such as https://bridge.example.com")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("an address has no user, password, query or fragment; keys have settings of their own")
+    return text.rstrip("/")
+
+
+def _from_working_directory(path: Path, info: ValidationInfo) -> Path:
+    return info.context["cwd"] / path if info.context else path
+
+
+def _more_than_none(span: timedelta) -> timedelta:
+    if span <= timedelta(0):
+        raise ValueError("expected more than 0s")
+    return span
+
+
+def _at_most_a_minute(span: timedelta) -> timedelta:
+    if span > timedelta(minutes=1):
+        raise ValueError("expected 1m at most")
+    return span
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Location = Annotated[Path, AfterValidator(_from_working_directory)]
+Positive = Annotated[int, Field(gt=0)]
+Span = Annotated[Duration, AfterValidator(_more_than_none)]
+Wait = Annotated[Span, AfterValidator(_at_most_a_minute)]
+Bytes = Annotated[Size, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+AppName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,259}$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+class Token(_Frozen):
+    """Who may call the API: the SHA-256 of a bearer token and what its owner is allowed."""
+
+    name: Name
+    """The owner, as runs and logs name it."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
+    """SHA-256 of the token in hex, 64 characters; the token itself is kept nowhere."""
+    roles: tuple[Name, ...] = ()
+    """What `allow` in the catalogue is compared with; `admin` may see everything."""
+
+    @field_validator("sha256", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+
+class TopicIdentity(_Frozen):
+    """As whom the events of a topic are taken: whoever may write to the topic acts under this name."""
+
+    submitter: Name
+    """The submitter of every run that starts from the topic."""
+    roles: tuple[Name, ...] = ()
+    """What `allow` in the catalogue is compared with."""
+
+
+class FunctionApp(_Frozen):
+    """Where a function app is that the local host does not run."""
+
+    url: Address
+    """Its address, such as https://python-functions.azurewebsites.net."""
+    key_file: Location | None = None
+    """A file that holds the function key, such as a mounted secret."""
+    key_env: str | None = None
+    """The environment variable that holds the function key."""
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.key_file is not None and self.key_env is not None:
+            raise ValueError("expected key_file or key_env, not both")
+        return self
+
+
+class Settings(_Frozen):
+    """All settings, checked. Sizes are in bytes, times are durations, relative paths start at the working directory."""
+
+    tokens: tuple[Token, ...] = ()
+    """Who may call the API. Without any, everybody on this machine may, and nobody else."""
+    runtime: Runtime = Runtime.EMBEDDED
+    """What carries events, state and calls: embedded (this process and one file) or dapr (the sidecar)."""
+    host: str = "127.0.0.1"
+    """The address the API listens on."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """The port the API listens on; 0 takes a free one."""
+    public_url: Address | None = None
+    """The address under which functions and callers reach the API, for links and progress; without it there are none in events."""
+    data_dir: Location = Path(".bridge")
+    """The folder for the embedded runtime's file, keys and logs."""
+    catalogue: Location = Path("functions/automations.yaml")
+    """The automations, one YAML document each."""
+    resiliency: Location = Path("functions/resiliency.yaml")
+    """Retries, timeouts and circuit breakers of function calls, in Dapr's Resiliency schema."""
+    entities: Location = Path("components/servicebus.json")
+    """Topics, queues and subscriptions, in the shape of the Service Bus emulator's configuration."""
+    functions: Location | None = None
+    """Start the local functions host for the function apps below this folder."""
+    functions_port: Annotated[int, Field(ge=0, le=65535)] = 7071
+    """The port of the local functions host."""
+    function_apps: Mapping[AppName, FunctionApp] = {}
+    """Function apps elsewhere, by the name the catalogue uses; in a variable name `_` stands for `-`."""
+    topics: Mapping[Topic, TopicIdentity] = {"automation-requests": TopicIdentity(submitter="automation-requests")}
+    """The topics that requests arrive on, and as whom. Setting any replaces the default one."""
+    reply_topics: tuple[Topic, ...] = ("automation-replies",)
+    """The topics a request may name for its reply."""
+    default_reply_topic: Topic = "automation-replies"
+    """Where the reply goes if the request names no topic."""
+    retention: Span = timedelta(days=7)
+    """How long an ended run can be looked up."""
+    max_input_bytes: Bytes = 2**20
+    """The largest input of one request, in bytes."""
+    max_batch_bytes: Bytes = 4 * 2**20
+    """The largest batch of events, in bytes."""
+    max_output_bytes: Bytes = 1_000_000
+    """The largest output of one run, in bytes; more makes the run fail with OutputTooLarge."""
+    max_wait: Wait = timedelta(seconds=60)
+    """The longest a request may wait for its answer, at most 60s."""
+    drain: Duration = timedelta(seconds=10)
+    """How long running calls may go on after SIGTERM."""
+    cancel_grace: Duration = timedelta(seconds=30)
+    """How long a canceled function may take to stop before its run ends without it."""
+    sweep_every: Span = timedelta(seconds=30)
+    """How often runs past their deadline are looked for."""
+    queue_limit: Positive = 200_000
+    """The most messages the embedded queue holds; more are refused with 503."""
+    data_limit: Bytes = 8 * 2**30
+    """The largest the embedded file may grow, in bytes; requests beyond are refused with 503."""
+    log_format: LogFormat = LogFormat.CONSOLE
+    """How log lines look: console or json."""
+    log_level: LogLevel = LogLevel.INFO
+    """The least severe lines that are logged: debug, info, warning or error."""
+
+    @field_validator("tokens")
+    @classmethod
+    def _distinct(cls, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+        for what in ("name", "sha256"):
+            if len({getattr(token, what) for token in tokens}) < len(tokens):
+                raise ValueError(f"two tokens have the same {what}; each needs its own")
+        return tokens
+
+    @field_validator("host")
+    @classmethod
+    def _only_loopback_without_tokens(cls, host: str, info: ValidationInfo) -> str:
+        if info.data.get("tokens") == () and not is_loopback(host):
+            raise ValueError(
+                f"expected a loopback address such as 127.0.0.1, because there are no tokens and everybody who reaches the API could "
+                f"use it. Make a token with {MAKE_A_TOKEN} and put the second word under `tokens` as sha256, with a name and roles"
+            )
+        return host
+
+    @field_validator("default_reply_topic")
+    @classmethod
+    def _on_the_list(cls, topic: str, info: ValidationInfo) -> str:
+        if topic not in info.data.get("reply_topics", (topic,)):
+            raise ValueError("expected one of reply_topics; add it there or choose another")
+        return topic
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> Settings:
+    """Read the settings. `flags` are named like the fields (`config` names the file); None is a flag that was not given.
+
+    Raises ConfigurationError with every problem: where the value came from, the value, and what is expected.
+    """
+    found, problems = sources.gather(flags, environ, cwd)
+    merged: dict[str, Any] = sources.merged(found)
+    try:
+        settings = Settings.model_validate(merged, context={"cwd": cwd})
+    except ValidationError as fault:
+        problems += [sources.explain(found, error, _fields(error["loc"])) for error in fault.errors(include_url=False)]
+        raise ConfigurationError(list(dict.fromkeys(problems))) from None
+    if problems:
+        raise ConfigurationError(problems)
+    return settings
+
+
+_NESTED: Mapping[str, type[BaseModel]] = {"tokens": Token, "topics": TopicIdentity, "function_apps": FunctionApp}
+
+
+def _fields(place: tuple[int | str, ...]) -> Mapping[str, str]:
+    """The keys that may stand at the place, each with what it means."""
+    model = _NESTED.get(str(place[0]), Settings) if len(place) > 2 else Settings
+    return {name: info.description or "" for name, info in model.model_fields.items()}
