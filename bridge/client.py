@@ -1,0 +1,277 @@
+"""A client for the HTTP API (contract 3.3).
+
+    async with BridgeClient("http://127.0.0.1:8080") as bridge:
+        run = await bridge.submit("certificate.inspect", {"pem": pem})
+        async for run in bridge.follow(run["correlationId"]):
+            print(run["status"])
+
+What the bridge refuses is raised as `Problem`, a bridge that does not answer as `Unreachable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
+
+import aiohttp
+
+from bridge.answers import FINAL, Problem, RunView, Unreachable
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+LONGEST_WAIT = 60  #: seconds that one request may wait for its answer
+_POLL = 5  #: seconds of one long poll where no events come; progress is seen that often
+_PATIENCE = 6  #: attempts to reach a bridge that went away while a run is followed, about 15 s in all
+_PAUSE = 0.2  #: seconds between two polls
+_PASSING = frozenset({502, 503, 504})  #: what a bridge, or a proxy before it, says while it starts or stops
+_STRUCTURED = "application/cloudevents+json"
+_BATCH = "application/cloudevents-batch+json"
+
+
+class _Answer(NamedTuple):
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        try:
+            return json.loads(self.body) if self.body else None
+        except ValueError:
+            return self.body
+
+
+class BridgeClient:
+    """One bridge. `token` is a bearer token the bridge knows; it is sent to this URL only and never follows a redirect."""
+
+    def __init__(self, url: str = DEFAULT_URL, token: str = "") -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        if urlsplit(self.url).scheme not in ("http", "https"):
+            raise Unreachable(self.url, "it is not an http or https address")
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=LONGEST_WAIT + 15)
+        self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def submit(
+        self, automation: str, value: Any, *, correlation_id: str | None = None, wait: float = 0, deadline: datetime | None = None
+    ) -> RunView:
+        """Ask for an automation; the run comes back once it is durable, or within `wait` seconds (60 at most) once it has ended.
+
+        Without a correlation id the client makes one, so that sending the same request again can never start a second run.
+        """
+        correlation_id = correlation_id or str(uuid4())
+        if not (correlation_id.isascii() and correlation_id.isprintable()):
+            raise Problem(400, "InvalidCorrelationId", f"{correlation_id!r} is not a correlation id.", "Use A-Z a-z 0-9 . _ : @ -")
+        headers = {"content-type": "application/json", "x-correlation-id": correlation_id}
+        if wait:
+            headers["prefer"] = f"wait={min(int(wait), LONGEST_WAIT)}"
+        if deadline is not None:
+            headers["x-deadline"] = deadline.isoformat()
+        run: RunView = await self._json("POST", f"/v1/automations/{_quoted(automation)}/requests", headers, value)
+        return run
+
+    async def publish_event(self, event: Mapping[str, Any]) -> RunView:
+        """Publish one `automation.requested` event in structured JSON."""
+        run: RunView = await self._json("POST", "/v1/events", {"content-type": _STRUCTURED}, event)
+        return run
+
+    async def publish_events(self, events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Publish a batch; a run or a problem for each event, in their order."""
+        answer = await self._json("POST", "/v1/events", {"content-type": _BATCH}, list(events))
+        items: list[dict[str, Any]] = answer["items"]
+        return items
+
+    async def get(self, correlation_id: str, *, wait: float = 0) -> RunView:
+        """Look a run up, waiting up to `wait` seconds (60 at most) for its end."""
+        query = f"?wait={min(int(wait), LONGEST_WAIT)}" if wait else ""
+        run: RunView = await self._json("GET", _request(correlation_id) + query)
+        return run
+
+    async def follow(self, correlation_id: str) -> AsyncIterator[RunView]:
+        """Every change of a run until its end, from server-sent events, or by asking again and again where none come.
+
+        A bridge that goes away in between is given about 15 s to come back.
+        """
+        async for run in self._stream(correlation_id):
+            yield run
+            if run["status"] in FINAL:
+                return
+        misses = 0
+        while True:
+            try:
+                run = await self.get(correlation_id, wait=_POLL)
+            except (Unreachable, Problem) as fault:
+                misses += 1
+                if misses == _PATIENCE or (isinstance(fault, Problem) and fault.status not in _PASSING):
+                    raise
+                await asyncio.sleep(misses)
+                continue
+            yield run
+            if run["status"] in FINAL:
+                return
+            misses = 0
+            await asyncio.sleep(_PAUSE)
+
+    async def wait(self, correlation_id: str, seconds: float) -> RunView:
+        """Follow a run to its end, or as long as the time lasts; the run as it was last seen."""
+        run = await self.get(correlation_id)
+        if run["status"] in FINAL:
+            return run
+        try:
+            async with asyncio.timeout(seconds):
+                async for latest in self.follow(correlation_id):
+                    run = latest
+        except TimeoutError:
+            pass
+        return run
+
+    async def output(self, correlation_id: str) -> bytes | None:
+        """The raw output; None while the run is unfinished. A run without output raises Problem `NoOutput`."""
+        answer = await self._send("GET", f"{_request(correlation_id)}/output")
+        return None if answer.status == 202 else answer.body
+
+    async def runs(
+        self, *, status: str = "", automation: str = "", since: datetime | None = None, limit: int = 100
+    ) -> AsyncIterator[RunView]:
+        """Runs, newest first, `limit` at the most, page after page."""
+        query = {"status": status, "automation": automation, "since": since.isoformat() if since else ""}
+        async for run in self._pages("/v1/requests", query, limit):
+            yield run
+
+    async def cancel(self, correlation_id: str) -> RunView:
+        """Ask a run to stop. One that has ended raises Problem `AlreadyEnded`."""
+        run: RunView = await self._json("DELETE", _request(correlation_id))
+        return run
+
+    async def rerun(self, correlation_id: str, value: Any = ...) -> RunView:
+        """Start a new run like an old one, with its input or another."""
+        headers = {} if value is ... else {"content-type": "application/json"}
+        run: RunView = await self._json("POST", f"{_request(correlation_id)}/rerun", headers, value)
+        return run
+
+    async def automations(self) -> list[dict[str, Any]]:
+        """What can be asked for, with schemas."""
+        answer = await self._json("GET", "/v1/automations")
+        items: list[dict[str, Any]] = answer["items"]
+        return items
+
+    async def automation(self, name: str) -> dict[str, Any]:
+        """One automation."""
+        found: dict[str, Any] = await self._json("GET", f"/v1/automations/{_quoted(name)}")
+        return found
+
+    async def dead_letters(self, *, limit: int = 100) -> AsyncIterator[dict[str, Any]]:
+        """Events that could not become a run or were given up, newest first (role `admin`, as for the next three)."""
+        async for letter in self._pages("/v1/deadletters", {}, limit):
+            yield letter
+
+    async def dead_letter(self, letter_id: str) -> dict[str, Any]:
+        """One dead letter with its reason, attempts and the original."""
+        found: dict[str, Any] = await self._json("GET", f"/v1/deadletters/{_quoted(letter_id)}")
+        return found
+
+    async def replay(self, letter_id: str) -> Any:
+        """Publish the original event again."""
+        return await self._json("POST", f"/v1/deadletters/{_quoted(letter_id)}/replay")
+
+    async def discard(self, letter_id: str) -> None:
+        """Remove a dead letter for good."""
+        await self._send("DELETE", f"/v1/deadletters/{_quoted(letter_id)}")
+
+    async def ready(self) -> bool:
+        """Whether the bridge takes requests."""
+        try:
+            return (await self._send("GET", "/healthz/ready")).status == 200
+        except (Problem, Unreachable):
+            return False
+
+    async def _pages(self, path: str, query: Mapping[str, str], limit: int) -> AsyncIterator[Any]:
+        parameters = {name: value for name, value in query.items() if value} | {"limit": str(min(limit, 100))}
+        left = limit
+        while left > 0:
+            page = await self._json("GET", path + "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items()))
+            for item in page["items"][:left]:
+                yield item
+            left -= len(page["items"])
+            if not page.get("nextCursor"):
+                return
+            parameters["cursor"] = page["nextCursor"]
+
+    async def _json(self, method: str, path: str, headers: Mapping[str, str] | None = None, value: Any = ...) -> Any:
+        answer = await self._send(method, path, headers, None if value is ... else json.dumps(value).encode())
+        found = answer.json()
+        if isinstance(found, bytes):
+            raise Problem.read(answer.status, None)
+        return found
+
+    async def _send(self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> _Answer:
+        async with self._call(method, path, headers, body) as response:
+            answer = _Answer(response.status, await response.read())
+        if not 200 <= answer.status < 300:
+            raise Problem.read(answer.status, answer.json())
+        return answer
+
+    @asynccontextmanager
+    async def _call(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._session is None:
+            raise RuntimeError("Open the client first: `async with BridgeClient(...) as bridge:`")
+        try:
+            async with self._session.request(method, self.url + path, headers=headers, data=body, allow_redirects=False) as response:
+                yield response
+        except TimeoutError:
+            raise Unreachable(self.url, "it did not answer in time") from None
+        except (aiohttp.ClientError, OSError) as fault:
+            raise Unreachable(self.url, _reason(fault)) from None
+
+    async def _stream(self, correlation_id: str) -> AsyncIterator[RunView]:
+        """What the event stream says; it ends early where there is none or the connection breaks."""
+        try:
+            async with self._call("GET", f"{_request(correlation_id)}/events", {"accept": "text/event-stream"}) as response:
+                if response.status == 200 and response.content_type == "text/event-stream":
+                    async for data in sse_data(response.content.iter_any()):
+                        yield json.loads(data)
+        except Unreachable:
+            return
+
+
+async def sse_data(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """The data of every event in a stream of server-sent events (HTML standard, section 9.2.6); comments are left out."""
+    data: list[str] = []
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            field, _, value = line.rstrip(b"\r").decode().partition(":")
+            if field == "data":
+                data.append(value.removeprefix(" "))
+            elif not field and not value and data:
+                yield "\n".join(data)
+                data.clear()
+
+
+def _request(correlation_id: str) -> str:
+    return f"/v1/requests/{_quoted(correlation_id)}"
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe=":@")
+
+
+def _reason(fault: BaseException) -> str:
+    if isinstance(fault, aiohttp.ClientConnectorError):
+        return str(fault.os_error.strerror or fault.os_error).lower()
+    return str(fault) or type(fault).__name__
