@@ -1,0 +1,247 @@
+"""The catalogue: which automations there are, what they take, who may ask, and where they run (contract 3.2)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jsonschema_rs
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bridge import plan
+from bridge.durations import Duration
+from bridge.errors import ConfigurationError, UnknownAutomation, Violation
+from bridge.masking import secret_paths
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+TargetName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,24}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class HttpTarget(_Strict):
+    """A function over HTTP: `app` is a configured name, never a URL; `concurrency` calls at a time for each bridge."""
+
+    app: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*$", max_length=500)]
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 20
+
+
+class TopicTarget(_Strict):
+    """A function behind a topic; `attempts` counts dispatches, the first included."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,259}$")]
+    attempts: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+class Target(_Strict):
+    """One place where the automation runs."""
+
+    name: TargetName
+    http: HttpTarget | None = None
+    topic: TopicTarget | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Target:
+        if (self.http is None) == (self.topic is None):
+            raise ValueError("a target has either http or topic")
+        return self
+
+
+class Allow(_Strict):
+    """Roles that may submit and read. Without `submit` any authenticated caller may, without `read` the submitter and admin."""
+
+    submit: tuple[str, ...] | None = None
+    read: tuple[str, ...] | None = None
+
+
+class _Metadata(_Strict):
+    name: Name
+    description: str = ""
+
+
+class _Spec(_Strict):
+    input: dict[str, Any] = {}
+    deadline: Duration
+    succeeds_when: Annotated[str, Field(alias="succeedsWhen")] = "all"
+    allow: Allow = Allow()
+    targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=1000)]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> _Spec:
+        plan.rule(self.succeeds_when, len(self.targets))
+        if self.deadline <= timedelta(0):
+            raise ValueError("deadline must be longer than 0s")
+        names = [target.name for target in self.targets]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two targets have the same name: {', '.join(sorted({n for n in names if names.count(n) > 1}))}")
+        _check_schema(self.input)
+        return self
+
+
+def _check_schema(schema: Mapping[str, Any]) -> None:
+    try:
+        jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
+        jsonschema_rs.Draft202012Validator(dict(schema), offline=True)
+    except jsonschema_rs.ValidationError as fault:
+        place = "/".join(str(part) for part in fault.instance_path)
+        raise ValueError(f"input is not JSON Schema 2020-12 at {place or 'its top'}: {fault.message}") from None
+    except jsonschema_rs.ReferencingError as fault:
+        raise ValueError(f"input refers to a schema elsewhere, and those are not fetched: {fault}") from None
+
+
+class _Document(_Strict):
+    api_version: Annotated[Literal["bridge/v1"], Field(alias="apiVersion")]
+    kind: Literal["Automation"]
+    metadata: _Metadata
+    spec: _Spec
+
+
+@dataclass(frozen=True)
+class Automation:
+    """A named thing that can be asked for."""
+
+    name: str
+    description: str
+    input_schema: Mapping[str, Any]
+    deadline: timedelta
+    rule: plan.Rule
+    allow: Allow
+    targets: tuple[Target, ...]
+
+    @cached_property
+    def _validator(self) -> jsonschema_rs.Draft202012Validator:
+        mask = "the value" if self.secret_paths else None
+        return jsonschema_rs.Draft202012Validator(dict(self.input_schema), validate_formats=True, offline=True, mask=mask)
+
+    @cached_property
+    def secret_paths(self) -> tuple[tuple[str, ...], ...]:
+        """Where the schema says `writeOnly`; `*` stands for every item or key."""
+        return secret_paths(self.input_schema)
+
+    def violations(self, value: Any, most: int = 20) -> list[Violation]:
+        """Where the input breaks the schema and which rule it breaks, `most` at the most."""
+        if self._validator.is_valid(value):
+            return []
+        return [
+            Violation(pointer=_pointer(error.instance_path), rule=str(error.schema_path[-1]), detail=error.message[:500])
+            for error, _ in zip(self._validator.iter_errors(value), range(most), strict=False)
+        ]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All automations by name."""
+
+    automations: Mapping[str, Automation] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Automation]:
+        return iter(self.automations.values())
+
+    def get(self, name: str) -> Automation:
+        """The automation of that name. Raises UnknownAutomation, with the nearest name."""
+        automation = self.automations.get(name)
+        if automation is None:
+            near = difflib.get_close_matches(name[:100], self.automations, 1)
+            raise UnknownAutomation(f"No automation is named {name[:100]!r}.", hint=f"Did you mean {near[0]!r}?" if near else "")
+        return automation
+
+
+def load(path: Path) -> Catalog:
+    """Read the catalogue file, one YAML document an automation.
+
+    Raises ConfigurationError with every problem of the file: document, path and what to do.
+    """
+    try:
+        documents = list(yaml.load_all(path.read_text("utf-8"), _UniqueKeys))
+    except OSError as fault:
+        raise ConfigurationError(
+            [f"{path}: cannot be read ({fault.strerror}). Name the catalogue with --catalogue or BRIDGE_CATALOGUE."]
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as fault:
+        raise ConfigurationError([f"{path}: is not YAML: {' '.join(str(fault).split())}"]) from None
+    automations: dict[str, Automation] = {}
+    problems: list[str] = []
+    for number, document in enumerate((d for d in documents if d is not None), 1):
+        where = f"{path}, document {number}"
+        try:
+            automation = _automation(document)
+        except ValidationError as fault:
+            problems += [f"{where} ({_name(document)}), {problem}" for problem in _problems(fault)]
+            continue
+        if automation.name in automations:
+            problems.append(f"{where}, metadata.name: {automation.name!r} stands in an earlier document; give it another name")
+        automations[automation.name] = automation
+    if problems:
+        raise ConfigurationError(problems)
+    return Catalog(automations)
+
+
+def _automation(document: Any) -> Automation:
+    read = _Document.model_validate(document)
+    spec = read.spec
+    return Automation(
+        name=read.metadata.name,
+        description=read.metadata.description,
+        input_schema=spec.input,
+        deadline=spec.deadline,
+        rule=plan.rule(spec.succeeds_when, len(spec.targets)),
+        allow=spec.allow,
+        targets=spec.targets,
+    )
+
+
+def _name(document: Any) -> str:
+    try:
+        return str(document["metadata"]["name"])
+    except (KeyError, TypeError, IndexError):
+        return "no name"
+
+
+def _problems(fault: ValidationError) -> Iterator[str]:
+    for error in fault.errors(include_url=False):
+        place = ".".join(str(part) for part in error["loc"]) or "document"
+        message = str(error.get("ctx", {}).get("error") or error["msg"]).strip()
+        if error["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(error["loc"][-1]), _KNOWN, 1)
+            message = "is not known here" + (f"; did you mean {near[0]!r}?" if near else "; remove it")
+        elif error["type"] == "missing":
+            message = "is missing; add it"
+        elif not isinstance(error["input"], dict | list):
+            message = f"{message} (it is {error['input']!r})"
+        yield f"{place}: {message}"
+
+
+_KNOWN = sorted(
+    {
+        info.alias or name
+        for model in (_Document, _Metadata, _Spec, Allow, Target, HttpTarget, TopicTarget)
+        for name, info in model.model_fields.items()
+    }
+)
+
+
+def _pointer(path: list[str | int]) -> str:
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML without tags, where a key written twice is an error and not a silent loss."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,209 @@
+"""Runs by correlation id: create, change, look up, wait.
+
+Every write is a first write. After any failed one the key is read again and what stands there decides (DESIGN 4). Runs that this process
+wrote lately are kept in memory; where other processes write too (`Store.shared`), only ended ones are answered from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bridge import run as runs
+from bridge.errors import Conflict, PortError, Unavailable
+from bridge.index import Entry, Index
+from bridge.ports import Clock, Store
+from bridge.run import Run
+
+_ATTEMPTS = 20
+_POLL = (0.2, 0.3, 0.45, 0.7, 1.0)  #: seconds between looks for a run that another replica may change
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    run: Run
+    etag: str
+    size: int
+
+
+class Results:
+    """The store of runs."""
+
+    def __init__(self, store: Store, index: Index, clock: Clock, *, remember: int = 64 * 1024 * 1024) -> None:
+        self._store, self._index, self._clock, self._remember = store, index, clock, remember
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._size = 0
+        self._creating: dict[str, asyncio.Task[tuple[Run, bool]]] = {}
+        self._locks: dict[str, tuple[asyncio.Lock, list[None]]] = {}
+        self._watchers: dict[str, set[asyncio.Event]] = {}
+
+    async def find(self, correlation_id: str) -> Run | None:
+        """The run as it stands, or None. Raises Unavailable."""
+        known = self._known.get(correlation_id)
+        if known is not None and (known.run.status.final or not self._store.shared):
+            if known.run.expires_at is None or known.run.expires_at > self._clock.now():
+                return known.run
+            self._forget(correlation_id)
+        return await self._read(correlation_id)
+
+    async def find_many(self, correlation_ids: list[str]) -> list[Run | None]:
+        """The runs in that order. Raises Unavailable."""
+        stored = await self._store.get_many([_key(each) for each in correlation_ids])
+        return [runs.load(each.value) if each is not None else None for each in stored]
+
+    async def create(self, run: Run) -> tuple[Run, bool]:
+        """Store a new run, or give the one that has its id; and whether it is new. Callers in this process share one write.
+
+        Raises Unavailable.
+        """
+        under_way = self._creating.get(run.correlation_id)
+        if under_way is not None:
+            existing, _ = await asyncio.shield(under_way)
+            return existing, False
+        task = asyncio.create_task(self._create(run))
+        self._creating[run.correlation_id] = task
+        task.add_done_callback(lambda _: self._creating.pop(run.correlation_id, None))
+        return await asyncio.shield(task)
+
+    async def _create(self, run: Run) -> tuple[Run, bool]:
+        existing = await self.find(run.correlation_id)
+        if existing is not None:
+            return existing, False
+        await self._index.add(Entry(created_at=run.created_at, id=run.correlation_id, subject=run.automation, due=run.deadline))
+        value = runs.dump(run)
+        try:
+            etag = await self._store.create(_key(run.correlation_id), value, self._lifetime(run))
+        except PortError as fault:
+            found = await self._store.get(_key(run.correlation_id))
+            if found is None:
+                raise fault if isinstance(fault, Unavailable) else Unavailable(str(fault)) from None
+            if found.value != value:
+                return self._learn(runs.load(found.value), found.etag, len(found.value)), False
+            etag = found.etag
+        return self._learn(run, etag, len(value)), True
+
+    async def change(self, correlation_id: str, change: Callable[[Run], Run]) -> tuple[Run, Run] | None:
+        """Apply `change` to the run as it stands and store what comes out: the run before and after, or None if there is no run.
+
+        `change` may be called again when somebody else was faster. Raises Unavailable.
+        """
+        async with self._lock(correlation_id):
+            for _ in range(_ATTEMPTS):
+                known = self._known.get(correlation_id) or await self._fetch(correlation_id)
+                if known is None:
+                    return None
+                changed = change(known.run)
+                if changed is known.run or await self._saved(changed, known.etag):
+                    return known.run, changed
+                self._forget(correlation_id)
+        raise Unavailable(f"Run {correlation_id} was changed by others {_ATTEMPTS} times in a row.")
+
+    async def _saved(self, run: Run, etag: str) -> bool:
+        value = runs.dump(run)
+        try:
+            etag = await self._store.save(_key(run.correlation_id), value, etag, self._lifetime(run))
+        except PortError as fault:
+            found = await self._store.get(_key(run.correlation_id))
+            if found is None or found.value != value:
+                if isinstance(fault, Conflict):
+                    return False
+                self._forget(run.correlation_id)
+                raise
+            etag = found.etag
+        self._learn(run, etag, len(value))
+        return True
+
+    async def wait(self, correlation_id: str, seconds: float) -> Run | None:
+        """The run once it has ended, or as it stands after `seconds`; None if there is none."""
+        latest: Run | None = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for latest in self.follow(correlation_id):
+                    if latest.status.final:
+                        return latest
+        return latest or await self.find(correlation_id)
+
+    async def follow(self, correlation_id: str) -> AsyncIterator[Run]:
+        """The run now and at every change, until it has ended. Ends at once if there is no run."""
+        with self._watched(correlation_id) as changed:
+            shown: Run | None = None
+            pauses = iter(_POLL)
+            while True:
+                changed.clear()
+                latest = await self.find(correlation_id)
+                if latest is None:
+                    return
+                if latest != shown:
+                    shown, pauses = latest, iter(_POLL)
+                    yield latest
+                if latest.status.final:
+                    return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), next(pauses, _POLL[-1]) if self._store.shared else None)
+
+    @contextlib.contextmanager
+    def _watched(self, correlation_id: str) -> Iterator[asyncio.Event]:
+        changed = asyncio.Event()
+        self._watchers.setdefault(correlation_id, set()).add(changed)
+        try:
+            yield changed
+        finally:
+            self._watchers[correlation_id].discard(changed)
+            if not self._watchers[correlation_id]:
+                del self._watchers[correlation_id]
+
+    @contextlib.asynccontextmanager
+    async def _lock(self, correlation_id: str) -> AsyncIterator[None]:
+        """One change at a time for each run in this process, so that its own changes do not conflict."""
+        lock, users = self._locks.setdefault(correlation_id, (asyncio.Lock(), []))
+        users.append(None)
+        try:
+            async with lock:
+                yield
+        finally:
+            users.pop()
+            if not users:
+                self._locks.pop(correlation_id, None)
+
+    async def _read(self, correlation_id: str) -> Run | None:
+        known = await self._fetch(correlation_id)
+        return known.run if known else None
+
+    async def _fetch(self, correlation_id: str) -> _Known | None:
+        found = await self._store.get(_key(correlation_id))
+        if found is None:
+            return None
+        newer = self._known.get(correlation_id)
+        if newer is not None and not self._store.shared:
+            return newer
+        known = _Known(runs.load(found.value), found.etag, len(found.value))
+        self._learn(known.run, known.etag, known.size)
+        return known
+
+    def _learn(self, run: Run, etag: str, size: int) -> Run:
+        self._forget(run.correlation_id)
+        self._known[run.correlation_id] = _Known(run, etag, size)
+        self._size += size
+        while self._size > self._remember:
+            _, oldest = self._known.popitem(last=False)
+            self._size -= oldest.size
+        for waiting in self._watchers.get(run.correlation_id, ()):
+            waiting.set()
+        return run
+
+    def _forget(self, correlation_id: str) -> None:
+        known = self._known.pop(correlation_id, None)
+        if known is not None:
+            self._size -= known.size
+
+    def _lifetime(self, run: Run) -> timedelta | None:
+        """Retention counts from the end; a run that has not ended is kept until it has."""
+        return max(run.expires_at - self._clock.now(), timedelta(seconds=1)) if run.expires_at else None
+
+
+def _key(correlation_id: str) -> str:
+    return f"run/{correlation_id}"
