@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from types import TracebackType
@@ -124,8 +125,8 @@ class BridgeClient:
             misses = 0
             await asyncio.sleep(_PAUSE)
 
-    async def wait(self, correlation_id: str, seconds: float) -> RunView:
-        """Follow a run to its end, or as long as the time lasts; the run as it was last seen."""
+    async def wait(self, correlation_id: str, seconds: float, seen: Callable[[RunView], None] = lambda _: None) -> RunView:
+        """Follow a run to its end, or as long as the time lasts, showing `seen` every change; the run as it was last seen."""
         run = await self.get(correlation_id)
         if run["status"] in FINAL:
             return run
@@ -133,6 +134,7 @@ class BridgeClient:
             async with asyncio.timeout(seconds):
                 async for latest in self.follow(correlation_id):
                     run = latest
+                    seen(run)
         except TimeoutError:
             pass
         return run
@@ -272,6 +274,6 @@ def _quoted(text: str) -> str:
 
 
 def _reason(fault: BaseException) -> str:
-    if isinstance(fault, aiohttp.ClientConnectorError):
-        return str(fault.os_error.strerror or fault.os_error).lower()
+    if isinstance(fault, aiohttp.ClientConnectorError) and fault.os_error.errno:
+        return os.strerror(fault.os_error.errno).lower()
     return str(fault) or type(fault).__name__

@@ -1,0 +1,99 @@
+"""The command line (contract 3.4). Every command calls what the API calls."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from bridge.cli import automations, deadletters, demo, inputs, local, runs, up
+from bridge.cli.exits import Exit
+from bridge.cli.screen import Screen
+from bridge.cli.session import Session
+from bridge.client import DEFAULT_URL
+
+__all__ = ["Exit", "app", "main"]
+
+_EPILOG = """\b
+Examples:
+  bridge up --functions functions
+  bridge automations certificate.inspect
+  bridge submit certificate.inspect pem=@server.pem --wait 20
+  bridge submit table.summarize csv=@costs.csv --correlation-id costs-2026-01
+  bridge get costs-2026-01 --wait 60 --output | jq .
+  bridge list --status Failed --since 2h --json
+  bridge rerun costs-2026-01 csv=@corrected.csv --wait 60
+  bridge deadletters list
+
+\b
+Exit codes:
+  0    done; a run that was waited for succeeded
+  1    the run failed
+  2    the command line or the settings cannot be used
+  3    the run timed out, or was unfinished when the wait ended
+  4    the run was canceled
+  5    no bridge answers at the URL
+  6    the bridge refused, and said why
+  130  Ctrl-C; a run that was waited for goes on
+"""
+_WITH_VALUE = frozenset({"--url", "--token", "--token-file"})
+
+
+class _Anywhere(TyperGroup):
+    """Takes the options of `bridge` itself wherever they stand on the line, up to `--`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer keeps click's Context to itself
+        end = args.index("--") if "--" in args else len(args)
+        words = args[:end]
+        front: list[str] = []
+        rest: list[str] = []
+        while words:
+            word = words.pop(0)
+            if word == "--json" or ("=" in word and word.partition("=")[0] in _WITH_VALUE):
+                front.append(word)
+            elif word in _WITH_VALUE and words:
+                front += [word, words.pop(0)]
+            else:
+                rest.append(word)
+        return super().parse_args(ctx, [*front, *rest, *args[end:]])
+
+
+app = typer.Typer(
+    cls=_Anywhere, rich_markup_mode=None, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, epilog=_EPILOG
+)
+
+
+@app.callback()
+def _bridge(
+    context: typer.Context,
+    url: Annotated[str, typer.Option(envvar="BRIDGE_URL", help="The bridge to talk to.")] = DEFAULT_URL,
+    token: Annotated[
+        str,
+        typer.Option(envvar="BRIDGE_TOKEN", show_default=False, help="Bearer token; other users can read flags, so prefer the variable."),
+    ] = "",
+    token_file: Annotated[str | None, typer.Option(envvar="BRIDGE_TOKEN_FILE", metavar="FILE", help="Read the token from a file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """One front door for hundreds of automations.
+
+    The options below may stand anywhere on the line.
+    """
+    context.obj = Session(url, inputs.token(token_file, token), Screen(as_json))
+
+
+app.command()(up.up)
+app.command()(demo.demo)
+app.command()(runs.submit)
+app.command()(runs.get)
+app.command("list")(runs.list_runs)
+app.command()(runs.cancel)
+app.command()(runs.rerun)
+app.command()(automations.automations)
+app.add_typer(deadletters.app, name="deadletters")
+app.add_typer(local.app, name="local")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,55 @@
+"""The command that shows what can be asked for."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli import session
+from bridge.cli.screen import Screen
+from bridge.client import BridgeClient
+
+
+def automations(
+    context: typer.Context, name: Annotated[str, typer.Argument(metavar="[NAME]", help="Show this one with its schema.")] = ""
+) -> None:
+    """Show what can be asked for."""
+
+    async def work(client: BridgeClient, screen: Screen) -> None:
+        if name:
+            _show(screen, await client.automation(name))
+            return
+        found = await client.automations()
+        if screen.as_json:
+            screen.json(found)
+            return
+        rows = [(each["name"], each.get("description", ""), each.get("deadline", ""), _targets(each)) for each in found]
+        screen.table(("name", "description", "deadline", "runs on"), rows)
+
+    session.of(context).run(work)
+
+
+def _show(screen: Screen, found: dict[str, Any]) -> None:
+    if screen.as_json:
+        screen.json(found)
+        return
+    facts = {
+        "description": found.get("description", ""),
+        "deadline": found.get("deadline", ""),
+        "succeeds when": found.get("succeedsWhen", ""),
+        "runs on": _targets(found),
+    }
+    schema = found.get("input", {})
+    facts["ask"] = f"bridge submit {found['name']} {' '.join(f'{key}=…' for key in schema.get('required', []))}".strip()
+    screen.card(found["name"], facts, json.dumps(schema, indent=2, ensure_ascii=False))
+
+
+def _targets(found: dict[str, Any]) -> str:
+    return ", ".join(_target(target) for target in found.get("targets", []))
+
+
+def _target(target: dict[str, Any]) -> str:
+    place = target.get("http", {}).get("app") or target.get("topic", {}).get("name", "")
+    return f"{target['name']} ({place})"

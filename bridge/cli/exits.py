@@ -1,0 +1,38 @@
+"""What the exit code of a command means."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from bridge.answers import FINAL, RunView
+
+
+class Exit(IntEnum):
+    """Exit codes; a command that only shows something ends with OK whatever it shows."""
+
+    OK = 0
+    """Done; a run that was waited for succeeded."""
+    FAILED = 1
+    """The run failed."""
+    USAGE = 2
+    """The command line or the settings cannot be used as they are."""
+    TIMED_OUT = 3
+    """The run passed its deadline, or was still unfinished when the wait ended."""
+    CANCELED = 4
+    """The run was canceled."""
+    UNREACHABLE = 5
+    """No bridge answers at the URL."""
+    REFUSED = 6
+    """The bridge refused the request; it says why."""
+    INTERRUPTED = 130
+    """Ctrl-C; a run that was waited for goes on."""
+
+
+_BY_STATUS = {"Failed": Exit.FAILED, "TimedOut": Exit.TIMED_OUT, "Canceled": Exit.CANCELED}
+
+
+def of(run: RunView, *, waited: bool) -> Exit:
+    """The exit code for a run; one that is unfinished is TIMED_OUT only for a command that waited for its end."""
+    if waited and run["status"] not in FINAL:
+        return Exit.TIMED_OUT
+    return _BY_STATUS.get(run["status"], Exit.OK)

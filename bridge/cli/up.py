@@ -1,0 +1,114 @@
+"""The command that serves: one bridge and, where asked for, the local functions host beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge import settings
+from bridge.cli import session
+from bridge.cli.exits import Exit
+from bridge.cli.screen import Screen
+from bridge.errors import BridgeError, ConfigurationError
+from bridge.local.supervisor import Supervisor
+from bridge.settings import Settings
+
+
+def up(  # noqa: PLR0913, PLR0917 - one flag a setting; typer passes them by name
+    context: typer.Context,
+    runtime: Annotated[str | None, typer.Option(help="embedded, or dapr with a sidecar.", metavar="embedded|dapr")] = None,
+    host: Annotated[str | None, typer.Option(help="Listen on this address (127.0.0.1).")] = None,
+    port: Annotated[str | None, typer.Option(help="Listen on this port (8080); 0 takes a free one.")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Keep the embedded runtime's file here (.bridge).", metavar="DIR")] = None,
+    config: Annotated[str | None, typer.Option(help="Read settings from this file (bridge.yaml).", metavar="FILE")] = None,
+    catalogue: Annotated[str | None, typer.Option(help="The automations (functions/automations.yaml).", metavar="FILE")] = None,
+    functions: Annotated[str | None, typer.Option(help="Run the function apps below this folder, too.", metavar="DIR")] = None,
+    functions_port: Annotated[str | None, typer.Option(help="The port of the local functions host (7071).")] = None,
+    log_format: Annotated[str | None, typer.Option(help="Log for people or machines.", metavar="console|json")] = None,
+    log_level: Annotated[str | None, typer.Option(help="The least severe lines to log.", metavar="debug|info|warning|error")] = None,
+) -> None:
+    """Serve. Flags win over BRIDGE_* variables, those over bridge.yaml."""
+    flags: dict[str, object] = {
+        "runtime": runtime,
+        "host": host,
+        "port": port,
+        "data_dir": data_dir,
+        "config": config,
+        "catalogue": catalogue,
+        "functions": functions,
+        "functions_port": functions_port,
+        "log_format": log_format,
+        "log_level": log_level,
+    }
+    screen = session.of(context).screen
+    try:
+        found = settings.load(flags, os.environ, Path.cwd())
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(found, screen))
+    except ConfigurationError as fault:
+        for problem in fault.problems:
+            screen.note(problem, "red")
+        raise typer.Exit(Exit.USAGE) from None
+    except (BridgeError, OSError) as fault:
+        screen.note(f"The bridge cannot run: {fault}", "red")
+        raise typer.Exit(Exit.FAILED) from None
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - not to be had on Windows
+
+    return uvloop.new_event_loop
+
+
+async def _serve(found: Settings, screen: Screen) -> None:
+    from bridge import app  # noqa: PLC0415 - the other commands start faster without the server
+
+    serve: Callable[[Settings, Callable[[str], None]], Awaitable[None]] = app.serve
+    async with _functions_host(found, screen):
+        await serve(found, lambda url: banner(screen, found, url))
+
+
+@asynccontextmanager
+async def _functions_host(found: Settings, screen: Screen) -> AsyncIterator[None]:
+    if found.functions is None:
+        yield
+        return
+    log = found.data_dir / "functions.log"
+
+    def ended(code: int, pause: float) -> None:
+        screen.note(f"The functions host ended with exit code {code}; it starts again in {pause:g} s. See {log}", "yellow")
+
+    async with Supervisor(functions_command(found, found.functions), log=log, ended=ended):
+        yield
+
+
+def functions_command(found: Settings, apps: Path) -> list[str]:
+    """How the local functions host is started; it ends by itself when this process is gone."""
+    options: Mapping[str, object] = {
+        "--apps": apps,
+        "--data-dir": found.data_dir,
+        "--port": found.functions_port,
+        "--parent": os.getpid(),
+    }
+    return [sys.executable, "-m", "bridge.local.functions", *(str(word) for pair in options.items() for word in pair)]
+
+
+def banner(screen: Screen, found: Settings, url: str) -> None:
+    """Say where the bridge is and what to try."""
+    screen.line(f"Automation Bridge listens on {url}", "bold green")
+    facts = {"API": f"{url}/openapi.json", "console": f"{url}/console", "runtime": str(found.runtime), "data": str(found.data_dir)}
+    if found.functions is not None:
+        facts["functions"] = f"http://127.0.0.1:{found.functions_port}, log in {found.data_dir / 'functions.log'}"
+    aim = "" if url == "http://127.0.0.1:8080" else f"BRIDGE_URL={url} "
+    facts |= {"try": f"{aim}bridge automations", "then": f"{aim}bridge submit NAME key=value --wait 20", "stop": "Ctrl-C"}
+    for name, fact in facts.items():
+        screen.line(f"  {name:<10}{fact}")

@@ -1,0 +1,51 @@
+"""Waiting for a run, with its progress on a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from bridge.answers import FINAL, RunView
+from bridge.cli.screen import Screen, clean
+from bridge.client import BridgeClient
+
+
+async def ended(client: BridgeClient, screen: Screen, run: RunView, seconds: float) -> RunView:
+    """The run at its end, or as it stands when the time is over. Ctrl-C leaves it running and says so."""
+    if run["status"] in FINAL or not seconds:
+        return run
+    try:
+        if not screen.live:
+            return await client.wait(run["correlationId"], seconds)
+        with bars(screen) as progress:
+            task = add(progress, run)
+            return await client.wait(run["correlationId"], seconds, lambda latest: update(progress, task, latest))
+    except asyncio.CancelledError:
+        screen.note(f"The run goes on; `bridge get {run['correlationId']}` shows it, `bridge cancel {run['correlationId']}` stops it.")
+        raise
+
+
+def bars(screen: Screen, *, transient: bool = True) -> Progress:
+    """A set of bars, one a run."""
+    columns = (SpinnerColumn(finished_text=" "), TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn(), TimeElapsedColumn())
+    return Progress(*columns, TextColumn("[dim]{task.fields[said]}"), console=screen.err, transient=transient)
+
+
+def add(progress: Progress, run: RunView, name: str = "") -> TaskID:
+    """A bar for a run; it moves on its own until the run says a percentage."""
+    return progress.add_task(escape(clean(name or run["automation"])), total=None, said=run["status"])
+
+
+def update(progress: Progress, task: TaskID, run: RunView) -> None:
+    """Move the bar to where the run is."""
+    said = run.get("progress", {})
+    message = escape(clean(" ".join(str(said.get("message") or run["status"]).split())[:80]))
+    percent = said.get("percent")
+    if run["status"] in FINAL:
+        progress.update(task, total=100, completed=100, said=run["status"])
+    elif percent is None:
+        progress.update(task, said=message)
+    else:
+        progress.update(task, total=100, completed=min(percent, 99), said=message)

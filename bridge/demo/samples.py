@@ -1,0 +1,122 @@
+"""Real input for the sample automations, from this machine."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import io
+import json
+import re
+import ssl
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+BUNDLE_BYTES = 900_000  #: of JSON, below the 1 MiB a request may have
+ROWS = 4_000
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n.+?\n-----END CERTIFICATE-----\n", re.DOTALL)
+
+
+class NoTrustStore(Exception):
+    """This machine has no file of trusted certificates."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request of the demo; `event` sends it as a CloudEvent."""
+
+    title: str
+    automation: str
+    correlation_id: str
+    value: Mapping[str, Any]
+    event: bool = False
+
+    def as_event(self) -> dict[str, Any]:
+        """The request as a CloudEvent (contract 3.1)."""
+        return {
+            "specversion": "1.0",
+            "id": str(uuid4()),
+            "source": "/demo",
+            "type": "automation.requested",
+            "subject": self.automation,
+            "correlationid": self.correlation_id,
+            "data": self.value,
+        }
+
+
+def questions() -> list[Question]:
+    """Three certificates, one table and, as an event, the whole trust store. Raises NoTrustStore."""
+    certificates = trusted()
+    chosen = [certificates[0], certificates[len(certificates) // 2], certificates[-1]]
+    single = [
+        Question(f"certificate {number} of 3", "certificate.inspect", f"demo-certificate-{number}", {"pem": pem})
+        for number, pem in enumerate(chosen, 1)
+    ]
+    table = Question("files of this Python", "table.summarize", "demo-table", {"csv": files_csv()})
+    bundle = "".join(_fitting(certificates))
+    return [*single, table, Question("the trust store, by event", "fleet.certificates", "demo-fleet", {"bundle": bundle}, event=True)]
+
+
+def trusted() -> list[str]:
+    """The certificates this machine trusts, in PEM. Raises NoTrustStore."""
+    for path in _stores():
+        found = _CERTIFICATE.findall(path.read_text("utf-8", errors="replace")) if path.is_file() else []
+        if found:
+            return found
+    raise NoTrustStore("This machine has no file of trusted certificates. Install ca-certificates, or `pip install certifi`.")
+
+
+def _stores() -> Iterator[Path]:
+    default = ssl.get_default_verify_paths()
+    yield from (Path(name) for name in (default.cafile, default.openssl_cafile) if name)
+    yield Path("/etc/ssl/certs/ca-certificates.crt")
+    try:
+        yield Path(importlib.import_module("certifi").where())
+    except ImportError:
+        return
+
+
+def _fitting(certificates: list[str]) -> Iterator[str]:
+    size = 0
+    for pem in certificates:
+        size += len(json.dumps(pem))
+        if size > BUNDLE_BYTES:
+            return
+        yield pem
+
+
+def files_csv() -> str:
+    """The files of this Python's standard library as CSV: folder, kind, bytes, and the day they were changed."""
+    root = Path(sysconfig.get_path("stdlib"))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("folder", "file", "kind", "bytes", "changed"))
+    for path in _files(root):
+        facts = path.stat()
+        day = datetime.fromtimestamp(facts.st_mtime, UTC).date().isoformat()
+        writer.writerow((path.parent.relative_to(root), path.name, path.suffix or "none", facts.st_size, day))
+    return text.getvalue()
+
+
+def _files(root: Path) -> list[Path]:
+    found = (path for path in sorted(root.rglob("*")) if "site-packages" not in path.parts and path.is_file())
+    return [path for path, _ in zip(found, range(ROWS), strict=False)]
+
+
+def brief(value: Any, most: int = 110) -> str:
+    """A value in one line: plain fields first, of everything longer only how much there is."""
+    if not isinstance(value, dict):
+        return _word(value)[:most]
+    fields = sorted(value.items(), key=lambda item: isinstance(item[1], dict | list))
+    line = ", ".join(f"{name} {_word(content)}" for name, content in fields)
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return f"({len(value)})"
+    return value if isinstance(value, str) else json.dumps(value)

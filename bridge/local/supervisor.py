@@ -1,0 +1,79 @@
+"""Keeps one program running: starts it, starts it again with growing pauses when it ends, and stops it at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+FIRST_PAUSE = 0.5  #: seconds before the first new start; doubled each time
+LONGEST_PAUSE = 15.0  #: seconds
+STEADY = 30.0  #: seconds after which a program counts as having started well
+GRACE = 15.0  #: seconds between SIGTERM and SIGKILL
+
+
+class Supervisor:
+    """One program in a session of its own, so that Ctrl-C reaches it only through here; its output goes to a log file of mode 0600.
+
+    `ended` hears of every unasked end: the exit code (minus the signal, if one ended it) and the pause in seconds before the next start.
+    """
+
+    def __init__(self, command: Sequence[str], *, log: Path, ended: Callable[[int, float], None], first_pause: float = FIRST_PAUSE) -> None:
+        self._command, self._log, self._ended, self._first_pause = command, log, ended, first_pause
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._keep_running())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _keep_running(self) -> None:
+        loop = asyncio.get_running_loop()
+        pause = self._first_pause
+        while True:
+            started = loop.time()
+            code = await self._run_once()
+            if loop.time() - started > STEADY:
+                pause = self._first_pause
+            self._ended(code, pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _run_once(self) -> int:
+        with _opened(self._log) as log:
+            process = await asyncio.create_subprocess_exec(*self._command, stdin=DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        try:
+            return await process.wait()
+        finally:
+            await _stop(process)
+
+
+def _opened(log: Path) -> BinaryIO:
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+
+async def _stop(process: Process) -> None:
+    """End the program and whatever it left behind in its group."""
+    if process.returncode is None:
+        _signal(process, signal.SIGTERM)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), GRACE)
+    _signal(process, signal.SIGKILL)
+    await process.wait()
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
