@@ -1,0 +1,210 @@
+"""One SQLite file, one thread that writes it, group commit.
+
+Whatever has gathered while the last transaction was committed becomes the next transaction, so that one fsync serves many writes and a
+single write waits for none (`PRAGMA synchronous=FULL`: what is committed survives a power cut). Operations run in the order in which they
+were submitted, and their outcomes are told on the event loop in that order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from bridge.adapters.embedded import directory
+from bridge.errors import ConfigurationError, Full, PortError, Unavailable
+
+FILE = "bridge.db"
+WAITING = 10_000  #: operations that may wait for the writer before more are refused
+_BUSY_SECONDS = 5.0  #: how long to wait for a tool that reads or copies the file
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], Any]
+Then = Callable[[Any], None]
+Operation = tuple[Work, Then]
+
+
+class Database:
+    """The file. `Database.open` makes one; reads are answered at once, writes when they are durable."""
+
+    def __init__(self, path: Path, waiting: int) -> None:
+        self.path = path
+        self._limit = waiting
+        self._waiting = 0
+        self._gathered: list[Operation] = []
+        self._batches: SimpleQueue[list[Operation] | None] = SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._closing = False
+        self._reader: sqlite3.Connection
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, data_dir: Path, schema: Sequence[str], *, waiting: int = WAITING) -> AsyncIterator[Database]:
+        """Open `data_dir`/bridge.db, made with the statements of `schema` if need be; closing finishes what was submitted.
+
+        Raises ConfigurationError if the directory is in use by another process or the file cannot be used.
+        """
+        with directory.held(data_dir):
+            database = cls(data_dir / FILE, waiting)
+            writer = await asyncio.to_thread(_connect, database.path, schema)
+            database._reader = _reader(database.path)
+            threading.Thread(target=database._write_all, args=(writer,), name="bridge-writer").start()
+            try:
+                yield database
+            finally:
+                await database._close()
+
+    def submit(self, work: Work, then: Then) -> None:
+        """Queue an operation. `then` is called on the event loop with what `work` returned once that is durable, or with the error.
+
+        `work` runs in the writer's thread inside a transaction shared with others. It raises a PortError before it has written
+        anything to fail alone.
+        """
+        if self._closing:
+            self._loop.call_soon(then, Unavailable("The bridge is stopping; nothing more is stored."))
+            return
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append((work, then))
+        self._waiting += 1
+
+    async def write(self, work: Callable[[sqlite3.Connection], T], committed: Callable[[T], None] | None = None) -> T:
+        """Run an operation and return its result once that is durable. Raises what `work` raises, Unavailable or Full.
+
+        `committed` is called even if the caller no longer waits.
+        """
+        if self._waiting >= self._limit:
+            raise Full(f"{self._waiting} writes are waiting for the disk.", retry_after=1)
+        future: asyncio.Future[T] = self._loop.create_future()
+        self.submit(work, partial(_tell, future, committed))
+        return await future
+
+    def read(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a short look-up: it runs on the event loop, so it must use an index. Raises Unavailable."""
+        try:
+            return self._reader.execute(statement, parameters).fetchall()
+        except sqlite3.Error as fault:
+            raise _port_error(fault) from fault
+
+    def bytes_used(self) -> int:
+        """How much of the file is in use, in bytes, without the pages that are free again."""
+        pages, free, size = (self.read(f"PRAGMA {name}")[0][0] for name in ("page_count", "freelist_count", "page_size"))
+        return int((pages - free) * size)
+
+    def _hand_over(self) -> None:
+        batch, self._gathered = self._gathered, []
+        self._batches.put(batch)
+
+    def _finish(self, batch: list[Operation], outcomes: list[Any]) -> None:
+        self._waiting -= len(batch)
+        for (_, then), outcome in zip(batch, outcomes, strict=True):
+            then(outcome)
+
+    def _write_all(self, connection: sqlite3.Connection) -> None:
+        """The writer's thread."""
+        batch, last = _gather(self._batches)
+        while batch or not last:
+            outcomes = _transact(connection, [work for work, _ in batch])
+            self._loop.call_soon_threadsafe(self._finish, batch, outcomes)
+            if last:
+                break
+            batch, last = _gather(self._batches)
+        connection.close()
+        self._loop.call_soon_threadsafe(self._ended.set_result, None)
+
+    async def _close(self) -> None:
+        self._closing = True
+        if self._gathered:
+            self._hand_over()
+        self._batches.put(None)
+        self._reader.close()
+        await asyncio.shield(self._ended)
+
+
+def _gather(batches: SimpleQueue[list[Operation] | None]) -> tuple[list[Operation], bool]:
+    """All that waits, at least one batch, and whether nothing comes after it."""
+    gathered: list[Operation] = []
+    while True:
+        batch = batches.get()
+        if batch is None:
+            return gathered, True
+        gathered += batch
+        if batches.empty():
+            return gathered, False
+
+
+def _transact(connection: sqlite3.Connection, works: list[Work]) -> list[Any]:
+    """Run the operations in one transaction; if one breaks it, run each in its own, so that only that one fails."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        outcomes = [_attempt(connection, work) for work in works]
+        connection.execute("COMMIT")
+    except Exception as fault:  # noqa: BLE001 - whatever broke the transaction is the outcome of those who waited for it
+        _roll_back(connection)
+        failure = _port_error(fault) if isinstance(fault, sqlite3.Error) else fault
+        if len(works) == 1 or isinstance(failure, Unavailable):
+            return [failure] * len(works)
+        return [outcome for work in works for outcome in _transact(connection, [work])]
+    return outcomes
+
+
+def _attempt(connection: sqlite3.Connection, work: Work) -> Any:
+    try:
+        return work(connection)
+    except PortError as refused:
+        return refused
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    # SQLite has rolled back already after some errors, a full disk among them.
+    if connection.in_transaction:
+        connection.rollback()
+
+
+def _port_error(fault: sqlite3.Error) -> Exception:
+    """Trouble with the disk is Full or Unavailable; anything else is a mistake of ours and stays what it is."""
+    code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return Full("The disk is full.", hint="Nothing was stored. Make room on the disk of data_dir.", retry_after=10)
+    if code in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE}:
+        return fault
+    return Unavailable(f"The database could not be used ({getattr(fault, 'sqlite_errorname', type(fault).__name__)}: {fault}).")
+
+
+def _tell(future: asyncio.Future[T], committed: Callable[[T], None] | None, outcome: T | Exception) -> None:
+    if isinstance(outcome, Exception):
+        if not future.done():
+            future.set_exception(outcome)
+        return
+    if committed is not None:
+        committed(outcome)
+    if not future.done():
+        future.set_result(outcome)
+
+
+def _connect(path: Path, schema: Sequence[str]) -> sqlite3.Connection:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the rights of this one
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA journal_size_limit={64 * 2**20}")
+        for statement in schema:
+            connection.execute(statement)
+    except (OSError, sqlite3.Error) as fault:
+        raise ConfigurationError(
+            [f"{path}: cannot be used as the bridge's database ({fault}); move it away or choose another data_dir."]
+        ) from None
+    return connection
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
