@@ -18,12 +18,15 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from uuid import uuid4
 
 import aiohttp
+from yarl import URL
 
 from bridge.answers import FINAL, Problem, RunView, Unreachable
+
+__all__ = ["DEFAULT_URL", "BridgeClient", "Problem", "RunView", "Unreachable"]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 LONGEST_WAIT = 60  #: seconds that one request may wait for its answer
@@ -55,7 +58,7 @@ class BridgeClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        if urlsplit(self.url).scheme not in ("http", "https"):
+        if not _is_address(self.url):
             raise Unreachable(self.url, "it is not an http or https address")
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=LONGEST_WAIT + 15)
         self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
@@ -231,8 +234,9 @@ class BridgeClient:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._session is None:
             raise RuntimeError("Open the client first: `async with BridgeClient(...) as bridge:`")
+        address = URL(self.url + path, encoded=True)  # as it stands: otherwise the id ".." would lead elsewhere
         try:
-            async with self._session.request(method, self.url + path, headers=headers, data=body, allow_redirects=False) as response:
+            async with self._session.request(method, address, headers=headers, data=body, allow_redirects=False) as response:
                 yield response
         except TimeoutError:
             raise Unreachable(self.url, "it did not answer in time") from None
@@ -271,6 +275,14 @@ def _request(correlation_id: str) -> str:
 
 def _quoted(text: str) -> str:
     return quote(text, safe=":@")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = URL(url, encoded=True)
+        return parts.scheme in ("http", "https") and bool(parts.host) and bool(parts.port)
+    except ValueError:
+        return False
 
 
 def _reason(fault: BaseException) -> str:

@@ -15,7 +15,7 @@ from bridge.cli.screen import Screen
 from bridge.client import BridgeClient
 from bridge.demo import samples
 from bridge.demo.samples import NoTrustStore, Question
-from bridge.demo.stack import NotReady, stack
+from bridge.demo.stack import NotReady, running
 
 LONGEST = 60.0  #: seconds one run may take
 
@@ -26,7 +26,7 @@ async def tell(screen: Screen, functions: Path) -> Exit:
     try:
         questions = samples.questions()
         screen.note("Starting a bridge and a functions host on this machine …", "dim")
-        async with stack(functions) as url, BridgeClient(url) as client:
+        async with running(functions) as url, BridgeClient(url) as client:
             screen.note(f"Ready at {url}", "green")
             return await _show(client, screen, questions)
     except (NotReady, NoTrustStore, Unreachable) as fault:

@@ -27,7 +27,7 @@ class NotReady(Exception):
 
 
 @asynccontextmanager
-async def stack(functions: Path) -> AsyncIterator[str]:
+async def running(functions: Path) -> AsyncIterator[str]:
     """A running bridge with the functions of the folder; gives its URL. Raises NotReady."""
     if not (functions / "automations.yaml").is_file():
         raise NotReady(

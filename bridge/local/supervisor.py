@@ -29,7 +29,7 @@ class Supervisor:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._keep_running())
+        self._task = asyncio.create_task(self._keep_running(await self._start()))
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
@@ -38,25 +38,25 @@ class Supervisor:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _keep_running(self) -> None:
+    async def _keep_running(self, process: Process) -> None:
         loop = asyncio.get_running_loop()
         pause = self._first_pause
         while True:
             started = loop.time()
-            code = await self._run_once()
+            try:
+                code = await process.wait()
+            finally:
+                await _stop(process)
             if loop.time() - started > STEADY:
                 pause = self._first_pause
             self._ended(code, pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+            process = await self._start()
 
-    async def _run_once(self) -> int:
+    async def _start(self) -> Process:
         with _opened(self._log) as log:
-            process = await asyncio.create_subprocess_exec(*self._command, stdin=DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        try:
-            return await process.wait()
-        finally:
-            await _stop(process)
+            return await asyncio.create_subprocess_exec(*self._command, stdin=DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
 
 def _opened(log: Path) -> BinaryIO:

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import ssl
+from pathlib import Path
+
+import pytest
+
+from bridge import demo
+from bridge.cli.exits import Exit
+from bridge.cli.screen import Screen
+from bridge.demo import samples
+from bridge.demo.samples import NoTrustStore
+
+
+def test_the_certificates_are_those_this_machine_trusts() -> None:
+    trusted = samples.trusted()
+    assert len(trusted) > 20
+    assert all(ssl.PEM_cert_to_DER_cert(pem) for pem in trusted)
+
+
+def test_a_machine_that_trusts_nobody_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "empty.crt").write_text("")
+    monkeypatch.setattr(samples, "_stores", lambda: iter([tmp_path / "missing.crt", tmp_path / "empty.crt"]))
+    with pytest.raises(NoTrustStore, match="Install ca-certificates"):
+        samples.questions()
+
+
+def test_every_input_fits_into_a_request() -> None:
+    assert all(len(json.dumps(question.value)) < 2**20 for question in samples.questions())
+
+
+def test_a_bundle_ends_before_it_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "BUNDLE_BYTES", 5_000)
+    bundle = samples.questions()[-1].value["bundle"]
+    assert 0 < len(json.dumps(bundle)) <= 5_000
+    assert bundle.endswith("-----END CERTIFICATE-----\n")
+
+
+def test_one_request_is_an_event() -> None:
+    event = next(question for question in samples.questions() if question.event).as_event()
+    assert (event["type"], event["subject"], event["correlationid"]) == ("automation.requested", "fleet.certificates", "demo-fleet")
+
+
+def test_the_table_has_thousands_of_real_files() -> None:
+    header, *rows = csv.reader(io.StringIO(samples.files_csv()))
+    assert header == ["folder", "file", "kind", "bytes", "changed"]
+    assert 1_000 < len(rows) <= samples.ROWS
+    assert all(len(row) == 5 and row[3].isdigit() for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ({"rows": [1, 2], "subject": "CN=a", "days": 5}, "subject CN=a, days 5, rows (2)"),
+        ("text", "text"),
+        (None, "null"),
+        ([1, 2, 3], "(3)"),
+        ({"long": "x" * 200}, "long " + "x" * 104 + "…"),
+    ],
+)
+def test_what_came_out_fits_in_one_line(value: object, line: str) -> None:
+    assert samples.brief(value) == line
+
+
+def test_outside_the_project_the_demo_says_where_to_run_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert asyncio.run(demo.tell(Screen(), tmp_path)) == Exit.FAILED
+    assert "Run the demo in the project's folder, or name it with --functions DIR" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_bridge_that_does_not_start_is_told_with_its_log_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    functions = tmp_path / "functions"
+    functions.mkdir()
+    (functions / "automations.yaml").write_text("kind: Nonsense\n")
+    assert asyncio.run(demo.tell(Screen(), functions)) == Exit.FAILED
+    assert "The bridge ended with exit code" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["functions"]
