@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import importlib
 import io
+import itertools
 import json
+import os
 import re
 import ssl
 import sysconfig
@@ -95,16 +97,17 @@ def files_csv() -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("folder", "file", "kind", "bytes", "changed"))
-    for path in _files(root):
+    for path in itertools.islice(_files(root), ROWS):
         facts = path.stat()
         day = datetime.fromtimestamp(facts.st_mtime, UTC).date().isoformat()
         writer.writerow((path.parent.relative_to(root), path.name, path.suffix or "none", facts.st_size, day))
     return text.getvalue()
 
 
-def _files(root: Path) -> list[Path]:
-    found = (path for path in sorted(root.rglob("*")) if "site-packages" not in path.parts and path.is_file())
-    return [path for path, _ in zip(found, range(ROWS), strict=False)]
+def _files(root: Path) -> Iterator[Path]:
+    for folder, below, names in os.walk(root):
+        below[:] = sorted(name for name in below if name not in ("site-packages", "__pycache__"))
+        yield from (Path(folder, name) for name in sorted(names))
 
 
 def brief(value: Any, most: int = 110) -> str:
