@@ -1,0 +1,12 @@
+"""The one error of an automation: the input cannot be used, and its sender can mend it."""
+
+from __future__ import annotations
+
+
+class Refusal(Exception):
+    """`code` is one word for programs; `message` says what is wrong, with the value, and what to do."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(f"{code}: {message}")

@@ -1,0 +1,135 @@
+"""A running invocation as its function sees it: deadline, progress and cancel (standard library only; copy it into any function app).
+
+    invocation = Invocation.of_headers(req.headers)         # or .of_event(attributes) of an automation.invoked event
+    for done, part in enumerate(parts):
+        invocation.checkpoint()                             # raises Stopped when canceled or out of time
+        invocation.report(100 * done / len(parts), f"{done} parts")
+
+The bridge is asked at most once a second and told at most every half second, so both may be called as often as is convenient. Trouble
+on the way to the bridge never fails the work: the bridge is left alone for ten seconds, and the work goes on.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+ASK_EVERY = 1.0  #: seconds
+TELL_EVERY = 0.5  #: seconds
+QUIET_AFTER_TROUBLE = 10.0  #: seconds
+TIMEOUT = 2.0  #: seconds for connecting, and for each wait on the answer
+_LARGEST_ANSWER = 64 * 1024  #: bytes
+
+log = logging.getLogger("automations")
+
+
+class Stopped(Exception):
+    """The work is no longer wanted. `code` is Canceled or DeadlinePassed."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(f"{code}: {message}")
+
+
+class Invocation:
+    """One invocation, for one thread. Without `url` there is nobody to ask or tell, and only the deadline counts."""
+
+    def __init__(
+        self, url: str = "", token: str = "", deadline: datetime | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.deadline = deadline
+        self._url = url
+        self._token = token
+        self._clock = clock
+        self._canceled = False
+        self._ask_at = self._tell_at = self._quiet_until = float("-inf")
+
+    @classmethod
+    def of_event(cls, attributes: Mapping[str, Any]) -> Invocation:
+        """The invocation that an `automation.invoked` event starts, from the event's context attributes."""
+        words = (attributes.get(name) or "" for name in ("invocationurl", "invocationtoken", "expirytime"))
+        url, token, deadline = map(str, words)
+        return cls(url, token, _moment(deadline))
+
+    @classmethod
+    def of_headers(cls, headers: Mapping[str, str]) -> Invocation:
+        """The invocation that an HTTP call starts, from its headers; `headers` must ignore case, or have its names in lower case."""
+        words = (headers.get(name) or "" for name in ("x-invocation-url", "x-invocation-token", "x-deadline"))
+        url, token, deadline = words
+        return cls(url, token, _moment(deadline))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the deadline, below zero once it has passed; None without one."""
+        return None if self.deadline is None else (self.deadline - datetime.now(UTC)).total_seconds()
+
+    def canceled(self) -> bool:
+        """Whether somebody wants this invocation to end. Once yes, always yes."""
+        if not self._canceled and self._clock() >= self._ask_at:
+            self._ask_at = self._clock() + ASK_EVERY
+            self._exchange("GET")
+        return self._canceled
+
+    def checkpoint(self) -> None:
+        """Raise Stopped if the work is canceled or its deadline has passed."""
+        left = self.seconds_left
+        if left is not None and left <= 0:
+            raise Stopped("DeadlinePassed", f"The deadline {self.deadline:%Y-%m-%dT%H:%M:%SZ} has passed; the work was stopped.")
+        if self.canceled():
+            raise Stopped("Canceled", "The work was stopped because its run was canceled.")
+
+    def report(self, percent: float, message: str = "") -> None:
+        """Tell how far the work is, 0 to 100; what comes too soon after the last report is left out."""
+        if self._clock() < self._tell_at:
+            return
+        self._tell_at = self._clock() + TELL_EVERY
+        progress = {"percent": min(max(percent, 0.0), 100.0), "message": message}
+        self._exchange("POST", {"status": "running", "progress": progress})
+
+    def _exchange(self, method: str, data: Mapping[str, Any] | None = None) -> None:
+        """Ask or tell the bridge; whatever it answers to, it says whether the invocation is canceled."""
+        if not self._url or self._clock() < self._quiet_until:
+            return
+        try:
+            answer = _call(method, self._url, self._token, data)
+        except (OSError, http.client.HTTPException, ValueError) as trouble:
+            self._quiet_until = self._clock() + QUIET_AFTER_TROUBLE
+            log.warning("The bridge could not be reached for progress and cancel, and the work goes on: %s", trouble)
+            return
+        self._canceled = self._canceled or answer.get("canceled") is True
+
+
+def _call(method: str, url: str, token: str, data: Mapping[str, Any] | None) -> dict[str, Any]:
+    """One exchange, without redirects or proxies: the token goes to the address that came with it and nowhere else."""
+    address = urlsplit(url)
+    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+    if address.scheme not in kinds or not address.hostname:
+        raise ValueError(f"{url[:100]!r} is not an http or https address")
+    connection = kinds[address.scheme](address.hostname, address.port, timeout=TIMEOUT)
+    try:
+        body = None if data is None else json.dumps(data)
+        headers = {"x-invocation-token": token, "content-type": "application/json", "accept": "application/json"}
+        connection.request(method, address.path or "/", body, headers)
+        answer = connection.getresponse()
+        if answer.status not in (200, 202):
+            raise ValueError(f"it answered {answer.status}")
+        found = json.loads(answer.read(_LARGEST_ANSWER))
+    finally:
+        connection.close()
+    return found if isinstance(found, dict) else {}
+
+
+def _moment(text: str) -> datetime | None:
+    """RFC 3339 with its offset, or None."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found.astimezone(UTC) if found.tzinfo else None
