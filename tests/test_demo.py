@@ -4,7 +4,10 @@ import asyncio
 import csv
 import io
 import json
+import os
+import signal
 import ssl
+from asyncio.subprocess import Process
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ import pytest
 from bridge import demo
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
-from bridge.demo import samples
+from bridge.demo import findings, samples, stack
 from bridge.demo.samples import NoTrustStore
 
 
@@ -53,17 +56,27 @@ def test_the_table_has_thousands_of_real_files() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "line"),
+    ("automation", "output", "line"),
     [
-        ({"rows": [1, 2], "subject": "CN=a", "days": 5}, "subject CN=a, days 5, rows (2)"),
-        ("text", "text"),
-        (None, "null"),
-        ([1, 2, 3], "(3)"),
-        ({"long": "x" * 200}, "long " + "x" * 104 + "…"),
+        (
+            "certificate.inspect",
+            {"subject": "C=DE,CN=Root,O=x", "keyType": "RSA", "keyBits": 4096, "notAfter": "2030-01-02T00:00:00Z", "daysLeft": 1200},
+            "Root: RSA 4096, until 2030-01-02 (1,200 days)",
+        ),
+        ("table.summarize", {"rows": 4000, "columns": [{"name": "file"}, {"name": "bytes"}]}, "4,000 rows; columns file, bytes"),
+        (
+            "fleet.certificates",
+            {"expiry": {"certificates": 140, "expired": 1, "withinWarnDays": 2, "warnDays": 30}, "strength": {"weak": {"count": 3}}},
+            "140 certificates: 1 expired, 2 within 30 days, 3 weak",
+        ),
+        ("certificate.inspect", {"rows": [1, 2], "subject": "CN=a", "days": 5}, "subject CN=a, days 5, rows (2)"),
+        ("other", None, "null"),
+        ("other", [1, 2, 3], "(3)"),
+        ("other", {"long": "x" * 200}, "long " + "x" * 104 + "…"),
     ],
 )
-def test_what_came_out_fits_in_one_line(value: object, line: str) -> None:
-    assert samples.brief(value) == line
+def test_what_came_out_fits_in_one_line(automation: str, output: object, line: str) -> None:
+    assert findings.tell(automation, output) == line
 
 
 def test_outside_the_project_the_demo_says_where_to_run_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,3 +94,25 @@ def test_a_bridge_that_does_not_start_is_told_with_its_log_and_leaves_nothing(
     assert asyncio.run(demo.tell(Screen(), functions)) == Exit.FAILED
     assert "The bridge ended with exit code" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["functions"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_can_be_stopped_at_any_time_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("functions").mkdir()
+    Path("functions/automations.yaml").touch()
+    started: list[int] = []
+
+    async def stopped_while_it_waits(process: Process, *_: object) -> None:
+        started.append(process.pid)
+        os.kill(os.getpid(), number)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(stack, "_ready", stopped_while_it_waits)
+    assert asyncio.run(demo.tell(Screen(), Path("functions"))) == Exit.INTERRUPTED
+    assert capsys.readouterr().err.splitlines()[-1] == "Stopped."
+    assert [path.name for path in tmp_path.iterdir()] == ["functions"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)

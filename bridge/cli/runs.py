@@ -123,13 +123,13 @@ def show(screen: Screen, run: RunView) -> None:
         screen.json(run)
         return
     facts = {"automation": run["automation"], "status": run["status"], "created": run["createdAt"], "took": took(run)}
-    facts |= {"progress": _progress(run)} if _progress(run) else {}
+    facts["progress"] = _progress(run)
     for part in run["invocations"]:
         tries = len(part["attempts"])
         facts[f"on {part['target']}"] = f"{part['status']}, {tries} attempt{'' if tries == 1 else 's'}"
     error = run.get("error")
     if error:
-        facts |= {"error": f"{error['code']}: {error['message']}"} | ({"hint": error["hint"]} if error.get("hint") else {})
+        facts |= {"error": f"{error['code']}: {error['message']}", "hint": error.get("hint", "")}
         facts |= {f"at {each.get('pointer') or '/'}": str(each.get("detail", "")) for each in error.get("errors", [])}
     screen.card(run["correlationId"], facts, run.get("output", ...))
 

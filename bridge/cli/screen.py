@@ -68,7 +68,8 @@ class Screen:
             self.line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
     def card(self, title: str, facts: Mapping[str, str], value: Any = ...) -> None:
-        """Print named facts and, below them, a value."""
+        """Print named facts, those that are not empty, and below them a value."""
+        facts = {name: fact for name, fact in facts.items() if fact}
         body = "" if value is ... else _cut(clean(value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)))
         if not self.out.is_terminal:
             for name, fact in {"": title, **facts}.items():

@@ -13,7 +13,7 @@ from bridge.cli import runs, waiting
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.client import BridgeClient
-from bridge.demo import samples
+from bridge.demo import findings, samples
 from bridge.demo.samples import NoTrustStore, Question
 from bridge.demo.stack import NotReady, running
 
@@ -22,13 +22,16 @@ LONGEST = 60.0  #: seconds one run may take
 
 async def tell(screen: Screen, functions: Path) -> Exit:
     """Run the demo; OK only if every run ended as it should."""
-    _stop_on_sigterm()
+    _stop_on_signals()
     try:
         questions = samples.questions()
         screen.note("Starting a bridge and a functions host on this machine …", "dim")
         async with running(functions) as url, BridgeClient(url) as client:
             screen.note(f"Ready at {url}", "green")
             return await _show(client, screen, questions)
+    except asyncio.CancelledError:
+        screen.note("Stopped.")
+        return Exit.INTERRUPTED
     except (NotReady, NoTrustStore, Unreachable) as fault:
         screen.note(str(fault), "red")
         return Exit.FAILED
@@ -84,7 +87,7 @@ async def _bad(client: BridgeClient, screen: Screen) -> bool:
 
 def _row(run: RunView) -> tuple[str, ...]:
     error = run.get("error")
-    said = f"{error['code']}: {error['message']}" if error else samples.brief(run.get("output"))
+    said = f"{error['code']}: {error['message']}" if error else findings.tell(run["automation"], run.get("output"))
     return (run["automation"], run["correlationId"], run["status"], runs.took(run), said[:110])
 
 
@@ -92,11 +95,12 @@ def _look_up(screen: Screen, run: RunView) -> None:
     screen.line(f"\nAny run can be looked up by its correlation id: bridge get {run['correlationId']}")
     brief: RunView = {**run}
     if "output" in brief:
-        brief["output"] = samples.brief(run["output"], most=500)
+        brief["output"] = findings.tell(run["automation"], run["output"], most=500)
     runs.show(screen, brief)
 
 
-def _stop_on_sigterm() -> None:
+def _stop_on_signals() -> None:
     task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)

@@ -20,6 +20,7 @@ from uuid import uuid4
 
 BUNDLE_BYTES = 900_000  #: of JSON, below the 1 MiB a request may have
 ROWS = 4_000
+PAUSE = 120  #: milliseconds before each 250 rows, so that there is progress to see; about 2 s in all
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n.+?\n-----END CERTIFICATE-----\n", re.DOTALL)
 
 
@@ -58,7 +59,7 @@ def questions() -> list[Question]:
         Question(f"certificate {number} of 3", "certificate.inspect", f"demo-certificate-{number}", {"pem": pem})
         for number, pem in enumerate(chosen, 1)
     ]
-    table = Question("files of this Python", "table.summarize", "demo-table", {"csv": files_csv()})
+    table = Question("files of this Python", "table.summarize", "demo-table", {"csv": files_csv(), "pause": PAUSE})
     bundle = "".join(_fitting(certificates))
     return [*single, table, Question("the trust store, by event", "fleet.certificates", "demo-fleet", {"bundle": bundle}, event=True)]
 
@@ -108,18 +109,3 @@ def _files(root: Path) -> Iterator[Path]:
     for folder, below, names in os.walk(root):
         below[:] = sorted(name for name in below if name not in ("site-packages", "__pycache__"))
         yield from (Path(folder, name) for name in sorted(names))
-
-
-def brief(value: Any, most: int = 110) -> str:
-    """A value in one line: plain fields first, of everything longer only how much there is."""
-    if not isinstance(value, dict):
-        return _word(value)[:most]
-    fields = sorted(value.items(), key=lambda item: isinstance(item[1], dict | list))
-    line = ", ".join(f"{name} {_word(content)}" for name, content in fields)
-    return line if len(line) <= most else line[: most - 1] + "…"
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return f"({len(value)})"
-    return value if isinstance(value, str) else json.dumps(value)
