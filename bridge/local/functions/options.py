@@ -1,0 +1,18 @@
+"""What the host is started with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where the apps are and how to serve them."""
+
+    apps: Path = Path("functions")  #: folder whose subfolders are function apps
+    data_dir: Path = Path(".bridge")  #: where `queue.json` is read and `functions.json` written
+    port: int = 7071  #: of the first app, the next app has the next one; 0 picks free ports
+    host_json: Path = Path("host.json")  #: merged with each app's `host.override.json`
+    python: str = ""  #: interpreter for Python apps; empty: see `interpreter.for_apps`
+    parent: int = 0  #: id of the process to end with; 0: none

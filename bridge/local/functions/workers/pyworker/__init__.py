@@ -1,0 +1,1 @@
+"""Runs one Python function app; standard library only, besides what the app itself brings."""

@@ -1,0 +1,63 @@
+"""Log records and printed lines on their way to the host, tagged with the invocation they belong to."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+from .wire import Wire
+
+CurrentInvocation = Callable[[], str | None]
+
+
+def send_through(wire: Wire, invocation: CurrentInvocation) -> None:
+    """Send everything that is logged or printed from here on."""
+    root = logging.getLogger()
+    root.addHandler(_Records(wire, invocation))
+    wanted = os.environ.get("PYTHON_ENABLE_DEBUG_LOGGING", "").strip().lower() in ("1", "true", "t", "yes", "y")
+    root.setLevel(logging.DEBUG if wanted else logging.INFO)
+    # Microsoft's runtime says a line an invocation here; the host says the same better.
+    logging.getLogger("azure.functions").setLevel(logging.DEBUG if wanted else logging.WARNING)
+    sys.stdout = _Prints(wire, invocation)
+
+
+class _Records(logging.Handler):
+    def __init__(self, wire: Wire, invocation: CurrentInvocation) -> None:
+        super().__init__()
+        self._wire = wire
+        self._invocation = invocation
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._wire.send({"op": "log", "id": self._invocation(), "level": record.levelname.lower(), "text": self.format(record)})
+        except Exception:  # noqa: BLE001 - the contract of logging: a bad record never breaks who logs it
+            self.handleError(record)
+
+
+class _Prints(io.TextIOBase):
+    """Standard output, a line at a time; each invocation and thread has a line of its own."""
+
+    def __init__(self, wire: Wire, invocation: CurrentInvocation) -> None:
+        self._wire = wire
+        self._invocation = invocation
+        self._begun: dict[tuple[str | None, int], str] = {}
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 1
+
+    def write(self, text: str) -> int:
+        invocation = self._invocation()
+        line = (invocation, threading.get_ident())
+        *whole, rest = (self._begun.pop(line, "") + text).split("\n")
+        if rest:
+            self._begun[line] = rest
+        for each in whole:
+            self._wire.send({"op": "log", "id": invocation, "level": "info", "text": each})
+        return len(text)
