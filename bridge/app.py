@@ -97,7 +97,7 @@ def read_plans(settings: Settings) -> Plans:
 
 def _mismatches(plans: Plans, settings: Settings) -> Iterator[str]:
     """What each file allows by itself and the others do not."""
-    topics = plans.entities.destinations()
+    topics = set(plans.entities.names)
     for automation in plans.catalog:
         for target in automation.targets:
             if target.topic and target.topic.name not in topics:
@@ -137,7 +137,8 @@ async def open_bridge(settings: Settings) -> AsyncIterator[Bridge]:
             yield bridge
         finally:
             sweeping.cancel()
-            await runtime.bus.drain(settings.drain)
+            runtime.bus.drain()
+            await runtime.bus.close(settings.drain.total_seconds())
 
 
 def assemble(settings: Settings, plans: Plans, runtime: Any, functions: Any) -> Bridge:
@@ -154,14 +155,14 @@ def assemble(settings: Settings, plans: Plans, runtime: Any, functions: Any) -> 
         results=results,
         replies=Replies(runtime.bus, deadletters, public_url=settings.public_url or ""),
         deadletters=deadletters,
-        calls=Calls(functions, plans.policies, settings),
+        calls=Calls(functions, plans.policies, clock, settings),
         rules=Rules(plans.catalog, settings.reply_topics, settings.default_reply_topic),
         signer=Signer(key(settings.data_dir, "signing.key")),
         settings=settings,
     )
 
     async def ready() -> Mapping[str, str]:
-        return runtime.health()
+        return {"store": "over its size limit; see data_limit" if runtime.store.is_full() else ""}
 
     services = api.Services(Doors(parts, index), deadletters, plans.catalog, settings, ready)
     return Bridge(services, Pipeline(parts), Sweeper(index, results, runtime.bus, clock, every=settings.sweep_every))

@@ -1,0 +1,27 @@
+"""Keys that the embedded runtime makes for itself and keeps beside its file, readable by its owner only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from bridge.errors import ConfigurationError
+
+
+def key(data_dir: Path, name: str) -> bytes:
+    """The key of that name, 32 bytes; made at the first call. Raises ConfigurationError if it cannot be read or kept."""
+    path = data_dir / name
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        pass
+    except OSError as fault:
+        raise ConfigurationError([f"{path}: cannot be written ({fault.strerror}); choose another --data-dir"]) from None
+    found = path.read_bytes()
+    if len(found) != 32:
+        raise ConfigurationError([f"{path}: has {len(found)} bytes instead of 32; delete it and start again"])
+    return found

@@ -1,0 +1,120 @@
+"""Calls of functions behind HTTP targets: each under its app's policy, no more at a time than its target allows, none while the breaker is open."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from pydantic_core import to_json
+
+from bridge import events, resilience, telemetry
+from bridge.catalog import HttpTarget, Target
+from bridge.errors import CallFailed
+from bridge.outcome import Failed, Outcome, classify
+from bridge.ports import Call, Clock, Functions
+from bridge.resilience import Again, Policies
+from bridge.run import Invocation, Run
+from bridge.settings import Settings
+
+#: How many work items may wait here for each call a target allows; more go back to the bus, so that one slow target holds up no other.
+WAITING = 4
+#: How long an item that found no room stays away.
+AWAY = (timedelta(milliseconds=500), timedelta(seconds=2))
+
+
+@dataclass
+class _Gate:
+    """The room of one target."""
+
+    limit: int
+    free: asyncio.Semaphore = field(init=False)
+    inside: int = 0
+
+    def __post_init__(self) -> None:
+        self.free = asyncio.Semaphore(self.limit)
+
+    @property
+    def crowded(self) -> bool:
+        return self.inside >= self.limit * (1 + WAITING)
+
+
+class Calls:
+    """Holds what outlives a single call: the gates of targets and the breakers of apps."""
+
+    def __init__(self, functions: Functions, policies: Policies, clock: Clock, settings: Settings) -> None:
+        self._functions, self._policies, self._clock, self._settings = functions, policies, clock, settings
+        self._gates: dict[tuple[str, str], _Gate] = {}
+        self._random = random.Random()  # noqa: S311 - spreads retries, protects nothing
+
+    def timeout(self, target: Target) -> timedelta:
+        """The longest one attempt may take by the policy of the app."""
+        return self._policies.for_app(_http(target).app).timeout
+
+    def busy(self, automation: str, target: Target, now: datetime) -> datetime | None:
+        """When to come back, if the target has no room or its app's breaker is open; None if a call may be tried."""
+        away = AWAY[0] + (AWAY[1] - AWAY[0]) * self._random.random()
+        if self._gate(automation, target).crowded:
+            return now + away
+        return None
+
+    @contextlib.asynccontextmanager
+    async def slot(self, automation: str, target: Target) -> AsyncIterator[None]:
+        """Room for one call, waited for."""
+        gate = self._gate(automation, target)
+        gate.inside += 1
+        try:
+            async with gate.free:
+                yield
+        finally:
+            gate.inside -= 1
+
+    async def call(self, run: Run, part: Invocation, limit: timedelta) -> Outcome:
+        """Make one attempt and say what its answer means."""
+        target = _http(part.control.target)
+        call = Call(target.app, target.method, target.path, to_json(run.input), self._headers(run, part), limit)
+        with telemetry.UNFINISHED_CALLS.labels(target.app).track_inprogress():
+            try:
+                outcome = classify(await self._functions.call(call), self._settings.max_output_bytes)
+            except CallFailed as fault:
+                outcome = classify(fault, self._settings.max_output_bytes)
+        return outcome
+
+    def pause(self, part: Invocation, attempts: int, outcome: Failed, now: datetime) -> timedelta | None:
+        """The pause before the next attempt, or None if the policy allows no more."""
+        if part.control.target.http is None:
+            return None
+        policy = self._policies.for_app(part.control.target.http.app)
+        elapsed = now - part.attempts[0].started_at if part.attempts else timedelta(0)
+        decision = resilience.after_failure(policy.retry, attempts, outcome, elapsed, self._random)
+        return decision.after if isinstance(decision, Again) else None
+
+    def _headers(self, run: Run, part: Invocation) -> dict[str, str]:
+        invocation_id = f"{run.correlation_id}/{part.target}"
+        headers = {
+            "content-type": "application/json",
+            "x-correlation-id": run.correlation_id,
+            "x-invocation-id": invocation_id,
+            "x-attempt": str(len(part.attempts)),
+            "x-deadline": events.iso(run.deadline),
+            "x-invocation-token": part.control.token,
+            "x-invocation-url": events.invocation_url(self._settings.public_url or "", invocation_id),
+            "traceparent": run.control.traceparent,
+            "tracestate": run.control.tracestate,
+        }
+        return {name: value for name, value in headers.items() if value}
+
+    def _gate(self, automation: str, target: Target) -> _Gate:
+        name = (automation, target.name)
+        gate = self._gates.get(name)
+        if gate is None:
+            gate = self._gates[name] = _Gate(_http(target).concurrency)
+        return gate
+
+
+def _http(target: Target) -> HttpTarget:
+    assert target.http is not None  # noqa: S101 - work items of topic targets never come here
+    return target.http

@@ -1,0 +1,92 @@
+"""The bridge as a user starts it: a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+HERE = Path(__file__).parent
+_URL = re.compile(r"http://127\.0\.0\.1:\d+")
+
+
+@dataclass
+class BridgeProcess:
+    """One bridge on a data directory; it may be started again after it was killed."""
+
+    data_dir: Path
+    config: str = ""
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    url: str = ""
+    process: Process | None = None
+
+    async def start(self) -> BridgeProcess:
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        config = self.data_dir.parent / "bridge.yaml"
+        config.write_text(self.config)
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
+        self.process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bridge", "up", "--port", self.url.rpartition(":")[2] or "0"),
+            *("--data-dir", str(self.data_dir), "--config", str(config), *self.arguments),
+            stdout=PIPE,
+            stderr=PIPE,
+            env={**clean, "NO_COLOR": "1", **self.environment},
+            cwd=ROOT,
+        )
+        self._log = asyncio.create_task(self._collect())
+        self.url = await asyncio.wait_for(self._ready(), 30)
+        return self
+
+    async def _ready(self) -> str:
+        """The URL of the banner; what the bridge said instead, if it did not come up."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        said = ""
+        while line := (await self.process.stdout.readline()).decode():
+            said += line
+            if found := _URL.search(line):
+                self._rest = asyncio.create_task(self.process.stdout.read())
+                return found[0]
+        await self._log
+        raise AssertionError(f"the bridge did not start:\n{said}\n{self.log()}")
+
+    async def _collect(self) -> None:
+        assert self.process is not None
+        assert self.process.stderr is not None
+        with (self.data_dir.parent / "bridge.log").open("ab") as log:
+            while line := await self.process.stderr.readline():
+                log.write(line)
+                log.flush()
+
+    def log(self) -> str:
+        return (self.data_dir.parent / "bridge.log").read_text()
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        code = await asyncio.wait_for(self.process.wait(), 30)
+        await self._log
+        return code
+
+    async def kill(self) -> None:
+        await self.stop(signal.SIGKILL)
+
+
+def scripted_config(url: str, *more: str) -> str:
+    """Settings for the automations of the tests, with the scripted app at `url`."""
+    lines = [
+        f"catalogue: {HERE / 'automations.yaml'}",
+        f"resiliency: {HERE / 'resiliency.yaml'}",
+        f"function_apps: {{scripted: {{url: '{url}', key_env: SCRIPTED_KEY}}}}",
+        "max_input_bytes: 1MiB",
+        *more,
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,91 @@
+"""A function app that does what the input tells it, and remembers every call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+KEY = "key-of-the-scripted-app"
+
+
+@dataclass
+class Scripted:
+    """The server, its address and the calls it got, as (path, headers, body)."""
+
+    url: str = ""
+    calls: list[tuple[str, dict[str, str], object]] = field(default_factory=list)
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def count(self, correlation_id: str) -> int:
+        return sum(headers.get("x-correlation-id") == correlation_id for _, headers, _ in self.calls)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json() if request.can_read_body else None
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.calls.append((request.path, headers, body))
+        if headers.get("x-functions-key") != KEY:
+            return web.Response(status=401)
+        kind = request.path.removeprefix("/api/")
+        if kind == "act":
+            return await self.act(request, body["act"], self.count(headers["x-correlation-id"]))
+        if kind == "slow":
+            seconds = (body or {}).get("seconds")
+            try:
+                await asyncio.wait_for(self.release.wait(), seconds or 30)
+            except TimeoutError:
+                pass
+            return web.json_response({"slept": seconds})
+        if kind == "right" and (body or {}).get("right") == "fails":
+            return web.json_response({"code": "RightFailed", "message": "the right side failed"}, status=422)
+        return web.json_response(body)
+
+    async def act(self, request: web.Request, act: str, call: int) -> web.StreamResponse:
+        match act:
+            case "text":
+                return web.Response(text="plain words")
+            case "nothing-204":
+                return web.Response(status=204)
+            case "redirect":
+                return web.Response(status=302, headers={"location": "/api/echo"})
+            case "missing":
+                return web.Response(status=404)
+            case "accepted":
+                return web.Response(status=202)
+            case "refuses":
+                return web.json_response({"code": "NoSuchHost", "message": "web-17 is not known", "hint": "Check the name."}, status=422)
+            case "broken":
+                return web.Response(status=500)
+            case "broken-once":
+                return web.Response(status=500) if call == 1 else web.json_response({"call": call})
+            case "busy-once":
+                return web.Response(status=429, headers={"retry-after": "1"}) if call == 1 else web.json_response({"call": call})
+            case "hangs-up":
+                assert request.transport is not None
+                request.transport.close()
+                return web.Response()
+            case "huge":
+                return web.Response(body=b'"' + b"x" * 50_000_000 + b'"', content_type="application/json")
+            case "not-json":
+                return web.Response(body=b"{oops", content_type="application/json")
+        raise AssertionError(act)
+
+
+@asynccontextmanager
+async def scripted() -> AsyncIterator[Scripted]:
+    app = Scripted()
+    server = web.Application(client_max_size=10 * 2**20)
+    server.router.add_route("*", "/{path:.*}", app.handle)
+    runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    app.url = runner.addresses[0] and f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield app
+    finally:
+        app.release.set()
+        await runner.cleanup()
