@@ -20,6 +20,8 @@ from bridge.errors import BridgeError, ConfigurationError
 from bridge.local.supervisor import Supervisor
 from bridge.settings import Settings
 
+FUNCTIONS_ENDED = "The functions host ended"  #: how the line begins that tells of it
+
 
 def up(  # noqa: PLR0913, PLR0917 - one flag a setting; typer passes them by name
     context: typer.Context,
@@ -85,7 +87,7 @@ async def _functions_host(found: Settings, screen: Screen) -> AsyncIterator[None
     log = found.data_dir / "functions.log"
 
     def ended(code: int, pause: float) -> None:
-        screen.note(f"The functions host ended with exit code {code}; it starts again in {pause:g} s. See {log}", "yellow")
+        screen.note(f"{FUNCTIONS_ENDED} with exit code {code}; it starts again in {pause:g} s. See {log}", "yellow")
 
     async with Supervisor(functions_command(found, found.functions), log=log, ended=ended):
         yield
@@ -107,7 +109,8 @@ def banner(screen: Screen, found: Settings, url: str) -> None:
     screen.line(f"Automation Bridge listens on {url}", "bold green")
     facts = {"API": f"{url}/openapi.json", "console": f"{url}/console", "runtime": str(found.runtime), "data": str(found.data_dir)}
     if found.functions is not None:
-        facts["functions"] = f"http://127.0.0.1:{found.functions_port}, log in {found.data_dir / 'functions.log'}"
+        where = f"http://127.0.0.1:{found.functions_port}, " if found.functions_port else ""
+        facts["functions"] = f"{where}log in {found.data_dir / 'functions.log'}"
     aim = "" if url == "http://127.0.0.1:8080" else f"BRIDGE_URL={url} "
     facts |= {"try": f"{aim}bridge automations", "then": f"{aim}bridge submit NAME key=value --wait 20", "stop": "Ctrl-C"}
     for name, fact in facts.items():
