@@ -36,7 +36,7 @@ class Door:
         """Listen and write `data_dir`/queue.json. Raises ConfigurationError if the port is taken."""
         door = cls(bus, longest_line=2 * max_message + 2**20)
         try:
-            server = await asyncio.start_server(door._visit, HOST, port, limit=door._longest_line)
+            server = await asyncio.start_server(door._meet, HOST, port, limit=door._longest_line)
         except OSError as fault:
             raise ConfigurationError([f"queue_port {port}: cannot listen on {HOST} ({fault.strerror}); choose another or 0."]) from None
         door.port = server.sockets[0].getsockname()[1]
@@ -49,11 +49,13 @@ class Door:
             server.close()
             await door._end_visits()
 
+    def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Not a coroutine, because asyncio logs the end of one that is cancelled as an error.
+        task = asyncio.create_task(self._visit(reader, writer))
+        self._visits.add(task)
+        task.add_done_callback(self._visits.discard)
+
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._visits.add(task)
-            task.add_done_callback(self._visits.discard)
         try:
             await Doorway(self._bus, reader, writer, self._token).serve()
         finally:

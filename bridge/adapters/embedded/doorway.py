@@ -85,19 +85,21 @@ class Doorway:
         self._write(message_line(lock))
 
     def _holder(self, token: str) -> Receiver | None:
-        return next((receiver for receiver in self._receivers.values() if receiver.holds(token)), None)
+        return next((receiver for receiver in self._receivers.values() if receiver.knows(token)), None)
 
     def _settle(self, request: Settle) -> None:
         settled = partial(self._write, {"op": "settled", "lock": request.lock, "ok": True})
         holder = self._holder(request.lock)
         if holder is None:
-            self._write({"op": "settled", "lock": request.lock, "ok": False, "error": "LockLost"})
+            kept = False
         elif request.outcome == "complete":
-            holder.complete(request.lock, settled)
+            kept = holder.complete(request.lock, settled)
         elif request.outcome == "abandon":
-            holder.abandon(request.lock, settled)
+            kept = holder.abandon(request.lock, settled)
         else:
-            holder.dead_letter(request.lock, request.reason or "DeadLettered", request.description, settled)
+            kept = holder.dead_letter(request.lock, request.reason or "DeadLettered", request.description, settled)
+        if not kept:
+            self._write({"op": "settled", "lock": request.lock, "ok": False, "error": "LockLost"})
 
     def _renew(self, request: Renew) -> None:
         holder = self._holder(request.lock)

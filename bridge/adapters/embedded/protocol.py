@@ -6,7 +6,7 @@ import base64
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.alias_generators import to_camel
 
 from bridge.adapters.embedded.receiver import Lock
@@ -14,7 +14,15 @@ from bridge.ports import Message
 
 MOST_CREDIT = 1_000  #: messages a client may ask for at once
 
+
+def _decoded(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise ValueError("expected base64 (RFC 4648) in a string")  # noqa: TRY004 - pydantic asks for ValueError
+    return base64.b64decode(text, validate=True)
+
+
 Word = Annotated[str, Field(max_length=500)]
+Body = Annotated[bytes, BeforeValidator(_decoded)]
 
 
 class _Line(BaseModel):
@@ -57,7 +65,7 @@ class Outgoing(_Line):
     """One message to a topic or queue."""
 
     topic: Word
-    body: Base64Bytes
+    body: Body
     content_type: Word = "application/json"
     message_id: Word = ""
     correlation_id: Word = ""

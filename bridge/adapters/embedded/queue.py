@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from bridge import telemetry
 from bridge.adapters.embedded import entry as rows
 from bridge.adapters.embedded.database import Database, Work
 from bridge.adapters.embedded.entry import Entry
@@ -25,6 +25,7 @@ from bridge.ports import Handler, Message
 
 WINDOW = 2_000  #: messages of one source that are kept in memory
 ENVELOPE = 64 * 2**10  #: bytes a message may have beyond its body
+_log = logging.getLogger("bridge.queue")
 _PURGE_EVERY = 10.0  #: seconds
 _PURGE_AT_ONCE = 200  #: messages
 
@@ -57,9 +58,7 @@ class Queue:
             if name in self._sources:
                 self._sources[name].depth = depth
             else:
-                telemetry.step(
-                    "retry", level="warning", source=name, error="messages wait for a source that the entities file does not name"
-                )
+                _log.warning("%s messages wait in %s, which the entities file does not name; add it again to get them", depth, name)
         self._purge = asyncio.create_task(self._purge_expired())
 
     async def publish(self, messages: Sequence[Message]) -> None:
@@ -164,8 +163,14 @@ class Queue:
                 found = await self._database.write(partial(rows.expired, time.time(), _PURGE_AT_ONCE))
             except PortError:
                 found = []
-            ended = [entry for entry in found if entry.source in self._sources and self._sources[entry.source].end_expired(entry)]
+            ended = [entry for entry in found if self._end_expired(entry)]
             await asyncio.sleep(0.05 if len(ended) == _PURGE_AT_ONCE else _PURGE_EVERY)
+
+    def _end_expired(self, entry: Entry) -> bool:
+        if entry.source in self._sources:
+            return self._sources[entry.source].end_expired(entry)
+        self._database.submit(partial(rows.delete, entry.id), lambda _: None)
+        return True
 
 
 def _dead_letters_of(source: str) -> str:

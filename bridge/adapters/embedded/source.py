@@ -150,10 +150,10 @@ class Source:
 
     def _returned(self, entry: Entry, due: float, then: Callable[[], None] | None, found: bool) -> None:
         entry.due = due
-        if found:
-            self.accept(entry)
         if then is not None:
             then()
+        if found:
+            self.accept(entry)
 
     def _buried(self, entry: Entry, arrive: Callable[[], None], then: Callable[[], None] | None, found: bool) -> None:
         if found:

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from bridge.adapters.embedded import state
+from bridge.adapters.embedded.database import Database
+from bridge.adapters.embedded.state import State
+from bridge.errors import ConfigurationError, Conflict, Full, Unavailable
+from bridge.ports import Message
+from tests.adapters.embedded_kit import open_queue
+from tests.contracts.conftest import Inbox
+
+TABLE = ("CREATE TABLE IF NOT EXISTS numbers(number INTEGER PRIMARY KEY)",)
+
+
+def insert(number: int):
+    return lambda connection: connection.execute("INSERT INTO numbers VALUES(?)", (number,)).lastrowid
+
+
+def numbers(database: Database) -> list[int]:
+    return [row[0] for row in database.read("SELECT number FROM numbers ORDER BY number")]
+
+
+async def test_what_was_written_can_be_read_at_once(tmp_path):
+    async with Database.open(tmp_path, TABLE) as database:
+        assert await database.write(insert(7)) == 7
+        assert numbers(database) == [7]
+
+
+async def test_writes_that_come_together_share_few_transactions(tmp_path):
+    async with Database.open(tmp_path, TABLE) as database:
+        log = tmp_path / "bridge.db-wal"
+        before = log.stat().st_size
+        await asyncio.gather(*(database.write(insert(number)) for number in range(500)))
+        pages = (log.stat().st_size - before) / 4096
+    assert pages < 50
+
+
+async def test_an_operation_that_refuses_fails_alone(tmp_path):
+    def refuses(_: sqlite3.Connection) -> None:
+        raise Conflict("taken")
+
+    async with Database.open(tmp_path, TABLE) as database:
+        outcomes = await asyncio.gather(*(database.write(work) for work in (insert(1), refuses, insert(2))), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [int, Conflict, int]
+        assert numbers(database) == [1, 2]
+
+
+async def test_an_operation_that_breaks_after_writing_is_undone_alone(tmp_path):
+    def breaks(connection: sqlite3.Connection) -> None:
+        insert(3)(connection)
+        insert(1)(connection)
+
+    async with Database.open(tmp_path, TABLE) as database:
+        outcomes = await asyncio.gather(*(database.write(work) for work in (insert(1), breaks, insert(2))), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [int, sqlite3.IntegrityError, int]
+        assert numbers(database) == [1, 2]
+
+
+async def test_more_writes_than_may_wait_are_refused(tmp_path):
+    async with Database.open(tmp_path, TABLE, waiting=2) as database:
+        outcomes = await asyncio.gather(*(database.write(insert(number)) for number in range(3)), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [int, int, Full]
+        assert await database.write(insert(9)) == 9
+
+
+async def test_closing_finishes_what_was_submitted(tmp_path):
+    async with Database.open(tmp_path, TABLE) as database:
+        writes = [asyncio.create_task(database.write(insert(number))) for number in range(100)]
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*writes) == list(range(100))
+    with pytest.raises(Unavailable, match="stopping"):
+        await database.write(insert(1))
+
+
+async def test_a_second_process_on_the_directory_is_refused_with_the_first_ones_id(tmp_path):
+    script = (
+        "import asyncio, sys; from pathlib import Path; from bridge.adapters.embedded.database import Database\n"
+        "async def main():\n    async with Database.open(Path(sys.argv[1]), ()): pass\n"
+        "asyncio.run(main())"
+    )
+    async with Database.open(tmp_path, TABLE):
+        process = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=False
+        )
+    assert process.returncode != 0
+    assert f"data_dir {tmp_path}: is in use by the bridge with process id {os.getpid()}; stop that one" in process.stderr
+
+
+async def test_a_second_opening_in_one_process_is_refused_and_the_first_goes_on(tmp_path):
+    async with Database.open(tmp_path, TABLE) as database:
+        with pytest.raises(ConfigurationError, match="is in use"):
+            async with Database.open(tmp_path, TABLE):
+                pass
+        assert await database.write(insert(1)) == 1
+
+
+async def test_only_the_owner_can_read_the_files(tmp_path):
+    directory = tmp_path / "new" / "data"
+    async with Database.open(directory, TABLE) as database:
+        await database.write(insert(1))
+        rights = {file.name: stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()}
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert rights == dict.fromkeys(("bridge.db", "bridge.db-wal", "bridge.db-shm", "bridge.lock"), 0o600)
+
+
+async def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path):
+    (tmp_path / "bridge.db").write_text("this is no database, " * 100)
+    with pytest.raises(ConfigurationError, match=r"bridge\.db: cannot be used as the bridge's database"):
+        async with Database.open(tmp_path, TABLE):
+            pass
+
+
+async def test_a_directory_that_cannot_be_made_is_refused_with_its_name(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="file/data: cannot be written"):
+        async with Database.open(tmp_path / "file" / "data", TABLE):
+            pass
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+async def until_full(write: Callable[[int], Awaitable[object]]) -> int:
+    """How many writes succeed before the disk is full."""
+    for number in range(100):
+        try:
+            await write(number)
+        except Full:
+            return number
+    raise AssertionError("the disk was never full")
+
+
+def fill(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"x" * 4096):
+            pass
+
+
+async def test_a_full_disk_refuses_what_does_not_fit_and_takes_more_when_it_has_room(small_disk):
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * 700_000)
+    async with Database.open(small_disk, state.SCHEMA) as database:
+        store = State(database, data_limit=2**30)
+        await store.start()
+        stored = await until_full(lambda number: store.create(f"{number}", b"x" * 50_000))
+        assert all(await store.get_many([f"{number}" for number in range(stored)]))
+        assert await store.get(f"{stored}") is None
+        ballast.unlink()
+        await store.create("more", b"x" * 50_000)
+        await store.close()
+
+
+async def test_a_message_done_while_the_disk_is_full_is_removed_once_there_is_room(small_disk):
+    inbox = Inbox()
+    ballast = small_disk / "ballast"
+    async with open_queue(small_disk) as queue:
+        await queue.publish([Message("orders", b"done")])
+        fill(ballast)
+        await until_full(lambda _: queue.publish([Message("orders", b"x" * 100_000)]))
+        await queue.subscribe("orders/all", inbox, concurrency=1)
+        assert (await inbox.next()).message.body == b"done"
+        ballast.unlink()
+        await asyncio.sleep(1.2)
+        await queue.publish([Message("orders", b"after")])
+    again = Inbox()
+    async with open_queue(small_disk) as queue:
+        await queue.subscribe("orders/all", again, concurrency=1)
+        assert await again.stays_empty()

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bridge.adapters.embedded.database import Database
+from bridge.adapters.embedded.state import SCHEMA, State
+from bridge.errors import Full
+
+
+@asynccontextmanager
+async def open_state(data_dir: Path, data_limit: int = 2**30) -> AsyncIterator[State]:
+    async with Database.open(data_dir, SCHEMA) as database:
+        state = State(database, data_limit=data_limit)
+        await state.start()
+        yield state
+        await state.close()
+
+
+async def create_until_full(state: State) -> int:
+    """Create keys that end at once; how many there was room for."""
+    for number in range(1_000):
+        if state.is_full:
+            return number
+        await state.create(f"{number}", b"x" * 10_000, timedelta(seconds=0.01))
+    raise AssertionError("it was never full")
+
+
+async def test_values_outlive_the_process_that_stored_them(tmp_path):
+    async with open_state(tmp_path) as state:
+        etag = await state.create("key", b"1")
+    async with open_state(tmp_path) as state:
+        assert await state.get("key") == (b"1", etag)
+        await state.save("key", b"2", etag)
+
+
+async def test_a_version_never_comes_twice_even_when_the_key_is_created_again_later(tmp_path):
+    etags = []
+    for _ in range(3):
+        async with open_state(tmp_path) as state:
+            etags.append(await state.create("key", b"1", timedelta(seconds=0.01)))
+            await asyncio.sleep(0.02)
+    assert len(set(etags)) == 3
+
+
+async def test_nobody_else_writes_these_keys(tmp_path):
+    async with open_state(tmp_path) as state:
+        assert state.shared is False
+
+
+async def test_a_full_store_takes_no_more_keys_but_saves_those_it_has(tmp_path):
+    async with open_state(tmp_path, data_limit=200_000) as state:
+        etag = await state.create("key", b"1")
+        assert await create_until_full(state) < 30
+        with pytest.raises(Full, match="200000 are allowed"):
+            await state.create("more", b"1")
+        await state.save("key", b"2", etag)
+
+
+async def test_a_full_store_has_room_again_when_old_keys_have_ended(tmp_path):
+    async with open_state(tmp_path, data_limit=1_000_000) as state:
+        await create_until_full(state)
+    async with open_state(tmp_path, data_limit=1_000_000) as state:
+        async with asyncio.timeout(10):
+            while state.is_full:  # noqa: ASYNC110 - the store tells nobody when it has room
+                await asyncio.sleep(0.02)
+        await state.create("new", b"1")
+
+
+async def test_saving_without_a_time_to_live_keeps_the_key_for_good(tmp_path):
+    async with open_state(tmp_path) as state:
+        etag = await state.create("key", b"1", timedelta(seconds=0.3))
+        await state.save("key", b"2", etag)
+        await asyncio.sleep(0.4)
+        assert await state.get("key") is not None
