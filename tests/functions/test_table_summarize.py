@@ -75,6 +75,11 @@ def test_numbers_have_their_exact_mean_rounded_once(numbers: list[float]) -> Non
     assert found["mean"] == float(sum(exact) / len(exact))
 
 
+def test_a_mean_keeps_what_is_small_beside_what_is_huge() -> None:
+    assert column("1e308", "1.5", "-1e308")["mean"] == 0.5
+    assert column("1e308", "1.5e308")["mean"] == 1.25e308
+
+
 @pytest.mark.parametrize(
     ("values", "kind"),
     [
