@@ -37,7 +37,7 @@ class KeyFile:
     def add(self, app: str, entry: Entry) -> None:
         """Tell that an app is ready. Readers see the whole file, before or after."""
         self._entries[app] = entry
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self._path.with_name(f".functions.json.{os.getpid()}")
         draft.unlink(missing_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

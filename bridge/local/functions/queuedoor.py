@@ -48,14 +48,17 @@ class QueueDoor:
                 log.warning("The connection to the queue has ended; its messages come back by themselves.")
             except (OSError, ValueError, KeyError, FeedError) as problem:
                 if not told:
-                    log.info("Waiting for the queue at %s: %s", self._file, problem)
+                    log.info("Waiting for the queue that %s leads to: %s.", self._file, problem)
                 told = True
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _once(self) -> None:
         """One connection, from hello to its end."""
-        address = json.loads(self._file.read_text())
+        try:
+            address = json.loads(self._file.read_text())
+        except FileNotFoundError:
+            raise FeedError("the file is not there; `bridge up` with the embedded runtime writes it") from None
         reader, writer = await asyncio.open_connection(address["host"], address["port"], limit=_LONGEST_LINE)
         try:
             writer.write(_line({"op": "hello", "token": address["token"]}))
@@ -87,7 +90,7 @@ class QueueDoor:
         if answered is not None and not answered.done():
             answered.set_result(message)
         elif op == "error":
-            log.warning("The queue refuses a request: %s", message.get("error", message.get("detail", "")))
+            log.warning("The queue refuses a request: %s", _reason(message))
 
     def receive(self, entity: str, credit: int, deliver: Deliver) -> None:
         """See `Feed`."""
@@ -122,7 +125,7 @@ class QueueDoor:
         finally:
             self._waiting.pop((answer, key), None)
         if not given.get("ok", True):
-            raise FeedError(f"the queue refused: {given.get('error', 'without a reason')}")
+            raise FeedError(f"the queue refused: {_reason(given)}")
         return given
 
     def _write(self, message: Json) -> None:
@@ -135,6 +138,10 @@ class QueueDoor:
             if not waiting.done():
                 waiting.set_exception(FeedError("the connection to the queue has ended"))
         self._waiting.clear()
+
+
+def _reason(answer: Json) -> str:
+    return " ".join(str(answer[key]) for key in ("error", "detail") if answer.get(key)) or "without a reason"
 
 
 def _line(message: Json) -> bytes:

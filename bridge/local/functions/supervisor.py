@@ -11,7 +11,7 @@ from bridge.local.functions.worker import Done, Hello, Json, LoadFailed, OnLog, 
 log = logging.getLogger("bridge.functions")
 
 _FIRST_PAUSE = 0.25  #: seconds before the second start in a row
-_LONGEST_PAUSE = 30.0
+_LONGEST_PAUSE = 10.0
 _STEADY = 60.0  #: seconds after which a worker counts as one that keeps running
 _STOP_SECONDS = 2.0  #: how long a worker may take to end by itself
 

@@ -44,6 +44,7 @@ class Pump:
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.concurrent)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way = 0
         self._stopped = False
 
     def start(self) -> None:
@@ -56,8 +57,8 @@ class Pump:
 
     @property
     def busy(self) -> bool:
-        """Whether a message has been taken and not yet settled."""
-        return bool(self._tasks)
+        """Whether a function runs for a message, or its verdict is on the way."""
+        return self._under_way > 0
 
     def _take(self, received: Received) -> None:
         if self._stopped:
@@ -67,17 +68,31 @@ class Pump:
         task.add_done_callback(self._tasks.discard)
 
     async def _handle(self, received: Received) -> None:
+        """Run the function as soon as there is a worker; a worker that is down does not count as a failed delivery.
+
+        If the host stops first, the message goes back with the connection.
+        """
         renewing = asyncio.create_task(self._renew(received))
         try:
             # Credit alone does not bound this: after a broken connection the broker has none of ours on its books.
             async with self._slots:
-                if not self._stopped:
-                    await self._settle(received, await self._verdict(received))
+                while not self._stopped:
+                    await self._supervisor.up()
+                    with suppress(WorkerDown):
+                        return await self._process(received)
         finally:
             renewing.cancel()
 
-    async def _verdict(self, received: Received) -> Verdict:
-        done = await self._run(received)
+    async def _process(self, received: Received) -> None:
+        """From the call to the verdict. Raises WorkerDown if the function could not start."""
+        self._under_way += 1
+        try:
+            done = await self._invocations.run(self._function.name, self._as_trigger(received))
+            await self._settle(received, await self._verdict(done))
+        finally:
+            self._under_way -= 1
+
+    async def _verdict(self, done: Done) -> Verdict:
         if not done.ok:
             return Verdict.ABANDON
         try:
@@ -87,13 +102,6 @@ class Pump:
             log.warning("%s succeeded, but its output was not sent: %s", self._function.name, problem)
             return Verdict.ABANDON
         return Verdict.COMPLETE
-
-    async def _run(self, received: Received) -> Done:
-        """Run the function as soon as there is a worker; a worker that is down does not count as a failed delivery."""
-        while True:
-            await self._supervisor.up()
-            with suppress(WorkerDown):
-                return await self._invocations.run(self._function.name, self._as_trigger(received))
 
     @property
     def _supervisor(self) -> Supervisor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -99,3 +100,16 @@ async def test_feeding_goes_on_after_the_connection_breaks(start_host: StartHost
     await door.until(2, "receive")
     door.put({})
     await door.until(1, "complete")
+
+
+async def test_a_message_that_waits_for_a_worker_goes_back_when_the_host_stops(
+    start_host: StartHost, door: FakeDoor, tmp_path: Path
+) -> None:
+    host = start_host(host_json={"extensions": {"serviceBus": {"maxConcurrentCalls": 1}}}, START_MARK=str(tmp_path / "mark"))
+    (tmp_path / "mark").touch()
+    door.put({"die": True})
+    await door.until(1, "abandon")
+    await asyncio.to_thread(host.wait_for_log, "the worker did not start")
+
+    assert await asyncio.to_thread(host.stop) == 0
+    assert door.steps.count("abandon") == 1

@@ -6,7 +6,6 @@ import io
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable
 
 from .wire import Wire
@@ -39,12 +38,12 @@ class _Records(logging.Handler):
 
 
 class _Prints(io.TextIOBase):
-    """Standard output, a line at a time; each invocation and thread has a line of its own."""
+    """Standard output, a line at a time; each invocation has a line of its own."""
 
     def __init__(self, wire: Wire, invocation: CurrentInvocation) -> None:
         self._wire = wire
         self._invocation = invocation
-        self._begun: dict[tuple[str | None, int], str] = {}
+        self._begun: dict[str | None, str] = {}
 
     def writable(self) -> bool:
         return True
@@ -54,10 +53,17 @@ class _Prints(io.TextIOBase):
 
     def write(self, text: str) -> int:
         invocation = self._invocation()
-        line = (invocation, threading.get_ident())
-        *whole, rest = (self._begun.pop(line, "") + text).split("\n")
+        *whole, rest = (self._begun.pop(invocation, "") + text).split("\n")
         if rest:
-            self._begun[line] = rest
-        for each in whole:
-            self._wire.send({"op": "log", "id": invocation, "level": "info", "text": each})
+            self._begun[invocation] = rest
+        for line in whole:
+            self._send(invocation, line)
         return len(text)
+
+    def flush(self) -> None:
+        invocation = self._invocation()
+        if begun := self._begun.pop(invocation, ""):
+            self._send(invocation, begun)
+
+    def _send(self, invocation: str | None, line: str) -> None:
+        self._wire.send({"op": "log", "id": invocation, "level": "info", "text": line})

@@ -69,4 +69,5 @@ async def _run(engine: Engine, wire: Wire, order: Json) -> None:
         done = await engine.invoke(order)
     except SystemExit as leaving:  # sys.exit() in one function must not end the others
         done = {"op": "done", "id": order["id"], "ok": False, "error": describe(leaving)}
+    sys.stdout.flush()  # a line that was begun belongs to this invocation
     wire.send(done)

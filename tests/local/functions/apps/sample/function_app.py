@@ -59,7 +59,7 @@ def die(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("talk", methods=["POST"])
 def talk(req: func.HttpRequest) -> func.HttpResponse:
     logging.warning("a logged word")
-    print("a printed word")  # noqa: T201 - the host must catch it
+    print("a printed word", end="")  # noqa: T201 - the host must catch it
     return func.HttpResponse(json.dumps({"pid": os.getpid(), "secret": os.environ.get("BRIDGE_SECRET")}))
 
 
