@@ -162,7 +162,7 @@ def assemble(settings: Settings, plans: Plans, runtime: Any, functions: Any) -> 
     )
 
     async def ready() -> Mapping[str, str]:
-        return {"store": "over its size limit; see data_limit" if runtime.store.is_full() else ""}
+        return {"store": "over its size limit; see data_limit" if runtime.store.is_full else ""}
 
     services = api.Services(Doors(parts, index), deadletters, plans.catalog, settings, ready)
     return Bridge(services, Pipeline(parts), Sweeper(index, results, runtime.bus, clock, every=settings.sweep_every))

@@ -120,8 +120,8 @@ class Automation:
 
     @cached_property
     def _validator(self) -> jsonschema_rs.Draft202012Validator:
-        mask = "the value" if self.secret_paths else None
-        return jsonschema_rs.Draft202012Validator(dict(self.input_schema), validate_formats=True, offline=True, mask=mask)
+        # Values stay out of the messages: a refused input is exactly where a secret in the wrong field would show.
+        return jsonschema_rs.Draft202012Validator(dict(self.input_schema), validate_formats=True, offline=True, mask="the value")
 
     @cached_property
     def secret_paths(self) -> tuple[tuple[str, ...], ...]:

@@ -60,14 +60,17 @@ class Doors:
         identity = request.identify(event, caller)
         existing = await self._results.find(identity.correlation_id)
         if existing is not None:
-            return Submitted(_same(existing, identity), repeated=True)
+            repeated = Submitted(_same(existing, identity), repeated=True)
+            telemetry.step("run.repeated", automation=existing.automation, run=existing.correlation_id, by=caller.name)
+            return repeated
         run = request.new_run(request.check(event, identity, caller, self._rules, self._clock.now()))
         try:
             await self._bus.publish([events.requested(events.signed(event, identity, self._signer))])
         except Undeliverable as fault:
             raise TooLarge(str(fault), hint="Store the data and send where it is.") from None
         run, created = await self._results.create(run)
-        telemetry.step("run.accepted" if created else "run.repeated", automation=run.automation, run=run.correlation_id, by=caller.name)
+        if created:
+            telemetry.step("run.accepted", automation=run.automation, run=run.correlation_id, by=caller.name)
         return Submitted(_same(run, identity), repeated=False)
 
     async def find(self, correlation_id: str, caller: Caller, wait: float = 0) -> Run:

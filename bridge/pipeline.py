@@ -120,7 +120,9 @@ class Pipeline:
         caller = self._caller(event, delivery, signed=signed)
         identity = request.identify(event, caller)
         if run is None:
-            run, _ = await self._results.create(self._new_run(event, identity, caller))
+            run, created = await self._results.create(self._new_run(event, identity, caller))
+            if created and not run.status.final:
+                telemetry.step("run.accepted", automation=run.automation, run=run.correlation_id, by=caller.name)
         if identity.matches(run):
             return run
         secret = self._rules.catalog.automations.get(event.subject)
@@ -131,15 +133,13 @@ class Pipeline:
     def _new_run(self, event: Event, identity: Identity, caller: Caller) -> Run:
         now = self._clock.now()
         try:
-            run = request.new_run(request.check(event, identity, caller, self._rules, now))
+            return request.new_run(request.check(event, identity, caller, self._rules, now))
         except Refusal as refusal:
             telemetry.step("run.refused", level="warning", run=identity.correlation_id, code=refusal.code)
             late = refusal.code == "DeadlinePassed"
             refused = request.refused_run(event, identity, self._rules, now)
             cause = Cause(event.id, now, self._settings.retention)
             return lifecycle.refuse(refused, request.explain(refusal), Status.TIMED_OUT if late else Status.FAILED, cause)
-        telemetry.step("run.accepted", automation=run.automation, run=run.correlation_id, by=caller.name)
-        return run
 
     def _caller(self, event: Event, delivery: Delivery, *, signed: bool) -> Caller:
         """Whom a door has checked, else whom the settings name for the topic."""

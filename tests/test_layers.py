@@ -49,7 +49,7 @@ def bridge_parts(path: Path) -> set[str]:
     return {name.split(".")[1] for name in imported(path) if name.startswith("bridge.")}
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", list(modules()), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_imports_only_downwards(path: Path) -> None:
     own = part(path)
     seen = bridge_parts(path)

@@ -107,7 +107,7 @@ def functions_command(found: Settings, apps: Path) -> list[str]:
 def banner(screen: Screen, found: Settings, url: str) -> None:
     """Say where the bridge is and what to try."""
     screen.line(f"Automation Bridge listens on {url}", "bold green")
-    facts = {"API": f"{url}/openapi.json", "console": f"{url}/console", "runtime": str(found.runtime), "data": str(found.data_dir)}
+    facts = {"API": f"{url}/openapi.json", "runtime": str(found.runtime), "data": str(found.data_dir)}
     if found.functions is not None:
         where = f"http://127.0.0.1:{found.functions_port}, " if found.functions_port else ""
         facts["functions"] = f"{where}log in {found.data_dir / 'functions.log'}"

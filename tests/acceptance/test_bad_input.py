@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -15,7 +16,7 @@ STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 
 
 async def post(http: Http, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
-    async with http.post(path, data=body, headers=headers) as answer:
+    async with http.post(path, data=io.BytesIO(body), headers=headers) as answer:
         assert answer.headers["Content-Type"].startswith("application/")
         return answer.status, await answer.json()
 
