@@ -121,6 +121,24 @@ async def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path):
             pass
 
 
+async def test_a_file_with_tables_of_another_version_is_left_alone(tmp_path):
+    async with Database.open(tmp_path, TABLE):
+        pass
+    with sqlite3.connect(tmp_path / "bridge.db") as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(ConfigurationError, match="its tables have version 99"):
+        async with Database.open(tmp_path, TABLE):
+            pass
+
+
+async def test_nothing_can_be_read_after_closing(tmp_path):
+    async with Database.open(tmp_path, TABLE) as database:
+        pass
+    with pytest.raises(Unavailable, match="stopping"):
+        database.read("SELECT 1")
+
+
 async def test_a_directory_that_cannot_be_made_is_refused_with_its_name(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="file/data: cannot be written"):

@@ -7,6 +7,7 @@ import pytest
 
 from bridge.adapters.embedded.queue import Queue
 from bridge.adapters.embedded.subscriber import pause_after
+from bridge.entities import Entities
 from bridge.errors import ConfigurationError, Full, Undeliverable
 from bridge.ports import Ack, Delivery, Message
 from tests.adapters.embedded_kit import ORDERS, entities, label_rule, open_queue, subscription
@@ -269,10 +270,24 @@ async def test_a_publisher_that_gives_up_waiting_has_still_published(tmp_path, i
         assert bodies([await inbox.next()]) == ["x"]
 
 
-async def test_entities_that_need_sessions_are_refused(tmp_path):
-    with pytest.raises(ConfigurationError, match="orders/all: RequiresSession"):
-        async with open_queue(tmp_path, entities(orders=[subscription(RequiresSession=True)])):
+async def test_entities_that_need_what_is_not_here_are_refused(tmp_path):
+    known = entities(queues={"jobs": {"RequiresDuplicateDetection": True}}, orders=[subscription(RequiresSession=True)])
+    with pytest.raises(ConfigurationError) as caught:
+        async with open_queue(tmp_path, known):
             pass
+    assert [problem.split(" is not available")[0] for problem in caught.value.problems] == [
+        "orders/all: RequiresSession",
+        "jobs: RequiresDuplicateDetection",
+    ]
+
+
+async def test_a_topic_may_limit_the_time_to_live_of_all_its_subscriptions(tmp_path, inbox):
+    topic = {"Name": "orders", "Properties": {"DefaultMessageTimeToLive": "PT0.05S"}, "Subscriptions": [subscription()]}
+    async with open_queue(tmp_path, Entities.model_validate({"Topics": [topic]})) as queue:
+        await queue.publish([message()])
+        await asyncio.sleep(0.1)
+        await queue.subscribe("orders/all", inbox, concurrency=1)
+        assert await inbox.stays_empty()
 
 
 async def test_two_readers_share_a_source(tmp_path, inbox):

@@ -22,8 +22,11 @@ from bridge.adapters.embedded import directory
 from bridge.errors import ConfigurationError, Full, PortError, Unavailable
 
 FILE = "bridge.db"
+VERSION = 1  #: of the tables; a file with tables of another version is not touched
 WAITING = 10_000  #: operations that may wait for the writer before more are refused
 _BUSY_SECONDS = 5.0  #: how long to wait for a tool that reads or copies the file
+_LOG_BYTES = 64 * 2**20  #: what is kept of the write-ahead log after it was long
+_STOPPING = "The bridge is stopping; nothing more is read or stored."
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
@@ -56,7 +59,7 @@ class Database:
             database = cls(data_dir / FILE, waiting)
             writer = await asyncio.to_thread(_connect, database.path, schema)
             database._reader = _reader(database.path)
-            threading.Thread(target=database._write_all, args=(writer,), name="bridge-writer").start()
+            threading.Thread(target=database._write_all, args=(writer,), name="bridge-writer", daemon=True).start()
             try:
                 yield database
             finally:
@@ -69,7 +72,7 @@ class Database:
         anything to fail alone.
         """
         if self._closing:
-            self._loop.call_soon(then, Unavailable("The bridge is stopping; nothing more is stored."))
+            self._loop.call_soon(then, Unavailable(_STOPPING))
             return
         if not self._gathered:
             self._loop.call_soon(self._hand_over)
@@ -89,6 +92,8 @@ class Database:
 
     def read(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows of a short look-up: it runs on the event loop, so it must use an index. Raises Unavailable."""
+        if self._closing:
+            raise Unavailable(_STOPPING)
         try:
             return self._reader.execute(statement, parameters).fetchall()
         except sqlite3.Error as fault:
@@ -194,16 +199,25 @@ def _connect(path: Path, schema: Sequence[str]) -> sqlite3.Connection:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the rights of this one
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA journal_size_limit={64 * 2**20}")
-        for statement in schema:
-            connection.execute(statement)
+        try:
+            _prepare(connection, schema)
+        except sqlite3.Error:
+            connection.close()
+            raise
     except (OSError, sqlite3.Error) as fault:
         raise ConfigurationError(
             [f"{path}: cannot be used as the bridge's database ({fault}); move it away or choose another data_dir."]
         ) from None
     return connection
+
+
+def _prepare(connection: sqlite3.Connection, schema: Sequence[str]) -> None:
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found not in {0, VERSION}:
+        raise sqlite3.DatabaseError(f"its tables have version {found}, this bridge uses version {VERSION}")
+    settings = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", f"PRAGMA journal_size_limit={_LOG_BYTES}")
+    for statement in (*settings, *schema, f"PRAGMA user_version={VERSION}"):
+        connection.execute(statement)
 
 
 def _reader(path: Path) -> sqlite3.Connection:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 from bridge.adapters.embedded import entry as rows
@@ -34,13 +35,14 @@ class Queue:
     """Implements `ports.Bus`, and the peek-lock interface that the door offers to other processes.
 
     `queue_limit` is the most messages one source holds (those sent for later do not count), `max_message` the largest body in bytes,
-    `window` how many messages of one source are kept in memory. Raises ConfigurationError for entities that need sessions.
+    `window` how many messages of one source are kept in memory. Raises ConfigurationError for entities that need more than is here.
     """
 
     def __init__(self, database: Database, entities: Entities, *, queue_limit: int, max_message: int, window: int = WINDOW) -> None:
-        _refuse_sessions(entities)
+        _refuse_what_is_not_here(entities)
         self._database, self._limit, self._max_message = database, queue_limit, max_message
         self._routing = Routing(entities)
+        self._lives = {topic.name: topic.properties.default_message_time_to_live for topic in entities.topics}
         self._subscribers: list[Subscriber] = []
         self._sources: dict[str, Source] = {}
         for name, properties in entities.sources:
@@ -114,11 +116,13 @@ class Queue:
         sources = self._routing.sources(message)
         now = time.time()
         due = max(now, message.deliver_at.timestamp()) if message.deliver_at else now
-        return [self._entry(name, message, now, due) for name in sources]
+        return [self._entry(name, message, due, message.time_to_live, self._lives.get(message.topic)) for name in sources]
 
-    def _entry(self, source: str, message: Message, now: float, due: float) -> Entry:
-        spans = [span for span in (message.time_to_live, self._sources[source].properties.default_message_time_to_live) if span is not None]
+    def _entry(self, source: str, message: Message, due: float, *lives: timedelta | None) -> Entry:
+        """`lives`: how long the message may live by what it or its topic says; the shortest of these and its source's counts."""
+        spans = [span for span in (*lives, self._sources[source].properties.default_message_time_to_live) if span is not None]
         expires = due + min(spans).total_seconds() if spans else None
+        now = time.time()
         return Entry(next(self._numbers), source, message, due, now, expires, scheduled=due > now)
 
     def _reserve(self, entries: Iterable[Entry]) -> Counter[str]:
@@ -147,7 +151,7 @@ class Queue:
         target = self._sources[entry.source].properties.forward_dead_lettered_messages_to
         names = self._routing.sources_behind(target, message) if target else [_dead_letters_of(entry.source)]
         now = time.time()
-        entries = [self._entry(name, message, now, now) for name in names]
+        entries = [self._entry(name, message, now) for name in names]
         return partial(rows.move, entry.id, entries), partial(self._arrive_uncounted, entries)
 
     def _arrive_uncounted(self, entries: Sequence[Entry]) -> None:
@@ -177,11 +181,12 @@ def _dead_letters_of(source: str) -> str:
     return source if source.endswith(f"/{DEAD_LETTERS}") else f"{source}/{DEAD_LETTERS}"
 
 
-def _refuse_sessions(entities: Entities) -> None:
-    problems = [
-        f"{name}: RequiresSession is not available in the embedded runtime; set it to false in the entities file."
-        for name, properties in entities.sources
-        if properties.requires_session
-    ]
-    if problems:
-        raise ConfigurationError(problems)
+def _refuse_what_is_not_here(entities: Entities) -> None:
+    asked = [(name, "RequiresSession") for name, properties in entities.sources if properties.requires_session]
+    deduplicating = [entity.name for entity in entities.queues if entity.properties.requires_duplicate_detection]
+    deduplicating += [entity.name for entity in entities.topics if entity.properties.requires_duplicate_detection]
+    asked += [(name, "RequiresDuplicateDetection") for name in deduplicating]
+    if asked:
+        raise ConfigurationError(
+            [f"{name}: {field} is not available in the embedded runtime; set it to false in the entities file." for name, field in asked]
+        )

@@ -15,7 +15,8 @@ from bridge.errors import Conflict, Full, PortError
 from bridge.ports import Stored
 
 SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS state(key TEXT PRIMARY KEY, value BLOB NOT NULL, etag TEXT NOT NULL, expires REAL) WITHOUT ROWID",
+    # Not WITHOUT ROWID: records of some kB would lie in overflow pages, which doubles what each save writes.
+    "CREATE TABLE IF NOT EXISTS state(key TEXT NOT NULL UNIQUE, value BLOB NOT NULL, etag TEXT NOT NULL, expires REAL)",
     "CREATE INDEX IF NOT EXISTS state_expiry ON state(expires) WHERE expires IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS openings(number INTEGER NOT NULL)",
 )
