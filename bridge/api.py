@@ -317,15 +317,16 @@ def _require_json(request: Request) -> None:
 async def _body(request: Request, limit: int) -> bytes:
     """The body, never more than `limit` bytes of it. Raises TooLarge, Malformed."""
     announced = request.headers.get("content-length", "0")
-    too_large = TooLarge(f"The body is larger than {limit:,} bytes.", hint="Store the data and send where it is.")
-    if announced.isdigit() and int(announced) > limit:
-        raise too_large
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise too_large
-        parts.append(part)
+    parts, size = [], int(announced) if announced.isdigit() and len(announced) < 16 else 0
+    if size <= limit:
+        size = 0
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                break
+            parts.append(part)
+    if size > limit:
+        raise TooLarge(f"The body is larger than {limit:,} bytes.", hint="Store the data and send where it is.")
     return b"".join(parts)
 
 

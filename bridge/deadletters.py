@@ -48,7 +48,9 @@ class DeadLetter(BaseModel):
 
     def view(self) -> dict[str, Any]:
         """What an admin sees: the event decoded where it can be, tokens and `writeOnly` input masked."""
-        shown = self.model_dump(mode="json", by_alias=True, exclude={"secret_paths", "discarded", "body", "body_base64"}, exclude_defaults=True)
+        shown = self.model_dump(
+            mode="json", by_alias=True, exclude={"secret_paths", "discarded", "body", "body_base64"}, exclude_defaults=True
+        )
         try:
             event = parse_json(self.original())
         except Malformed:

@@ -64,11 +64,11 @@ class Doors:
             telemetry.step("run.repeated", automation=existing.automation, run=existing.correlation_id, by=caller.name)
             return repeated
         run = request.new_run(request.check(event, identity, caller, self._rules, self._clock.now()))
+        message = events.requested(events.signed(event, identity, self._signer))
         try:
-            await self._bus.publish([events.requested(events.signed(event, identity, self._signer))])
+            run, created = await self._results.create(run, self._bus.publish([message]))
         except Undeliverable as fault:
             raise TooLarge(str(fault), hint="Store the data and send where it is.") from None
-        run, created = await self._results.create(run)
         if created:
             telemetry.step("run.accepted", automation=run.automation, run=run.correlation_id, by=caller.name)
         return Submitted(_same(run, identity), repeated=False)

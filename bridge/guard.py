@@ -65,7 +65,9 @@ class Guard:
     def _check_host(self, headers: Headers) -> None:
         host = _name(f"//{headers.get('host', '')}")
         if host not in self._hosts:
-            raise _WrongHost(f"The Host header says {host[:100]!r}.", hint="Without tokens the API answers under its loopback address only.")
+            raise _WrongHost(
+                f"The Host header says {host[:100]!r}.", hint="Without tokens the API answers under its loopback address only."
+            )
         origin = headers.get("origin")
         if origin is not None and _name(origin) not in self._hosts:
             raise _WrongHost("The request comes from a page of another origin.", hint="Configure tokens to use the API from elsewhere.")

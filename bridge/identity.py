@@ -91,4 +91,4 @@ class Signer:
 
     def _signature(self, attributes: Mapping[str, str]) -> str:
         text = "\n".join(f"{name}={attributes.get(name, '')}" for name in _SIGNED)
-        return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self.key, text.encode(), "sha256").hex()

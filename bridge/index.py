@@ -69,13 +69,13 @@ class Index:
         self._tail = _Tail()
         self._opened = False
 
-    async def add(self, entry: Entry) -> None:
-        """Append an entry; durable on return. Raises Unavailable."""
+    def add(self, entry: Entry) -> asyncio.Future[None]:
+        """Append an entry; durable once the future is done, which may raise Unavailable."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((entry, done))
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
-        await done
+        return done
 
     async def _flush(self) -> None:
         while self._waiting:

@@ -27,6 +27,7 @@ from bridge.outcome import Failed, Outcome
 from bridge.ports import Ack, Bus, Clock, Delivery, Handler
 from bridge.replies import Replies
 from bridge.request import Identity, Rules
+from bridge.resilience import Refused
 from bridge.result import Result, read_result
 from bridge.results import Results
 from bridge.run import Invocation, Run, Status
@@ -86,7 +87,7 @@ class Pipeline:
                     await self._deadletters.keep(delivery, refusal.code, refusal.detail)
                 except PortError:
                     raise
-                except Exception as fault:
+                except Exception as fault:  # noqa: BLE001 - a mistake of ours must neither lose the event nor repeat it for ever
                     _log.exception("the event %s of %s could not be handled", delivery.message.message_id, delivery.source)
                     await self._deadletters.keep(delivery, "InternalError", f"{type(fault).__name__} while handling the event")
             except PortError as fault:
@@ -202,19 +203,27 @@ class Pipeline:
                     lost = Failed(code="OutcomeUnknown", message="The bridge stopped while the function was called.", unknown=True)
                     run = await self._attempted(run, part, attempt, lost, event.id)
                 case Start():
-                    busy_until = self._calls.busy(run.automation, part.control.target, self._clock.now())
-                    if busy_until is not None:
-                        await self._put_off(delivery, busy_until)
+                    started = await self._attempt(delivery, run, part, event.id)
+                    if started is None:
                         return
-                    run = await self._attempt(run, part, event.id)
+                    run = started
 
-    async def _attempt(self, run: Run, part: Invocation, event_id: str) -> Run:
-        """One try: saved before the call, so that nobody repeats what may be running."""
-        async with self._calls.slot(run.automation, part.control.target):
+    async def _attempt(self, delivery: Delivery, run: Run, part: Invocation, event_id: str) -> Run | None:
+        """One try: saved before the call, so that nobody repeats what may be running. None: put off, the function takes no call now."""
+        target = part.control.target
+        busy_until = self._calls.busy(run.automation, target, self._clock.now())
+        if busy_until is not None:
+            await self._put_off(delivery, busy_until)
+            return None
+        async with self._calls.slot(run.automation, target) as place:
+            if isinstance(place, Refused):
+                await self._put_off(delivery, place.until)
+                return None
             now = self._clock.now()
-            limit = min(self._calls.timeout(part.control.target), run.deadline - now)
+            limit = min(self._calls.timeout(target), run.deadline - now)
+            until = now + limit + MARGIN
             changed = await self._results.change(
-                run.correlation_id, lambda current: lifecycle.begin(current, part.target, now=now, until=now + limit + MARGIN)
+                run.correlation_id, lambda current: lifecycle.begin(current, part.target, now=now, until=until)
             )
             before, begun = changed or (run, run)
             started = begun.invocation(part.target)
@@ -222,7 +231,7 @@ class Pipeline:
                 return begun
             number = len(started.attempts)
             telemetry.step("attempt.started", automation=run.automation, run=run.correlation_id, target=part.target, attempt=number)
-            outcome = await self._calls.call(begun, started, limit)
+            outcome = await self._calls.call(place, begun, started, limit)
         return await self._attempted(begun, started, number - 1, outcome, event_id)
 
     async def _attempted(self, run: Run, part: Invocation, attempt: int, outcome: Outcome, event_id: str) -> Run:
@@ -279,7 +288,9 @@ class Pipeline:
             changed = await self._results.change(found.correlation_id, lambda run: lifecycle.time_out(run, cause))
         else:
             due = (found.control.cancel_at or cause.at) + self._settings.cancel_grace
-            changed = await self._results.change(found.correlation_id, lambda run: lifecycle.cancel(run, self._settings.cancel_grace, cause))
+            changed = await self._results.change(
+                found.correlation_id, lambda run: lifecycle.cancel(run, self._settings.cancel_grace, cause)
+            )
         before, run = changed or (found, found)
         self._tell_end(before, run)
         await self._reply_if_ended(run, event.id)
@@ -316,11 +327,13 @@ class Pipeline:
         part = run.invocation(target) if run else None
         token = part.control.token if part else ""
         if not hmac.compare_digest(token.encode(), event.get("invocationtoken").encode()) or run is None or part is None:
-            raise Malformed(f"No invocation {invocation_id[:130]!r} has this token.", hint="Echo causationid and invocationtoken of the event.")
+            raise Malformed(
+                f"No invocation {invocation_id[:130]!r} has this token.", hint="Echo causationid and invocationtoken of the event."
+            )
         return run, part
 
     async def _record(self, run: Run, target: str, tried: Tried, event_id: str) -> Run:
-        """Write down how an attempt went. An answer that is missing when the deadline has come is the deadline's end, not the function's."""
+        """Write down how an attempt went. No answer by the deadline is the deadline's end, not the function's."""
         cause = self._cause(event_id)
         timed_out = isinstance(tried.outcome, Failed) and tried.outcome.unknown and cause.at >= run.deadline
 

@@ -66,5 +66,7 @@ def read_result(data: Any, limit: int) -> Result:
         return Result(Failed(error.code, error.message or "The function failed and gave no message.", error.hint, error.retriable))
     size = len(to_json(said.output))
     if size > limit:
-        return Result(Failed("OutputTooLarge", f"The output has {size:,} bytes; {limit:,} are allowed.", "Store it and return where it is."))
+        return Result(
+            Failed("OutputTooLarge", f"The output has {size:,} bytes; {limit:,} are allowed.", "Store it and return where it is.")
+        )
     return Result(Succeeded(said.output))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -37,12 +37,14 @@ class Results:
         self._store, self._index, self._clock, self._remember = store, index, clock, remember
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._size = 0
-        self._creating: dict[str, asyncio.Task[tuple[Run, bool]]] = {}
+        self._creating: dict[str, asyncio.Future[tuple[Run, bool]]] = {}
         self._locks: dict[str, tuple[asyncio.Lock, list[None]]] = {}
         self._watchers: dict[str, set[asyncio.Event]] = {}
 
     async def find(self, correlation_id: str) -> Run | None:
-        """The run as it stands, or None. Raises Unavailable."""
+        """The run as it stands, or None. A run that this process is creating is waited for. Raises Unavailable."""
+        if correlation_id in self._creating:
+            return (await asyncio.shield(self._creating[correlation_id]))[0]
         known = self._known.get(correlation_id)
         if known is not None and (known.run.status.final or not self._store.shared):
             if known.run.expires_at is None or known.run.expires_at > self._clock.now():
@@ -55,25 +57,38 @@ class Results:
         stored = await self._store.get_many([_key(each) for each in correlation_ids])
         return [runs.load(each.value) if each is not None else None for each in stored]
 
-    async def create(self, run: Run) -> tuple[Run, bool]:
+    async def create(self, run: Run, published: Awaitable[None] | None = None) -> tuple[Run, bool]:
         """Store a new run, or give the one that has its id; and whether it is new. Callers in this process share one write.
 
-        Raises Unavailable.
+        `published` is the sending of the request, which comes before the run: if it fails, so does this, and there is no run. Raises
+        Unavailable and what `published` raises.
         """
         under_way = self._creating.get(run.correlation_id)
         if under_way is not None:
+            if published is not None:
+                await published
             existing, _ = await asyncio.shield(under_way)
             return existing, False
-        task = asyncio.create_task(self._create(run))
-        self._creating[run.correlation_id] = task
-        task.add_done_callback(lambda _: self._creating.pop(run.correlation_id, None))
-        return await asyncio.shield(task)
+        created = self._creating[run.correlation_id] = asyncio.get_running_loop().create_future()
+        try:
+            outcome = await self._create(run, published)
+            created.set_result(outcome)
+        finally:
+            del self._creating[run.correlation_id]
+            if not created.done():
+                created.set_exception(Unavailable("The run could not be stored."))
+                created.exception()  # whoever waits gets it; nobody has to
+        return outcome
 
-    async def _create(self, run: Run) -> tuple[Run, bool]:
-        existing = await self.find(run.correlation_id)
-        if existing is not None:
-            return existing, False
-        await self._index.add(Entry(created_at=run.created_at, id=run.correlation_id, subject=run.automation, due=run.deadline))
+    async def _create(self, run: Run, published: Awaitable[None] | None) -> tuple[Run, bool]:
+        indexed = self._index.add(Entry(created_at=run.created_at, id=run.correlation_id, subject=run.automation, due=run.deadline))
+        if published is not None:
+            try:
+                await published
+            except BaseException:
+                indexed.add_done_callback(lambda done: done.cancelled() or done.exception())
+                raise
+        await indexed
         value = runs.dump(run)
         try:
             etag = await self._store.create(_key(run.correlation_id), value, self._lifetime(run))
@@ -137,7 +152,7 @@ class Results:
                 latest = await self.find(correlation_id)
                 if latest is None:
                     return
-                if latest != shown:
+                if latest is not shown:
                     shown, pauses = latest, iter(_POLL)
                     yield latest
                 if latest.status.final:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
+from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -47,7 +49,7 @@ SENTENCES = {
     "index.failed": "the index could not be written",
 }
 
-_log: Any = structlog.get_logger("bridge")
+_log: Any = structlog.get_logger()
 
 
 def setup(*, level: str = "info", form: str = "console") -> None:
@@ -61,13 +63,25 @@ def setup(*, level: str = "info", form: str = "console") -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    global _log  # noqa: PLW0603 - bound once here; binding at every line would cost more than the line
+    _log = structlog.get_logger().bind()
 
 
 def step(name: str, *, automation: str = "", level: str = "info", **fields: Any) -> None:
     """Count the step and log it. `fields` are ids and figures, never inputs, outputs or tokens."""
-    STEPS.labels(name, automation).inc()
+    _counted(name, automation).inc()
     shown = {"automation": automation, **fields} if automation else fields
     getattr(_log, level)(SENTENCES[name], step=name, **shown)
+
+
+def under_way(app: str) -> AbstractContextManager[object]:
+    """Count a call of the app as long as it lasts."""
+    return UNFINISHED_CALLS.labels(app).track_inprogress()
+
+
+@lru_cache(maxsize=4096)
+def _counted(name: str, automation: str) -> Counter:
+    return STEPS.labels(name, automation)
 
 
 def ended(automation: str, status: str, seconds: float, run: str) -> None:

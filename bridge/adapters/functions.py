@@ -1,0 +1,117 @@
+"""Calls functions over HTTP: one attempt each, never repeated, never redirected, never more than its time or size."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from bridge.adapters.apps import App, Apps
+from bridge.errors import CallFailed
+from bridge.ports import Answer, Call
+from bridge.settings import Settings
+
+KEY_HEADER = "x-functions-key"
+SLACK = 64 * 1024  #: bytes that an answer may have beyond the output's limit: white space, escapes
+MAX_REFUSAL = 64 * 1024  #: bytes that are read of an answer that is no output
+CONNECT = 10.0  #: seconds for finding and reaching an app; a cold start answers the connection at once
+CHUNK = 64 * 1024  #: bytes
+
+#: What aiohttp raises before the first byte of the request is sent; everything else may have reached the function.
+NEVER_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ServerFingerprintMismatch,
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+)
+
+
+class HttpFunctions:
+    """`ports.Functions` with one pool of connections. How many calls run at a time is for the caller to say."""
+
+    def __init__(self, session: aiohttp.ClientSession, apps: Apps, limit: int) -> None:
+        self._session, self._apps, self._limit = session, apps, limit
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings) -> AsyncIterator[Self]:
+        """Functions that can be called while the context is open; answers are read up to the largest output and a little more."""
+        apps = Apps(settings.function_apps, settings.data_dir, os.environ)
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            headers={"accept-encoding": "identity", "user-agent": "automation-bridge"},
+        ) as session:
+            yield cls(session, apps, settings.max_output_bytes + SLACK)
+
+    async def call(self, call: Call) -> Answer:
+        """Any answer, whatever its status. Raises CallFailed.
+
+        A 401 is asked once more if the app's key has changed meanwhile: Functions checks the key before anything runs.
+        """
+        until = asyncio.get_running_loop().time() + call.timeout.total_seconds()
+        app = self._apps.find(call.app)
+        answer = await self._send(call, app)
+        if answer.status != HTTPStatus.UNAUTHORIZED:
+            return answer
+        self._apps.forget()
+        renewed = self._apps.find(call.app)
+        left = until - asyncio.get_running_loop().time()
+        if renewed == app or left <= 0:
+            return answer
+        return await self._send(replace(call, timeout=timedelta(seconds=left)), renewed)
+
+    async def _send(self, call: Call, app: App) -> Answer:
+        seconds = call.timeout.total_seconds()
+        if seconds <= 0:
+            raise CallFailed("Timeout", f"There was no time left to call {call.app}.", may_have_run=False)
+        headers = {**call.headers, KEY_HEADER: app.key} if app.key else call.headers
+        # Connecting ends before the whole does, so that a call that never left is told from one that was not answered.
+        limits = aiohttp.ClientTimeout(total=seconds, connect=min(CONNECT, seconds * 0.9))
+        try:
+            url = URL(app.url + call.path, encoded=True)
+            async with self._session.request(
+                call.method, url, data=call.body, headers=headers, timeout=limits, allow_redirects=False
+            ) as response:
+                body = await self._body(call, response)
+                return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, body)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as fault:
+            raise failed(call, fault) from None
+
+    async def _body(self, call: Call, response: aiohttp.ClientResponse) -> bytes:
+        is_output = 200 <= response.status < 300
+        limit = self._limit if is_output else MAX_REFUSAL
+        body = bytearray()
+        if not (is_output and (response.content_length or 0) > limit):
+            async for chunk in response.content.iter_chunked(CHUNK):
+                body += chunk
+                if len(body) > limit:
+                    break
+            else:
+                return bytes(body)
+        response.close()  # the rest is not worth reading
+        if is_output:
+            raise CallFailed("AnswerTooLarge", f"{call.app} answered with more than {limit:,} bytes.", may_have_run=True)
+        return bytes(body[:limit])
+
+
+def failed(call: Call, fault: Exception) -> CallFailed:
+    """What a foreign exception means. Details name the app, never its address or key."""
+    why = (fault.strerror if isinstance(fault, OSError) else None) or type(fault).__name__
+    if isinstance(fault, NEVER_CONNECTED):
+        return CallFailed("ConnectionFailed", f"{call.app} could not be reached ({why}).", may_have_run=False)
+    if isinstance(fault, TimeoutError):
+        return CallFailed("Timeout", f"{call.app} gave no answer within {call.timeout.total_seconds():g} s.", may_have_run=True)
+    if isinstance(fault, aiohttp.ClientError | OSError):
+        return CallFailed("ConnectionLost", f"{call.app} closed the connection before its answer was complete ({why}).", may_have_run=True)
+    return CallFailed("ConnectionFailed", f"The request to {call.app} could not be made ({why}).", may_have_run=False)
