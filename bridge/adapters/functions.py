@@ -107,7 +107,7 @@ class HttpFunctions:
 
 def failed(call: Call, fault: Exception) -> CallFailed:
     """What a foreign exception means. Details name the app, never its address or key."""
-    why = (fault.strerror if isinstance(fault, OSError) else None) or type(fault).__name__
+    why = _why(fault)
     if isinstance(fault, NEVER_CONNECTED):
         return CallFailed("ConnectionFailed", f"{call.app} could not be reached ({why}).", may_have_run=False)
     if isinstance(fault, TimeoutError):
@@ -115,3 +115,11 @@ def failed(call: Call, fault: Exception) -> CallFailed:
     if isinstance(fault, aiohttp.ClientError | OSError):
         return CallFailed("ConnectionLost", f"{call.app} closed the connection before its answer was complete ({why}).", may_have_run=True)
     return CallFailed("ConnectionFailed", f"The request to {call.app} could not be made ({why}).", may_have_run=False)
+
+
+def _why(fault: Exception) -> str:
+    """The system's words without the address that asyncio puts into them; else the exception's name."""
+    if isinstance(fault, aiohttp.ClientConnectorDNSError):
+        return "no host has its name"
+    number = fault.errno if isinstance(fault, OSError) else None
+    return os.strerror(number) if number and number > 0 else type(fault).__name__
