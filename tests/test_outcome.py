@@ -42,6 +42,7 @@ def failed(status: int, body: bytes = b"", kind: str = JSON, **headers: str) -> 
         (200, "text/plain; charset=iso-8859-1", b"gr\xfcn", "grün"),
         (200, 'text/plain; charset="utf-16"', "grün".encode("utf-16"), "grün"),
         (200, "text/plain; charset=rot13", b"not turned", "not turned"),
+        (200, "text/plain; charset=klingon", b"as utf-8", "as utf-8"),
         (200, "application/xml", b"<a/>", "<a/>"),
         (200, "", b"no type at all", "no type at all"),
         (200, "text/plain", b'{"a": 1}', '{"a": 1}'),
