@@ -200,7 +200,7 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
             server = _Server(config)
             stop = _on_signal()
             serving = asyncio.create_task(server.serve(sockets=[listener]))
-            while not server.started and not serving.done():
+            while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.01)
             # What has been loaded stays: the collector need not look at it again, nor run every 700 new objects.
             gc.collect()

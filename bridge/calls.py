@@ -1,4 +1,4 @@
-"""Calls of functions behind HTTP targets: under the policy of their app, as many at a time as their target allows, none past an open breaker."""
+"""Calls of functions behind HTTP targets: under their app's policy, as many at a time as the target allows, none past an open breaker."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class DeadLetters:
         except UnicodeDecodeError:
             body = {"body_base64": base64.b64encode(message.body).decode()}
         came = delivery.enqueued_at.isoformat() if delivery.enqueued_at else ""
-        identity = "\0".join((delivery.source, message.message_id, came)).encode() + b"\0" + message.body
+        identity = f"{delivery.source}\n{message.message_id}\n{came}\n".encode() + message.body
         origin = message.properties.get("x-opt-deadletter-source", delivery.source)
         return DeadLetter(
             id=hashlib.sha256(identity).hexdigest()[:24],
@@ -110,7 +110,7 @@ class DeadLetters:
         return (await self._found(letter_id))[0]
 
     async def page(self, limit: int, cursor: str) -> tuple[list[DeadLetter], str]:
-        """The newest `limit` dead letters after `cursor`, and the cursor that continues; empty at the end. Raises Malformed, Unavailable."""
+        """The newest `limit` dead letters after `cursor`, and the cursor that continues or nothing. Raises Malformed, Unavailable."""
         letters: dict[str, DeadLetter] = {}
         async for entry, reached in self._index.newest(cursor):
             found = await self._store.get(_key(entry.id))

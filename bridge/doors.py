@@ -10,7 +10,7 @@ from typing import Any
 
 from bridge import events, lifecycle, request, telemetry
 from bridge.envelope import Event
-from bridge.errors import AlreadyEnded, CorrelationConflict, Forbidden, NotFound, TooLarge, Unauthorized, Undeliverable
+from bridge.errors import AlreadyEnded, CorrelationConflict, Forbidden, Full, NotFound, TooLarge, Unauthorized, Undeliverable
 from bridge.events import Ask
 from bridge.identity import Caller
 from bridge.index import Index
@@ -64,6 +64,8 @@ class Doors:
             telemetry.step("run.repeated", automation=existing.automation, run=existing.correlation_id, by=caller.name)
             return repeated
         run = request.new_run(request.check(event, identity, caller, self._rules, self._clock.now()))
+        if self._results.is_full:
+            raise Full("The store of runs has no room.", hint="Raise data_limit, or shorten retention.", retry_after=30)
         message = events.requested(events.signed(event, identity, self._signer))
         try:
             run, created = await self._results.create(run, self._bus.publish([message]))

@@ -74,6 +74,10 @@ class Store(Protocol):
     #: Whether other processes write the same keys; if not, what this process wrote last is what the store holds.
     shared: bool
 
+    @property
+    def is_full(self) -> bool:
+        """Whether `create` would be refused for want of room; a store that cannot tell says no."""
+
     async def create(self, key: str, value: bytes, ttl: timedelta | None = None) -> str:
         """Store a new key and return its etag. Raises Conflict if it exists, Unavailable if the outcome is not known."""
 

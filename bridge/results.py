@@ -41,6 +41,11 @@ class Results:
         self._locks: dict[str, tuple[asyncio.Lock, list[None]]] = {}
         self._watchers: dict[str, set[asyncio.Event]] = {}
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for further runs."""
+        return self._store.is_full
+
     async def find(self, correlation_id: str) -> Run | None:
         """The run as it stands, or None. A run that this process is creating is waited for. Raises Unavailable."""
         if correlation_id in self._creating:

@@ -86,6 +86,10 @@ def scripted_config(url: str, *more: str) -> str:
         f"catalogue: {HERE / 'automations.yaml'}",
         f"resiliency: {HERE / 'resiliency.yaml'}",
         f"function_apps: {{scripted: {{url: '{url}', key_env: SCRIPTED_KEY}}}}",
+        f"entities: {HERE / 'servicebus.json'}",
+        "reply_topics: [automation-replies, my-replies]",
+        "topics: {automation-requests: {submitter: bus, roles: []}}",
+        "cancel_grace: 1s",
         "max_input_bytes: 1MiB",
         *more,
     ]

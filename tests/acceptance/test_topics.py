@@ -1,0 +1,234 @@
+"""Programs on the bus: requesters that publish and read replies, functions behind a topic, and what becomes of events that lead nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.acceptance.bridge_process import BridgeProcess
+from tests.acceptance.queue_client import Queue, queue
+from tests.acceptance.scripted import Scripted
+
+Http = aiohttp.ClientSession
+EVENT = {"specversion": "1.0", "id": "e-1", "source": "/orders", "type": "automation.requested", "subject": "echo", "data": {"text": "x"}}
+
+
+@pytest.fixture
+async def bus(bridge: BridgeProcess) -> AsyncIterator[Queue]:
+    async with queue(bridge.data_dir) as client:
+        yield client
+
+
+async def run_of(http: Http, correlation_id: str) -> Any:
+    """The ended run; one that is still on its way over the bus is waited for."""
+    for _ in range(100):
+        async with http.get(f"/v1/requests/{correlation_id}?wait=20") as answer:
+            if answer.status == 200:
+                return await answer.json()
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"no run {correlation_id}")
+
+
+async def dead_letters(http: Http, count: int) -> list[Any]:
+    for _ in range(100):
+        async with http.get("/v1/deadletters") as answer:
+            items: list[Any] = (await answer.json())["items"]
+        if len(items) >= count:
+            return items
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{len(items)} dead letters instead of {count}")
+
+
+def result_of(event: dict[str, Any], **data: Any) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": f"result-of-{event['id']}",
+        "source": "/worker",
+        "type": "automation.result",
+        "correlationid": event["correlationid"],
+        "causationid": event["id"],
+        "invocationtoken": event["invocationtoken"],
+        "data": data,
+    }
+
+
+async def test_a_published_request_becomes_a_run_and_its_reply_comes_back(bus: Queue, http: Http) -> None:
+    await bus.send_event("automation-requests", {**EVENT, "correlationid": "order-1", "replytopic": "my-replies"})
+    reply, line = await bus.receive("my-replies/me")
+    run = await run_of(http, "order-1")
+    assert (reply["type"], reply["subject"], reply["correlationid"]) == ("automation.succeeded", "echo", "order-1")
+    assert (reply["id"], reply["causationid"]) == (f"order-1/{run['createdAt']}", "e-1")
+    assert reply["data"] == {name: value for name, value in run.items() if name != "input"}
+    assert (line["properties"]["messageId"], line["properties"]["correlationId"], line["properties"]["label"]) == (
+        reply["id"],
+        "order-1",
+        "echo",
+    )
+
+
+@pytest.mark.parametrize(
+    ("automation", "value", "kind"),
+    [("echo", {"text": "x"}, "succeeded"), ("act", {"act": "refuses"}, "failed"), ("slow", {}, "timedout")],
+)
+async def test_every_end_has_its_reply(bus: Queue, http: Http, app: Scripted, automation: str, value: Any, kind: str) -> None:
+    async with http.post(f"/v1/automations/{automation}/requests", json=value) as answer:
+        assert answer.status == 202
+    reply, _ = await bus.receive("automation-replies/requesters")
+    assert reply["type"] == f"automation.{kind}"
+    app.release.set()
+
+
+async def test_a_canceled_run_has_its_reply(bus: Queue, http: Http, app: Scripted) -> None:
+    async with http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-2"}) as answer:
+        assert answer.status == 202
+    async with http.delete("/v1/requests/order-2") as answer:
+        assert answer.status == 202
+    reply, _ = await bus.receive("automation-replies/requesters")
+    assert (reply["type"], reply["data"]["error"]["code"]) == ("automation.canceled", "Canceled")
+
+
+async def test_a_large_output_is_left_out_of_the_reply(bus: Queue, http: Http) -> None:
+    async with http.post("/v1/automations/echo/requests", json={"text": "x" * 300_000}, headers={"Prefer": "wait=10"}) as answer:
+        run = await answer.json()
+    reply, _ = await bus.receive("automation-replies/requesters")
+    assert "output" not in reply["data"]
+    async with http.get(reply["data"]["outputUrl"]) as answer:
+        assert await answer.json() == run["output"]
+
+
+async def test_a_function_behind_a_topic(bus: Queue, http: Http) -> None:
+    await http.post("/v1/automations/topic.work/requests", json={"n": 2**60}, headers={"X-Correlation-Id": "order-3"})
+    work, line = await bus.receive("work/worker")
+    assert (work["id"], work["type"], work["subject"], work["data"]) == ("order-3/worker", "automation.invoked", "topic.work", {"n": 2**60})
+    assert work["invocationurl"].endswith("/v1/invocations/order-3/worker")
+    assert line["properties"]["expiresAt"]
+    await bus.send_event("automation-results", result_of(work, status="running", progress={"percent": 50, "message": "half"}))
+    await bus.send_event("automation-results", result_of(work, status="succeeded", output=7) | {"id": "r-2"})
+    run = await run_of(http, "order-3")
+    assert (run["status"], run["output"], run["progress"]) == ("Succeeded", 7, {"percent": 50, "message": "half"})
+
+
+async def test_a_retriable_failure_sends_the_work_again_as_often_as_the_catalogue_says(bus: Queue, http: Http) -> None:
+    await http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-4"})
+    for number in (1, 2):
+        work, _ = await bus.receive("work/worker")
+        failure = result_of(work, status="failed", error={"code": "Busy", "message": f"try {number}", "retriable": True})
+        await bus.send_event("automation-results", failure | {"id": f"failure-{number}"})
+    run = await run_of(http, "order-4")
+    assert (run["status"], run["error"]["code"], run["error"]["message"]) == ("Failed", "Busy", "try 2")
+    assert len(run["invocations"][0]["attempts"]) == 2
+
+
+async def test_work_that_the_broker_gives_up_fails_the_run_at_once(bus: Queue, http: Http) -> None:
+    await http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-5"})
+    await bus.say(op="receive", entity="work/worker", credit=1)
+    for _ in range(2):
+        line = await bus.hear("message")
+        await bus.say(op="settle", lock=line["lock"], outcome="abandon")
+    run = await run_of(http, "order-5")
+    assert (run["status"], run["error"]["code"]) == ("Failed", "GaveUp")
+    letter = (await dead_letters(http, 1))[0]
+    assert (letter["reason"], letter["event"]["invocationtoken"]) == ("GaveUp", "***")
+
+
+async def test_a_result_after_the_end_is_kept_apart(bus: Queue, http: Http) -> None:
+    await http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-6"})
+    work, _ = await bus.receive("work/worker")
+    await bus.send_event("automation-results", result_of(work, status="succeeded", output="first"))
+    before = await run_of(http, "order-6")
+    await bus.send_event("automation-results", result_of(work, status="failed", error={"code": "Late", "message": "x"}) | {"id": "other"})
+    for _ in range(100):
+        run = await run_of(http, "order-6")
+        if "lateResult" in run["invocations"][0]:
+            break
+        await asyncio.sleep(0.02)
+    assert run["invocations"][0].pop("lateResult")["status"] == "Failed"
+    assert run == before
+
+
+async def test_the_same_event_ten_times_is_one_run_and_one_call(bus: Queue, http: Http, app: Scripted) -> None:
+    for _ in range(10):
+        await bus.send_event("automation-requests", EVENT)
+    await run_of(http, "e-1")
+    await asyncio.sleep(0.3)
+    assert app.count("e-1") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"subject": "nothing"}, "Failed", "UnknownAutomation"),
+        ({"data": {"text": 5}}, "Failed", "InvalidInput"),
+        ({"subject": "restricted"}, "Failed", "Forbidden"),
+        ({"replytopic": "elsewhere"}, "Failed", "ReplyTopicNotAllowed"),
+        ({"expirytime": "2020-01-01T00:00:00Z"}, "TimedOut", "DeadlinePassed"),
+    ],
+)
+async def test_a_bad_request_over_the_bus_is_a_run_that_explains_itself(
+    bus: Queue, http: Http, change: dict[str, Any], status: str, code: str
+) -> None:
+    await bus.send_event("automation-requests", {**EVENT, **change})
+    run = await run_of(http, "e-1")
+    assert (run["status"], run["error"]["code"]) == (status, code)
+    reply, _ = await bus.receive("automation-replies/requesters")
+    assert reply["data"]["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("topic", "body", "reason"),
+    [
+        ("automation-requests", b"{oops", "Malformed"),
+        ("automation-requests", b"\xff\xfe", "Malformed"),
+        ("automation-requests", b"[" * 5_000, "Malformed"),
+        ("automation-requests", b'{"specversion":"1.0","id":"a b","source":"/x","type":"automation.requested"}', "InvalidCorrelationId"),
+        ("automation-requests", b'{"specversion":"1.0","id":"a","source":"/x","type":"order.created"}', "Malformed"),
+        ("automation-results", b'{"specversion":"1.0","id":"a","source":"/x","type":"automation.result","data":[]}', "Malformed"),
+        (
+            "automation-results",
+            b'{"specversion":"1.0","id":"a","source":"/x","type":"automation.result","causationid":"x/y","data":{"status":"succeeded"}}',
+            "Malformed",
+        ),
+    ],
+)
+async def test_an_event_that_can_be_no_run_is_a_dead_letter(bus: Queue, http: Http, topic: str, body: bytes, reason: str) -> None:
+    await bus.send(topic, body)
+    letter = (await dead_letters(http, 1))[0]
+    assert (letter["reason"], letter["topic"]) == (reason, topic)
+    async with http.get(f"/v1/deadletters/{letter['id']}") as answer:
+        assert answer.status == 200
+
+
+async def test_a_conflict_over_the_bus_leaves_the_first_run_alone(bus: Queue, http: Http) -> None:
+    await bus.send_event("automation-requests", EVENT)
+    first = await run_of(http, "e-1")
+    await bus.send_event("automation-requests", {**EVENT, "data": {"text": "y"}})
+    assert (await dead_letters(http, 1))[0]["reason"] == "CorrelationConflict"
+    assert await run_of(http, "e-1") == first
+
+
+async def test_a_forged_result_changes_nothing(bus: Queue, http: Http) -> None:
+    await http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-7"})
+    work, _ = await bus.receive("work/worker")
+    await bus.send_event("automation-results", result_of(work, status="succeeded", output="forged") | {"invocationtoken": "guess"})
+    await dead_letters(http, 1)
+    async with http.get("/v1/requests/order-7") as answer:
+        assert (await answer.json())["status"] == "Running"
+
+
+async def test_a_dead_letter_is_replayed_and_discarded(bus: Queue, http: Http) -> None:
+    await bus.send_event("automation-requests", EVENT)
+    await run_of(http, "e-1")
+    await bus.send_event("automation-requests", {**EVENT, "data": {"text": "y"}})
+    letter = (await dead_letters(http, 1))[0]
+    async with http.post(f"/v1/deadletters/{letter['id']}/replay") as answer:
+        assert (answer.status, len((await answer.json())["replayedAt"])) == (202, 1)
+    again = await dead_letters(http, 2)
+    for each in again:
+        async with http.delete(f"/v1/deadletters/{each['id']}") as answer:
+            assert answer.status == 204
+    async with http.get("/v1/deadletters") as answer:
+        assert (await answer.json())["items"] == []
