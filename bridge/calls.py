@@ -90,10 +90,12 @@ class Calls:
         """Make one attempt and say what its answer means."""
         target = _http(part.control.target)
         call = Call(target.app, target.method, target.path, to_json(run.input), self._headers(run, part), limit)
-        place.used = True
         with telemetry.under_way(target.app):
             outcome = classify(await self._answer(call), self._settings.max_output_bytes)
-        if place.ticket is not None:
+        # A limit that the deadline has cut short says nothing of the app: its ticket goes back unused.
+        cut_short = isinstance(outcome, Failed) and outcome.unknown and limit < self.timeout(part.control.target)
+        if place.ticket is not None and not cut_short:
+            place.used = True
             self._breakers[target.app] = resilience.record(self._breakers[target.app], place.ticket, outcome, self._clock.now())
         return outcome
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jsonschema_rs
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bridge import plan
+from bridge import plan, yamlfile
 from bridge.durations import Duration
 from bridge.errors import ConfigurationError, UnknownAutomation, Violation
 from bridge.masking import secret_paths
@@ -161,17 +160,10 @@ def load(path: Path) -> Catalog:
 
     Raises ConfigurationError with every problem of the file: document, path and what to do.
     """
-    try:
-        documents = list(yaml.load_all(path.read_text("utf-8"), _UniqueKeys))
-    except OSError as fault:
-        raise ConfigurationError(
-            [f"{path}: cannot be read ({fault.strerror}). Name the catalogue with --catalogue or BRIDGE_CATALOGUE."]
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
-        raise ConfigurationError([f"{path}: is not YAML: {' '.join(str(fault).split())}"]) from None
+    documents = yamlfile.read(path, "Name the catalogue with --catalogue or BRIDGE_CATALOGUE.")
     automations: dict[str, Automation] = {}
     problems: list[str] = []
-    for number, document in enumerate((d for d in documents if d is not None), 1):
+    for number, document in enumerate(documents, 1):
         where = f"{path}, document {number}"
         try:
             automation = _automation(document)
@@ -232,16 +224,3 @@ _KNOWN = sorted(
 
 def _pointer(path: list[str | int]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML without tags, where a key written twice is an error and not a silent loss."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)

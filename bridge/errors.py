@@ -147,7 +147,6 @@ class InvalidInput(Refusal):
     """The input does not fit the automation's schema."""
 
     code, status = "InvalidInput", 422
-    default_hint = "GET /v1/automations/{name} shows the schema."
 
 
 class DeadlinePassed(Refusal):

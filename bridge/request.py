@@ -126,7 +126,8 @@ def check(event: Event, identity: Identity, caller: Caller, rules: Rules, now: d
         raise Forbidden(f"{caller.name} may not submit {automation.name}.", hint=f"It needs one of the roles: {needed}.")
     violations = automation.violations(event.data)
     if violations:
-        raise InvalidInput(f"The input does not fit the schema of {automation.name}: {violations[0]['detail']}.", errors=violations)
+        detail = f"The input does not fit the schema of {automation.name}: {violations[0]['detail']}."
+        raise InvalidInput(detail, hint=f"GET /v1/automations/{automation.name} shows the schema.", errors=violations)
     reply_topic = event.get("replytopic") or rules.default_reply_topic
     if reply_topic not in rules.reply_topics:
         raise ReplyTopicNotAllowed(f"Replies may not go to {reply_topic[:100]!r}.")

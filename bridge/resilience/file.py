@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from bridge import yamlfile
 from bridge.errors import ConfigurationError
 from bridge.resilience import schema
 from bridge.resilience.policy import DEFAULT_TIMEOUT, Policies, Policy
@@ -57,13 +57,7 @@ def load(path: Path) -> Policies:
 
 
 def _document(path: Path) -> tuple[Any, list[str]]:
-    try:
-        documents = [each for each in yaml.load_all(path.read_text("utf-8"), _UniqueKeys) if each is not None]
-    except OSError as fault:
-        hint = "Name the policy file with --resiliency or BRIDGE_RESILIENCY."
-        raise ConfigurationError([f"{path}: cannot be read ({fault.strerror}). {hint}"]) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
-        raise ConfigurationError([f"{path}: is not YAML: {' '.join(str(fault).split())}"]) from None
+    documents = yamlfile.read(path, "Name the policy file with --resiliency or BRIDGE_RESILIENCY.")
     if not documents:
         raise ConfigurationError([f"{path}: is empty; write one document of kind Resiliency"])
     extra = range(2, len(documents) + 1)
@@ -132,16 +126,3 @@ def _meant(name: str, known: Iterable[Any]) -> str:
     if near:
         return f"; did you mean {near[0]!r}?"
     return f"; there is {', '.join(names)}" if names else "; define it there"
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML without tags, where a key written twice is an error and not a silent loss."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
-            seen |= {key} if isinstance(key, Hashable) else set()
-        return super().construct_mapping(node, deep)

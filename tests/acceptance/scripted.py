@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -34,44 +35,37 @@ class Scripted:
             return await self.act(request, body["act"], self.count(headers["x-correlation-id"]))
         if kind == "slow":
             seconds = (body or {}).get("seconds")
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.release.wait(), seconds or 30)
-            except TimeoutError:
-                pass
             return web.json_response({"slept": seconds})
         if kind == "right" and (body or {}).get("right") == "fails":
             return web.json_response({"code": "RightFailed", "message": "the right side failed"}, status=422)
         return web.json_response(body)
 
     async def act(self, request: web.Request, act: str, call: int) -> web.StreamResponse:
-        match act:
-            case "text":
-                return web.Response(text="plain words")
-            case "nothing-204":
-                return web.Response(status=204)
-            case "redirect":
-                return web.Response(status=302, headers={"location": "/api/echo"})
-            case "missing":
-                return web.Response(status=404)
-            case "accepted":
-                return web.Response(status=202)
-            case "refuses":
-                return web.json_response({"code": "NoSuchHost", "message": "web-17 is not known", "hint": "Check the name."}, status=422)
-            case "broken":
-                return web.Response(status=500)
-            case "broken-once":
-                return web.Response(status=500) if call == 1 else web.json_response({"call": call})
-            case "busy-once":
-                return web.Response(status=429, headers={"retry-after": "1"}) if call == 1 else web.json_response({"call": call})
-            case "hangs-up":
-                assert request.transport is not None
-                request.transport.close()
-                return web.Response()
-            case "huge":
-                return web.Response(body=b'"' + b"x" * 50_000_000 + b'"', content_type="application/json")
-            case "not-json":
-                return web.Response(body=b"{oops", content_type="application/json")
-        raise AssertionError(act)
+        if act == "hangs-up":
+            assert request.transport is not None
+            request.transport.close()
+        if act.endswith("-once") and call > 1:
+            return web.json_response({"call": call})
+        return ANSWERS[act]()
+
+
+#: What the function answers by the name of the act.
+ANSWERS: dict[str, Callable[[], web.StreamResponse]] = {
+    "text": lambda: web.Response(text="plain words"),
+    "nothing-204": lambda: web.Response(status=204),
+    "redirect": lambda: web.Response(status=302, headers={"location": "/api/echo"}),
+    "missing": lambda: web.Response(status=404),
+    "accepted": lambda: web.Response(status=202),
+    "refuses": lambda: web.json_response({"code": "NoSuchHost", "message": "web-17 is not known", "hint": "Check the name."}, status=422),
+    "broken": lambda: web.Response(status=500),
+    "broken-once": lambda: web.Response(status=500),
+    "busy-once": lambda: web.Response(status=429, headers={"retry-after": "1"}),
+    "hangs-up": web.Response,
+    "huge": lambda: web.Response(body=b'"' + b"x" * 50_000_000 + b'"', content_type="application/json"),
+    "not-json": lambda: web.Response(body=b"{oops", content_type="application/json"),
+}
 
 
 @asynccontextmanager

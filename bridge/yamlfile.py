@@ -1,0 +1,35 @@
+"""YAML as configuration needs it: plain values only, and a key written twice is an error, not a silent loss."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bridge.errors import ConfigurationError
+
+
+def read(path: Path, how_to_name: str) -> list[Any]:
+    """The documents of a file that are not empty.
+
+    Raises ConfigurationError if it cannot be read, with `how_to_name` saying how to name another file, or is not YAML.
+    """
+    try:
+        return [document for document in yaml.load_all(path.read_text("utf-8"), _UniqueKeys) if document is not None]
+    except OSError as fault:
+        raise ConfigurationError([f"{path}: cannot be read ({fault.strerror}). {how_to_name}"]) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as fault:
+        raise ConfigurationError([f"{path}: is not YAML: {' '.join(str(fault).split())}"]) from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+            seen |= {key} if isinstance(key, Hashable) else set()
+        return super().construct_mapping(node, deep)
