@@ -71,8 +71,9 @@ class Stored(NamedTuple):
 class Store(Protocol):
     """Keys with values and versions. Every write is a first write: it names the version it replaces, or that there is none."""
 
-    #: Whether other processes write the same keys; if not, what this process wrote last is what the store holds.
-    shared: bool
+    @property
+    def shared(self) -> bool:
+        """Whether other processes write the same keys; if not, what this process wrote last is what the store holds."""
 
     @property
     def is_full(self) -> bool:

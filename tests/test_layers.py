@@ -14,6 +14,7 @@ BRIDGE = ROOT / "bridge"
 #: From top to bottom; a module may import what stands in its own band or further down.
 BANDS = [
     {"__main__", "cli", "demo"},
+    {"server"},
     {"app", "client"},
     {"api", "openapi", "openapi_schemas", "guard", "problem"},
     {"doors", "pipeline", "results", "replies", "deadletters", "index", "sweeper", "calls"},

@@ -72,9 +72,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(found: Settings, screen: Screen) -> None:
-    from bridge import app  # noqa: PLC0415 - the other commands start faster without the server
+    from bridge import server  # noqa: PLC0415 - the other commands start faster without the server
 
-    serve: Callable[[Settings, Callable[[str], None]], Awaitable[None]] = app.serve
+    serve: Callable[[Settings, Callable[[str], None]], Awaitable[None]] = server.serve
     async with _functions_host(found, screen):
         await serve(found, lambda url: banner(screen, found, url))
 

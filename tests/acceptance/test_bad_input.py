@@ -45,7 +45,8 @@ async def test_a_bad_submission(http: Http, body: bytes, headers: dict[str, str]
     answered, problem = await post(http, "/v1/automations/echo/requests", body, headers)
     assert (answered, problem["code"]) == (status, code)
     assert problem["detail"]
-    assert (await (await http.get("/v1/requests")).json())["items"] == []
+    async with http.get("/v1/requests") as listed:
+        assert (await listed.json())["items"] == []
 
 
 async def test_a_schema_violation_says_where_and_which_rule(http: Http) -> None:

@@ -62,7 +62,8 @@ async def test_every_accepted_request_ends_once_although_the_bridge_is_killed_ag
 
 async def test_a_stopping_bridge_lets_calls_end_and_takes_none(bridge: BridgeProcess, app: Scripted) -> None:
     async with Http(bridge.url) as http:
-        await http.post("/v1/automations/slow/requests", json={"seconds": 1}, headers={"X-Correlation-Id": "drained"})
+        async with http.post("/v1/automations/slow/requests", json={"seconds": 1}, headers={"X-Correlation-Id": "drained"}):
+            pass
         while not app.calls:
             await asyncio.sleep(0.01)
     assert await bridge.stop(signal.SIGTERM) == 0
@@ -85,7 +86,8 @@ async def test_files_with_secrets_are_for_their_owner_only(bridge: BridgeProcess
 
 async def test_a_deadline_that_passed_while_the_bridge_was_down_ends_the_run(bridge: BridgeProcess, app: Scripted) -> None:
     async with Http(bridge.url) as http:
-        await http.post("/v1/automations/slow/requests", json={}, headers={"X-Correlation-Id": "late"})
+        async with http.post("/v1/automations/slow/requests", json={}, headers={"X-Correlation-Id": "late"}):
+            pass
         while not app.calls:
             await asyncio.sleep(0.01)
     await bridge.kill()
@@ -98,11 +100,12 @@ async def test_a_deadline_that_passed_while_the_bridge_was_down_ends_the_run(bri
 
 async def test_nothing_secret_is_logged(bridge: BridgeProcess) -> None:
     async with Http(bridge.url) as http:
-        await http.post(
+        async with http.post(
             "/v1/automations/echo/requests",
             json={"text": "x", "password": "hunter2"},
             headers={"Prefer": "wait=10", "Authorization": "Bearer s3cret"},
-        )
+        ):
+            pass
     log = bridge.log()
     door = json.loads((Path(bridge.data_dir) / "queue.json").read_text())
     assert "called the function" in log

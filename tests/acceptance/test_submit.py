@@ -153,9 +153,11 @@ async def test_every_change_is_streamed_until_the_end(http: Http, app: Scripted)
             seen.append(json.loads(line[6:]))
             if app.calls and "progress" not in seen[-1]:
                 token = {"x-invocation-token": app.calls[0][1]["x-invocation-token"]}
-                await http.post("/v1/invocations/order-9/act", json={"status": "running", "progress": {"percent": 5}}, headers=token)
+                async with http.post("/v1/invocations/order-9/act", json={"status": "running", "progress": {"percent": 5}}, headers=token):
+                    pass
             elif "progress" in seen[-1] and seen[-1]["status"] == "Running":
-                await http.post("/v1/invocations/order-9/act", json={"status": "succeeded", "output": 1}, headers=token)
+                async with http.post("/v1/invocations/order-9/act", json={"status": "succeeded", "output": 1}, headers=token):
+                    pass
     assert seen[-1]["status"] == "Succeeded"
     assert any(run["status"] == "Running" and run.get("progress", {}).get("percent") == 5 for run in seen)
 

@@ -101,7 +101,8 @@ async def test_a_large_output_is_left_out_of_the_reply(bus: Queue, http: Http) -
 
 
 async def test_a_function_behind_a_topic(bus: Queue, http: Http) -> None:
-    await http.post("/v1/automations/topic.work/requests", json={"n": 2**60}, headers={"X-Correlation-Id": "order-3"})
+    async with http.post("/v1/automations/topic.work/requests", json={"n": 2**60}, headers={"X-Correlation-Id": "order-3"}):
+        pass
     work, line = await bus.receive("work/worker")
     assert (work["id"], work["type"], work["subject"], work["data"]) == ("order-3/worker", "automation.invoked", "topic.work", {"n": 2**60})
     assert work["invocationurl"].endswith("/v1/invocations/order-3/worker")
@@ -113,7 +114,8 @@ async def test_a_function_behind_a_topic(bus: Queue, http: Http) -> None:
 
 
 async def test_a_retriable_failure_sends_the_work_again_as_often_as_the_catalogue_says(bus: Queue, http: Http) -> None:
-    await http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-4"})
+    async with http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-4"}):
+        pass
     for number in (1, 2):
         work, _ = await bus.receive("work/worker")
         failure = result_of(work, status="failed", error={"code": "Busy", "message": f"try {number}", "retriable": True})
@@ -124,7 +126,8 @@ async def test_a_retriable_failure_sends_the_work_again_as_often_as_the_catalogu
 
 
 async def test_work_that_the_broker_gives_up_fails_the_run_at_once(bus: Queue, http: Http) -> None:
-    await http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-5"})
+    async with http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-5"}):
+        pass
     await bus.say(op="receive", entity="work/worker", credit=1)
     for _ in range(2):
         line = await bus.hear("message")
@@ -136,7 +139,8 @@ async def test_work_that_the_broker_gives_up_fails_the_run_at_once(bus: Queue, h
 
 
 async def test_a_result_after_the_end_is_kept_apart(bus: Queue, http: Http) -> None:
-    await http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-6"})
+    async with http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-6"}):
+        pass
     work, _ = await bus.receive("work/worker")
     await bus.send_event("automation-results", result_of(work, status="succeeded", output="first"))
     before = await run_of(http, "order-6")
@@ -211,7 +215,8 @@ async def test_a_conflict_over_the_bus_leaves_the_first_run_alone(bus: Queue, ht
 
 
 async def test_a_forged_result_changes_nothing(bus: Queue, http: Http) -> None:
-    await http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-7"})
+    async with http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-7"}):
+        pass
     work, _ = await bus.receive("work/worker")
     await bus.send_event("automation-results", result_of(work, status="succeeded", output="forged") | {"invocationtoken": "guess"})
     await dead_letters(http, 1)
