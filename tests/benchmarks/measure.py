@@ -1,0 +1,120 @@
+"""Measures one row: start its servers and client, warm up, send, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from tests.benchmarks.figures import Figures, Latency
+from tests.benchmarks.load import Answer, Order
+from tests.benchmarks.process import ROOT, Child, Ended, started
+from tests.benchmarks.rows import Row
+
+SCRATCH = ROOT / ".cache"
+LONGEST = 180.0  #: seconds one order may take
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is sent. `seconds` is the length of the steady part; 0 leaves it out."""
+
+    requests: int = 2000
+    repeats: int = 3
+    at_once: int = 64
+    warm_up: int = 500
+    rate: int = 20
+    seconds: float = 20.0
+
+
+class Failed(Exception):
+    """The row could not be measured; the message says why."""
+
+
+async def measure(row: Row, plan: Plan, doing: Callable[[str], None]) -> Figures:
+    """The figures of the row, or the reason why there are none. `doing` hears what is under way."""
+
+    def say(what: str) -> None:
+        doing(f"{row.title}: {what}")
+
+    load = os.getloadavg()[0]
+    try:
+        with _scratch() as folder:
+            say("starts")
+            async with row.open(folder) as subject, started(subject.client, folder, "client", environment=subject.environment) as client:
+                taken = await _send(plan, [*subject.servers, client], client, say)
+    except (Failed, Ended, OSError) as fault:
+        return Figures(row.name, row.title, load, skipped=str(fault), floor=row.floor, is_peer=row.is_peer)
+    bursts, steady, cpu = taken
+    return Figures(
+        row.name,
+        row.title,
+        load,
+        rates=tuple(plan.requests / burst["seconds"] for burst in bursts),
+        busy=Latency(median(burst["p50"] for burst in bursts), median(burst["p99"] for burst in bursts)),
+        steady=Latency(steady["p50"], steady["p99"]) if steady else None,
+        cpu={role: seconds * 1000 / (plan.requests * plan.repeats) for role, seconds in cpu.items()},
+        floor=row.floor,
+        is_peer=row.is_peer,
+    )
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    SCRATCH.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SCRATCH, prefix="bench-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+async def _send(
+    plan: Plan, children: Sequence[Child], client: Child, doing: Callable[[str], None]
+) -> tuple[list[Answer], Answer | None, Counter[str]]:
+    """The answers to all orders, and the CPU in seconds that the bursts took."""
+    doing("warms up")
+    await _order(client, {"count": plan.warm_up, "at_once": plan.at_once})
+    before, bursts = _cpu(children), []
+    for number in range(plan.repeats):
+        doing(f"{plan.requests:,} requests, {plan.at_once} in flight, {number + 1} of {plan.repeats}")
+        bursts.append(await _order(client, {"count": plan.requests, "at_once": plan.at_once}))
+    spent = _cpu(children)
+    spent.subtract(before)
+    steady = None
+    if plan.seconds:
+        doing(f"{plan.rate} requests a second for {plan.seconds:g} s")
+        steady = await _order(client, {"rate": plan.rate, "seconds": plan.seconds})
+    return bursts, steady, spent
+
+
+def _cpu(children: Sequence[Child]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for child in children:
+        child.check()
+        total.update(child.cpu())
+    return total
+
+
+async def _order(client: Child, order: Order) -> Answer:
+    """What the client answers. Raises Failed."""
+    told, answers = client.process.stdin, client.process.stdout
+    if told is None or answers is None:
+        raise Failed("the client has no pipes")
+    try:
+        async with asyncio.timeout(LONGEST):
+            told.write(json.dumps(order).encode() + b"\n")
+            await told.drain()
+            line = await answers.readline()
+    except TimeoutError:
+        raise Failed(f"the client was not ready after {LONGEST:g} s with {order}") from None
+    if not line:
+        raise Failed(f"the client ended:\n{client.last_lines()}")
+    answer: Answer = json.loads(line)
+    if "error" in answer:
+        raise Failed(f"a request failed: {answer['error'][:500]}")
+    return answer

@@ -1,0 +1,42 @@
+"""Every row of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.benchmarks.subject import Subject, bridge, peer, raw
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to get an echo. `floor` is the row that does the same without any promise."""
+
+    name: str
+    title: str
+    open: Callable[[Path], AbstractAsyncContextManager[Subject]]
+    floor: str = ""
+    is_peer: bool = False
+
+
+ROWS = (
+    Row("bridge-get", "bridge, POST and GET", partial(bridge, way="twice", automation="echo"), "raw"),
+    Row("bridge-wait", "bridge, Prefer: wait", partial(bridge, way="once", automation="echo"), "raw"),
+    Row("bridge-topic", "bridge, function behind a topic", partial(bridge, way="once", automation="echo.topic"), "raw"),
+    Row("bridge-bare", "bridge, bare HTTP function", partial(bridge, way="once", automation="echo", bare=True), "raw-bare"),
+    Row("raw", "raw path", raw),
+    Row("raw-bare", "raw path, bare HTTP function", partial(raw, bare=True)),
+    Row("saq", "saq", lambda folder: peer(folder, "saq"), is_peer=True),
+    Row("taskiq", "taskiq", lambda folder: peer(folder, "taskiq"), is_peer=True),
+    Row("dramatiq", "dramatiq", lambda folder: peer(folder, "dramatiq"), is_peer=True),
+    Row("celery-threads", "Celery, threads", lambda folder: peer(folder, "celery", "threads"), is_peer=True),
+    Row("celery-prefork", "Celery, prefork", lambda folder: peer(folder, "celery", "prefork"), is_peer=True),
+)
+
+
+def named(name: str) -> list[Row]:
+    """The rows whose name is, or starts with, `name`."""
+    return [row for row in ROWS if row.name == name] or [row for row in ROWS if row.name.startswith(name)]

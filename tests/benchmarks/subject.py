@@ -1,0 +1,146 @@
+"""What a row measures: running servers and the command of its client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.peerhome import PYTHON
+from tests.benchmarks.process import ROOT, Child, Ended, free_port, listening, started
+
+HERE = Path(__file__).parent
+STARTING = 60.0  #: seconds the functions host may take
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Servers, and who sends them requests."""
+
+    servers: Sequence[Child]
+    client: Sequence[str | Path]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def bridge(folder: Path, way: str, automation: str, *, bare: bool = False) -> AsyncIterator[Subject]:
+    """An embedded bridge with the local functions host, or with a bare HTTP function instead."""
+    port, data = free_port(), folder / "data"
+    settings: dict[str, object] = {
+        "port": port,
+        "data_dir": str(data),
+        "catalogue": str(HERE / "app/automations.yaml"),
+        "resiliency": str(ROOT / "functions/resiliency.yaml"),
+        "entities": str(_entities(folder)),
+        "log_level": "warning",
+    }
+    client = [sys.executable, "-m", "tests.benchmarks.requester", way, f"127.0.0.1:{port}", f"/v1/automations/{automation}/requests"]
+    config = folder / "bridge.yaml"
+    command = [sys.executable, "-m", "bridge", "up", "--config", config]
+    if bare:
+        async with _bare_function(folder) as (function, address):
+            config.write_text(json.dumps(settings | {"function_apps": {"python-functions": {"url": f"http://{address}"}}}))
+            async with started(command, folder, "bridge") as child:
+                await listening(port, child)
+                yield Subject([child, function], client)
+        return
+    config.write_text(json.dumps(settings | {"functions": str(HERE / "app"), "functions_port": 0}))
+    async with started(command, folder, "bridge", "functions host", "worker") as child:
+        await listening(port, child)
+        await _hosted(data, child)
+        yield Subject([child], client)
+
+
+def _entities(folder: Path) -> Path:
+    """The shipped topics and one for the echo."""
+    entities: dict[str, Any] = json.loads((ROOT / "components/servicebus.json").read_text())
+    properties = {"LockDuration": "PT1M", "MaxDeliveryCount": 3, "ForwardDeadLetteredMessagesTo": "automation-deadletters"}
+    echo = {"Name": "bench-echo", "Subscriptions": [{"Name": "echo", "Properties": properties, "Rules": []}]}
+    entities["UserConfig"]["Namespaces"][0]["Topics"].append(echo)
+    path = folder / "entities.json"
+    path.write_text(json.dumps(entities))
+    return path
+
+
+@asynccontextmanager
+async def raw(folder: Path, *, bare: bool = False) -> AsyncIterator[Subject]:
+    """A front that passes requests on to the same function and promises nothing."""
+    if bare:
+        async with _bare_function(folder) as (function, address), _front(folder, f"http://{address}/", {}) as (front, client):
+            yield Subject([front, function], client)
+        return
+    data = folder / "data"
+    command = [sys.executable, "-m", "bridge.local.functions", "--apps", HERE / "app", "--data-dir", data, "--port", "0"]
+    async with started(command, folder, "functions host", "worker") as host:
+        app = await _hosted(data, host)
+        async with _front(folder, f"{app['url']}/api/echo", {"BENCH_FUNCTION_KEY": app["key"]}) as (front, client):
+            yield Subject([front, host], client)
+
+
+@asynccontextmanager
+async def _front(folder: Path, url: str, key: dict[str, str]) -> AsyncIterator[tuple[Child, Sequence[str]]]:
+    """The bare front, and the client that calls it."""
+    port = free_port()
+    async with started(_uvicorn("front", port), folder, "front", environment={"BENCH_FUNCTION_URL": url, **key}) as front:
+        await listening(port, front)
+        yield front, [sys.executable, "-m", "tests.benchmarks.requester", "raw", f"127.0.0.1:{port}", "/"]
+
+
+@asynccontextmanager
+async def _bare_function(folder: Path) -> AsyncIterator[tuple[Child, str]]:
+    port = free_port()
+    async with started(_uvicorn("function", port), folder, "worker") as function:
+        await listening(port, function)
+        yield function, f"127.0.0.1:{port}"
+
+
+def _uvicorn(name: str, port: int) -> list[str]:
+    program = f"tests.benchmarks.bare:{name}"
+    options = (
+        "--port",
+        str(port),
+        "--loop",
+        "uvloop",
+        "--http",
+        "httptools",
+        "--interface",
+        "asgi3",
+        "--lifespan",
+        "off",
+        "--no-access-log",
+    )
+    return [sys.executable, "-m", "uvicorn", program, *options]
+
+
+async def _hosted(data: Path, child: Child) -> dict[str, str]:
+    """Where the functions host serves the app, once it does. Raises Ended."""
+    try:
+        async with asyncio.timeout(STARTING):
+            while not (path := data / "functions.json").exists():
+                child.check()
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        log = data / "functions.log"
+        said = log.read_text("utf-8", errors="replace")[-1000:] if log.exists() else child.last_lines()
+        raise Ended(f"the functions host is not ready after {STARTING:g} s:\n{said}") from None
+    app: dict[str, str] = json.loads(path.read_text())["python-functions"]
+    return app
+
+
+@asynccontextmanager
+async def peer(folder: Path, name: str, *variant: str) -> AsyncIterator[Subject]:
+    """A peer's worker on a Redis that syncs its file every second."""
+    port = free_port()
+    durable = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
+    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", folder, *durable]
+    environment = {"BENCH_REDIS": f"redis://127.0.0.1:{port}/0"}
+    module = [PYTHON, "-m", f"tests.benchmarks.peers.{name}"]
+    async with started(command, folder, "redis") as redis:
+        await listening(port, redis)
+        async with started([*module, "worker", *variant], folder, "worker", environment=environment) as worker:
+            yield Subject([worker, redis], [*module, "client"], environment)
