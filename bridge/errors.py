@@ -177,7 +177,7 @@ class Unavailable(PortError):
     """Bus or store cannot be reached."""
 
     code, status = "Unavailable", 503
-    default_hint = "Nothing was accepted. Send the same request again."
+    default_hint = "Send the same request with the same correlation id again: it never starts twice."
 
     def __init__(self, detail: str = "", *, hint: str = "", retry_after: int = 2) -> None:
         self.retry_after = retry_after  #: seconds
