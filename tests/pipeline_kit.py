@@ -1,4 +1,4 @@
-"""A bridge on ports in memory: a request goes in, deliveries are handed out one by one, and everything that was written can be looked at."""
+"""A bridge on ports in memory: a request goes in, deliveries are handed out, and everything that was written can be looked at."""
 
 from __future__ import annotations
 

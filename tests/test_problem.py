@@ -58,7 +58,9 @@ def test_a_problem_comes_with_the_headers_of_its_status(error, header):
 async def test_a_queue_that_is_full_is_logged(caplog):
     await problem.of_bridge(REQUEST, Full("No room."))
     await problem.of_bridge(REQUEST, Unavailable("Nobody there."))
-    assert [record.message for record in caplog.records] == ["refused work: No room. Nothing was accepted. Send the same request again."]
+    assert [record.message for record in caplog.records] == [
+        "refused work: No room. Send the same request with the same correlation id again: it never starts twice."
+    ]
 
 
 @pytest.mark.parametrize(("status", "code"), [(404, "NotFound"), (405, "MethodNotAllowed")])
