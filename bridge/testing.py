@@ -61,6 +61,7 @@ class MemoryStore:
 
     def __init__(self, clock: FakeClock, *, shared: bool = False) -> None:
         self.shared = shared
+        self.is_full = False  #: for the test to say; `create` stays as it is
         self.is_full = False
         self.calls: dict[str, int] = {"create": 0, "save": 0, "get": 0}
         self.unreachable: PortError | None = None  #: what every verb raises, if anything
@@ -73,7 +74,7 @@ class MemoryStore:
         """Let the next write to a key that starts with `key` raise `error`; `written`: although it was stored."""
         self._faults.append(_Fault(error, key, written))
 
-    def keys(self) -> list[str]:
+    def stored_keys(self) -> list[str]:
         """The keys whose time is not over, sorted."""
         return sorted(key for key in self._kept if self._alive(key) is not None)
 
