@@ -229,7 +229,6 @@ def test_problems_of_binary_mode_are_named_too():
     assert sorted(pointers(fault)) == [("/", "name"), ("/id", "required"), ("/source", "required"), ("/type", "required")]
 
 
-@pytest.mark.xfail(strict=True, reason="CloudEvents 3.1: no attribute may be called `data`; the header `ce-data` becomes one")
 def test_data_is_no_attribute():
     refused(envelope.decode_http, {**BINARY, "ce-data": "x"}, b"1")
 

@@ -219,6 +219,22 @@ async def test_a_save_that_failed_in_the_middle_of_a_page_loses_no_entry(world):
     assert (await newest(world.a))[0] == [3, 1]
 
 
+async def test_a_save_of_which_nothing_is_known_is_looked_at_before_the_next(world):
+    await world.add(world.a, 1)
+    get = world.store.get
+
+    async def fails_once(_: str) -> None:
+        world.store.get = get
+        raise Unavailable("down")
+
+    world.store.get = fails_once
+    world.store.fail(Unavailable("down"), key="index/a/", written=True)
+    with pytest.raises(Unavailable):
+        await world.add(world.a, 2)
+    await world.add(world.a, 3)
+    assert (await newest(world.a))[0] == [3, 2, 1]
+
+
 async def test_a_page_that_could_not_be_turned_is_turned_later(world):
     await world.add(world.a, *range(PAGE))
     world.store.fail(Unavailable("down"), key="index/a/1")

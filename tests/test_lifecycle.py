@@ -228,6 +228,11 @@ def test_a_run_that_may_not_start_ends_at_once_with_the_reason():
     assert (run.status, run.error, run.expires_at) == (Status.FAILED, problem, at(10) + DAY)
 
 
+def test_an_ended_run_cannot_be_refused():
+    run = lifecycle.refuse(finished(begun(a_run()), Succeeded(1)), Problem(code="x", message="y"), Status.FAILED, cause("other", 20))
+    assert (run.status, run.output, run.expires_at, run.control.ended_by) == (Status.SUCCEEDED, 1, at(10) + DAY, "event")
+
+
 @pytest.mark.xfail(strict=True, reason="refuse writes its error before it asks whether the run has ended")
 def test_refusing_an_ended_run_changes_nothing():
     run = finished(begun(a_run()), Succeeded(1))
