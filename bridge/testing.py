@@ -70,9 +70,9 @@ class MemoryStore:
         self._etags = itertools.count(1)
         self._faults: list[_Fault] = []
 
-    def fail(self, error: PortError, *, key: str = "", written: bool = False) -> None:
-        """Let the next write to a key that starts with `key` raise `error`; `written`: although it was stored."""
-        self._faults.append(_Fault(error, key, written))
+    def fail(self, error: PortError, *, key: str = "", written: bool = False, times: int = 1) -> None:
+        """Let the next writes to keys that start with `key`, `times` of them, raise `error`; `written`: although they were stored."""
+        self._faults += [_Fault(error, key, written)] * times
 
     def stored_keys(self) -> list[str]:
         """The keys whose time is not over, sorted."""

@@ -203,9 +203,6 @@ def test_a_reply_of_the_allowed_size_keeps_its_output():
     assert "outputUrl" in read(too_large).data
 
 
-@pytest.mark.xfail(
-    strict=True, reason="only outputs are left out: a late result's output and long errors stay, and the bus may refuse the reply"
-)
 @pytest.mark.parametrize(
     "run",
     [
@@ -221,7 +218,6 @@ def test_a_reply_is_never_larger_than_allowed(run):
     assert len(events.ended(run.model_copy(), URL).body) <= events.MAX_REPLY
 
 
-@pytest.mark.xfail(strict=True, reason="a failed run whose errors are large points to an output that it does not have (409)")
 def test_a_run_without_output_points_to_none():
     seen = read(events.ended(ended(("main", Failed("Boom", "x" * 250_000))), URL))
     assert "outputUrl" not in seen.data

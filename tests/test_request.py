@@ -146,7 +146,6 @@ def test_numbers_are_compared_by_value(one, other):
     assert digest(one) == digest(other)
 
 
-@pytest.mark.xfail(strict=True, reason="a large integer is written out as {'integer': …}, which is what that object says too")
 @pytest.mark.parametrize(
     ("one", "other"), [(2**60, {"integer": str(2**60)}), ([2**60, {"integer": str(2**70)}], [2**60, 2**70])], ids=["alone", "among others"]
 )
@@ -160,7 +159,6 @@ def test_a_number_that_json_cannot_carry_is_refused(number):
         digest([number])
 
 
-@pytest.mark.xfail(strict=True, reason="beside a large integer the FloatDomainError of rfc8785 escapes", raises=ValueError)
 def test_such_a_number_is_refused_beside_a_large_integer_too():
     with pytest.raises(Malformed):
         digest([2**60, float("inf")])
@@ -223,7 +221,6 @@ def test_a_deadline_of_another_zone_is_kept_in_utc():
     assert (taken.deadline, taken.deadline.tzinfo) == (NOON + MINUTE, NOON.tzinfo)
 
 
-@pytest.mark.xfail(strict=True, reason="astimezone overflows at the end of the calendar", raises=OverflowError)
 def test_a_deadline_at_the_end_of_the_calendar_is_one():
     assert check(expirytime="9999-12-31T23:59:59-01:00").deadline == NOON + REPORT.deadline
 

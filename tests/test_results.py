@@ -289,9 +289,7 @@ async def test_a_run_is_kept_until_its_retention_after_the_end_is_over(world, re
     "change",
     [
         lambda run: run.model_copy(update={"rerun_of": "x"}),
-        pytest.param(
-            lambda run: run, marks=pytest.mark.xfail(strict=True, reason="what is remembered is not asked whether its time is over")
-        ),
+        lambda run: run,
     ],
     ids=["changed", "as it is"],
 )
@@ -364,12 +362,7 @@ def reads_at_most(store: MemoryStore, times: int) -> None:
     "shared",
     [
         False,
-        pytest.param(
-            True,
-            marks=pytest.mark.xfail(
-                strict=True, raises=Unavailable, reason="follow spins, and asyncio.wait_for swallows the timeout: wait never ends"
-            ),
-        ),
+        True,
     ],
 )
 async def test_after_the_wait_the_run_is_given_as_it_stands(shared):
@@ -439,9 +432,6 @@ async def test_where_nobody_else_writes_a_follower_does_not_look_again():
     assert await looks_in(world, results, 0.3) == (0, 1)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what is read again is another object, wakes its own reader and is shown again: a busy loop against the store"
-)
 @pytest.mark.parametrize(("shared", "remember"), [(True, 10**6), (False, 10)], ids=["shared store", "beyond the memory"])
 async def test_a_follower_looks_now_and_then_and_shows_what_has_not_changed_once(shared, remember):
     world = World(shared=shared)
