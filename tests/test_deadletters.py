@@ -174,6 +174,10 @@ async def test_secrets_are_masked_however_they_are_written(world, body):
     assert not [secret for secret in hidden if secret in shown]
 
 
+async def test_a_body_that_is_json_and_no_event_is_shown_as_its_value(world):
+    assert (await world.kept(delivery(b"17"))).view()["event"] == 17
+
+
 # Listing.
 
 
