@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jsonschema_rs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bridge import plan, yamlfile
 from bridge.durations import Duration
@@ -20,6 +20,9 @@ from bridge.masking import secret_paths
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 TargetName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,24}$")]
+
+
+_MOST_TARGETS = 1000  #: of one automation
 
 
 class _Strict(BaseModel):
@@ -68,34 +71,49 @@ class _Metadata(_Strict):
     description: str = ""
 
 
-class _Spec(_Strict):
-    input: dict[str, Any] = {}
-    deadline: Duration
-    succeeds_when: Annotated[str, Field(alias="succeedsWhen")] = "all"
-    allow: Allow = Allow()
-    targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=1000)]
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> _Spec:
-        plan.rule(self.succeeds_when, len(self.targets))
-        if self.deadline <= timedelta(0):
-            raise ValueError("deadline must be longer than 0s")
-        names = [target.name for target in self.targets]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two targets have the same name: {', '.join(sorted({n for n in names if names.count(n) > 1}))}")
-        _check_schema(self.input)
-        return self
+def _rule(text: str) -> str:
+    plan.rule(text, _MOST_TARGETS)
+    return text
 
 
-def _check_schema(schema: Mapping[str, Any]) -> None:
+def _some_time(deadline: timedelta) -> timedelta:
+    if deadline <= timedelta(0):
+        raise ValueError("must be longer than 0s")
+    return deadline
+
+
+def _named_apart(targets: tuple[Target, ...]) -> tuple[Target, ...]:
+    if not 1 <= len(targets) <= _MOST_TARGETS:
+        raise ValueError(f"there must be 1 to {_MOST_TARGETS} targets, not {len(targets)}")
+    names = [target.name for target in targets]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two targets have the same name: {', '.join(sorted({name for name in names if names.count(name) > 1}))}")
+    return targets
+
+
+def _check_schema(schema: dict[str, Any]) -> dict[str, Any]:
     try:
         jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
         jsonschema_rs.Draft202012Validator(dict(schema), offline=True)
     except jsonschema_rs.ValidationError as fault:
         place = "/".join(str(part) for part in fault.instance_path)
-        raise ValueError(f"input is not JSON Schema 2020-12 at {place or 'its top'}: {fault.message}") from None
+        raise ValueError(f"is not JSON Schema 2020-12 at {place or 'its top'}: {fault.message}") from None
     except jsonschema_rs.ReferencingError as fault:
-        raise ValueError(f"input refers to a schema elsewhere, and those are not fetched: {fault}") from None
+        raise ValueError(f"refers to a schema elsewhere, and those are not fetched: {fault}") from None
+    return schema
+
+
+class _Spec(_Strict):
+    input: Annotated[dict[str, Any], AfterValidator(_check_schema)] = {}
+    deadline: Annotated[Duration, AfterValidator(_some_time)]
+    succeeds_when: Annotated[str, Field(alias="succeedsWhen"), AfterValidator(_rule)] = "all"
+    allow: Allow = Allow()
+    targets: Annotated[tuple[Target, ...], AfterValidator(_named_apart)]
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> _Spec:
+        plan.rule(self.succeeds_when, len(self.targets))
+        return self
 
 
 class _Document(_Strict):
@@ -132,7 +150,7 @@ class Automation:
         if self._validator.is_valid(value):
             return []
         return [
-            Violation(pointer=_pointer(error.instance_path), rule=str(error.schema_path[-1]), detail=error.message[:500])
+            Violation(pointer=_pointer(error.instance_path), rule=_broken(error), detail=error.message[:500])
             for error, _ in zip(self._validator.iter_errors(value), range(most), strict=False)
         ]
 
@@ -164,6 +182,8 @@ def load(path: Path) -> Catalog:
     automations: dict[str, Automation] = {}
     problems: list[str] = []
     for number, document in enumerate(documents, 1):
+        if document is None:
+            continue
         where = f"{path}, document {number}"
         try:
             automation = _automation(document)
@@ -208,6 +228,8 @@ def _problems(fault: ValidationError) -> Iterator[str]:
             message = "is not known here" + (f"; did you mean {near[0]!r}?" if near else "; remove it")
         elif error["type"] == "missing":
             message = "is missing; add it"
+        elif error["type"] in _WORDS:
+            message = _WORDS[error["type"]]
         elif not isinstance(error["input"], dict | list):
             message = f"{message} (it is {error['input']!r})"
         yield f"{place}: {message}"
@@ -220,6 +242,20 @@ _KNOWN = sorted(
         for name, info in model.model_fields.items()
     }
 )
+
+
+def _broken(error: jsonschema_rs.ValidationError) -> str:
+    """The keyword of the schema that the value breaks; `false` for a property that may not be at all."""
+    return "false" if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.FalseSchema) else str(error.schema_path[-1])
+
+
+#: What a value has to be, in words of the file.
+_WORDS = {
+    "model_type": "must be a mapping",
+    "dict_type": "must be a mapping",
+    "tuple_type": "must be a list",
+    "string_type": "must be a text",
+}
 
 
 def _pointer(path: list[str | int]) -> str:

@@ -18,7 +18,7 @@ from bridge.index import Entry, Index
 from bridge.masking import MASK, masked
 from bridge.ports import Bus, Clock, Delivery, Message, Store
 
-_TOKENS = ("invocationtoken", "authsignature")
+_TOKENS = {"invocationtoken", "authsignature"}
 
 
 class DeadLetter(BaseModel):
@@ -55,11 +55,14 @@ class DeadLetter(BaseModel):
             event = parse_json(self.original())
         except Malformed:
             return {**shown, "body": self.body or self.body_base64}
-        if isinstance(event, dict):
-            event = {name: MASK if name in _TOKENS else value for name, value in event.items()}
-            if "data" in event:
-                event["data"] = masked(event["data"], self.secret_paths)
-        return {**shown, "event": event}
+        return {**shown, "event": [self._masked(each) for each in event] if isinstance(event, list) else self._masked(event)}
+
+    def _masked(self, event: Any) -> Any:
+        if not isinstance(event, dict):
+            return event
+        hidden = {*_TOKENS, "data_base64"} if self.secret_paths else _TOKENS
+        event = {name: MASK if name in hidden else value for name, value in event.items()}
+        return {**event, "data": masked(event["data"], self.secret_paths)} if "data" in event else event
 
 
 class DeadLetters:
@@ -71,6 +74,8 @@ class DeadLetters:
     async def keep(self, delivery: Delivery, reason: str, detail: str, *, secret_paths: tuple[tuple[str, ...], ...] = ()) -> None:
         """Keep a delivery that leads nowhere. The same delivery again is the same dead letter. Raises Unavailable."""
         letter = self._letter(delivery, reason, detail, secret_paths)
+        if await self._store.get(_key(letter.id)) is not None:
+            return
         await self._index.add(Entry(created_at=letter.kept_at, id=letter.id, subject=reason))
         try:
             await self._store.create(_key(letter.id), letter.model_dump_json(by_alias=True).encode(), self._lifetime)
@@ -89,6 +94,7 @@ class DeadLetters:
             body = {"body_base64": base64.b64encode(message.body).decode()}
         came = delivery.enqueued_at.isoformat() if delivery.enqueued_at else ""
         identity = f"{delivery.source}\n{message.message_id}\n{came}\n".encode() + message.body
+        counted = message.properties.get("deliveryCount", "")
         origin = message.properties.get("x-opt-deadletter-source", delivery.source)
         return DeadLetter(
             id=hashlib.sha256(identity).hexdigest()[:24],
@@ -96,7 +102,7 @@ class DeadLetters:
             detail=detail[:2000],
             source=origin,
             topic=origin.partition("/")[0],
-            attempts=int(message.properties.get("deliveryCount", delivery.attempt)),
+            attempts=int(counted) if counted.isdecimal() else delivery.attempt,
             kept_at=self._clock.now(),
             correlation_id=message.correlation_id,
             automation=message.label,

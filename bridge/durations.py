@@ -24,7 +24,10 @@ def parse(text: object) -> timedelta:
         return timedelta(0)
     if not isinstance(text, str) or not _WHOLE.fullmatch(text.strip()):
         raise ValueError(f'{text!r} is not a duration; write it like "30s", "250ms", "2m", "1h30m" or "7d"')
-    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
+    try:
+        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
+    except OverflowError:
+        raise ValueError(f"{text!r} is longer than time itself; the longest duration is 999999999d") from None
 
 
 def show(duration: timedelta) -> str:

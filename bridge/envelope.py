@@ -165,9 +165,9 @@ def _checked(attributes: dict[str, str], data: Any, problems: list[Violation] | 
     problems = problems if problems is not None else []
     problems += [_violation(name, "required", f"{name} is missing") for name in REQUIRED if not attributes.get(name)]
     problems += [
-        _violation(name[:100], "name", f"{name[:100]!r} is not an attribute name: 1 to 20 of a-z and 0-9")
+        _violation(name[:100], "name", f"{name[:100]!r} is not an attribute name: 1 to 20 of a-z and 0-9, and not data")
         for name in attributes
-        if not _NAME.fullmatch(name)
+        if not _NAME.fullmatch(name) or name == "data"
     ]
     if attributes.get("specversion", "1.0") != "1.0":
         problems.append(_violation("specversion", "enum", f"specversion must be 1.0, not {attributes['specversion'][:20]!r}"))

@@ -166,11 +166,26 @@ def ended(run: Run, public_url: str) -> Message:
     message = _message(run.control.reply_topic, _event(attributes, shown))
     if len(message.body) <= MAX_REPLY:
         return message
-    shown.pop("output", None)
-    for part in shown["invocations"]:
-        part.pop("output", None)
-    shown["outputUrl"] = f"{public_url}/v1/requests/{run.correlation_id}/output"
-    return _message(run.control.reply_topic, _event(attributes, shown))
+    url = f"{public_url}/v1/requests/{run.correlation_id}"
+    shown = _without_outputs(shown) | ({"outputUrl": f"{url}/output"} if run.has_output else {})
+    message = _message(run.control.reply_topic, _event(attributes, shown))
+    if len(message.body) <= MAX_REPLY:
+        return message
+    return _message(run.control.reply_topic, _event(attributes, _shortened(shown)))
+
+
+def _without_outputs(shown: Mapping[str, Any]) -> dict[str, Any]:
+    parts = [{name: value for name, value in part.items() if name not in ("output", "lateResult")} for part in shown["invocations"]]
+    return {**{name: value for name, value in shown.items() if name != "output"}, "invocations": parts}
+
+
+def _shortened(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The run without its details, for one whose errors and attempts alone are too long for a message."""
+    parts = [{"target": part["target"], "status": part["status"], "attempts": []} for part in shown["invocations"]]
+    short = {**shown, "invocations": parts}
+    if "error" in short:
+        short["error"] = {"code": short["error"]["code"], "message": short["error"]["message"][:2_000]}
+    return short
 
 
 def _event(attributes: Mapping[str, str], data: Any) -> Event:

@@ -12,6 +12,8 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pydantic_core import to_json
+
 from bridge.catalog import Automation
 from bridge.errors import Forbidden, Unauthorized
 from bridge.run import Run
@@ -90,5 +92,5 @@ class Signer:
         return hmac.compare_digest(self._signature(attributes).encode(), attributes.get("authsignature", "").encode())
 
     def _signature(self, attributes: Mapping[str, str]) -> str:
-        text = "\n".join(f"{name}={attributes.get(name, '')}" for name in _SIGNED)
-        return hmac.digest(self.key, text.encode(), "sha256").hex()
+        signed = to_json([attributes.get(name, "") for name in _SIGNED])  # JSON keeps what is in one attribute apart from the next
+        return hmac.digest(self.key, signed, "sha256").hex()

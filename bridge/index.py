@@ -82,13 +82,21 @@ class Index:
             taken, self._waiting = self._waiting[:PAGE], self._waiting[PAGE:]
             try:
                 await self._append([entry for entry, _ in taken])
-            except PortError as fault:
+            except Exception as fault:  # noqa: BLE001 - whatever it is, those who wait must hear of it
                 self._opened = False
-                _tell(taken, fault if isinstance(fault, Unavailable) else Unavailable(str(fault)))
+                _tell(taken, fault if isinstance(fault, Unavailable) else Unavailable(f"The index {self._name} cannot be written: {fault}"))
             else:
                 _tell(taken, None)
 
     async def _append(self, entries: Sequence[Entry]) -> None:
+        try:
+            await self._append_here(entries)
+        except Conflict:
+            # The page in hand may have reached the end of its time, or another of this name may have written: look once more.
+            await self._open()
+            await self._append_here(entries)
+
+    async def _append_here(self, entries: Sequence[Entry]) -> None:
         if not self._opened:
             await self._open()
         if self._tail.number < 0 or len(self._tail.entries) + len(entries) > PAGE:
@@ -190,9 +198,11 @@ class Index:
         """
         positions = Cursor.read(cursor).positions if cursor else {}
         heap: list[tuple[float, str, str, Position, Entry, AsyncIterator[tuple[Position, Entry]]]] = []
-        for replica in await self.replicas():
-            await _push(heap, replica, self._backwards(replica, positions.get(replica)))
-        reached = dict(positions)
+        reached: dict[str, Position] = {}
+        # A replica or entry that came after the first page belongs to no later one.
+        for replica in positions if cursor else await self.replicas():
+            first = await _push(heap, replica, self._backwards(replica, positions.get(replica)))
+            reached[replica] = (first[0], first[1] + 1) if first else (0, 0)
         while heap:
             _, _, replica, position, entry, rest = heapq.heappop(heap)
             reached[replica] = position
@@ -223,10 +233,12 @@ def _tell(taken: Sequence[tuple[Entry, asyncio.Future[None]]], fault: Unavailabl
             done.set_exception(fault)
 
 
-async def _push(heap: list[Any], replica: str, rest: AsyncIterator[tuple[Position, Entry]]) -> None:
+async def _push(heap: list[Any], replica: str, rest: AsyncIterator[tuple[Position, Entry]]) -> Position | None:
+    """Put the replica's next entry among the others; its place, or None if there are no more."""
     async for position, entry in rest:
         heapq.heappush(heap, (-entry.created_at.timestamp(), entry.id, replica, position, entry, rest))
-        return
+        return position
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,13 +87,15 @@ def begin(run: Run, target: str, *, now: datetime, until: datetime) -> Run:
     return _touched(changed, now, status=Status.RUNNING)
 
 
-def dispatched(run: Run, target: str, *, now: datetime) -> Run:
-    """The work is on its topic: from here on only a result, a dead letter or the deadline ends the attempt."""
+def accept(run: Run, target: str, attempt: int, *, now: datetime) -> Run:
+    """The work is on its topic, or its function works on: from here on only a result, a dead letter or the deadline ends the attempt."""
     part = run.invocation(target)
-    if part is None or not part.attempts or part.attempts[-1].outcome is not AttemptOutcome.RUNNING or run.status.final:
+    if part is None or run.status.final or not 0 <= attempt < len(part.attempts):
         return run
-    accepted = part.attempts[-1].model_copy(update={"outcome": AttemptOutcome.ACCEPTED, "until": None})
-    return _touched(_replaced(run, part, attempts=(*part.attempts[:-1], accepted)), now)
+    if part.attempts[attempt].outcome is not AttemptOutcome.RUNNING:
+        return run
+    accepted = part.attempts[attempt].model_copy(update={"outcome": AttemptOutcome.ACCEPTED, "until": None})
+    return _touched(_replaced(run, part, attempts=(*part.attempts[:attempt], accepted, *part.attempts[attempt + 1 :])), now)
 
 
 def finish(run: Run, target: str, tried: Tried, cause: Cause) -> Run:
@@ -105,11 +107,16 @@ def finish(run: Run, target: str, tried: Tried, cause: Cause) -> Run:
     if run.status.final or part.status.final:
         return _late(run, part, outcome, cause)
     if isinstance(outcome, Accepted):
-        return dispatched(run, target, now=cause.at)
+        return accept(run, target, tried.attempt, now=cause.at)
     attempts = _closed(part.attempts, tried.attempt, outcome, cause)
     if isinstance(outcome, Failed) and again is not None and run.status is not Status.CANCELING:
+        if attempts is part.attempts:
+            return run
         control = part.control.model_copy(update={"not_before": cause.at + again})
         return _touched(_replaced(run, part, attempts=attempts, control=control), cause.at)
+    superseded = Failed(code="Superseded", message="An earlier attempt gave the outcome.", unknown=True)
+    for number, attempt in enumerate(attempts):
+        attempts = _closed(attempts, number, superseded, cause) if attempt.outcome.open else attempts
     ended: dict[str, Any] = {"attempts": attempts, "control": part.control.model_copy(update={"ended_by": cause.event, "percent": 100.0})}
     if isinstance(outcome, Succeeded):
         ended |= {"status": Status.SUCCEEDED, "output": outcome.output}
@@ -123,10 +130,14 @@ def report(run: Run, target: str, *, percent: float | None, message: str | None,
     part = run.invocation(target)
     if part is None or part.status.final or run.status.final:
         return run
+    if percent is None and not message:
+        return run
     if percent is not None:
         run = _replaced(run, part, control=part.control.model_copy(update={"percent": min(max(percent, 0.0), 100.0)}))
     mean = sum(each.control.percent for each in run.invocations) / len(run.invocations)
-    shown: dict[str, Any] = {"percent": round(mean, 1)} if percent is not None or run.progress else {}
+    shown: dict[str, Any] = run.progress.model_dump(exclude_unset=True) if run.progress else {}
+    if percent is not None or "percent" in shown:
+        shown["percent"] = round(mean, 1)
     if message:
         shown["message"] = message[:MAX_PROGRESS_MESSAGE]
     return _touched(run, now, progress=Progress(**shown))
@@ -163,6 +174,8 @@ def time_out(run: Run, cause: Cause) -> Run:
 
 def refuse(run: Run, problem: Problem, status: Status, cause: Cause) -> Run:
     """End a run that may not start at all, so that a look-up explains why."""
+    if run.status.final:
+        return run
     return _end(run.model_copy(update={"error": problem}), status, cause)
 
 
@@ -249,12 +262,14 @@ def _ended(part: Invocation, status: Status, code: str, message: str, cause: Cau
     attempts = part.attempts
     if _under_way(part):
         attempts = _closed(attempts, len(attempts) - 1, Failed(code=code, message=message, unknown=True), cause)
-    control = part.control.model_copy(update={"ended_by": cause.event})
+    control = part.control.model_copy(update={"ended_by": cause.event, "percent": 100.0})
     return part.model_copy(update={"status": status, "attempts": attempts, "control": control})
 
 
 def _each_open(run: Run, change: Callable[[Invocation], Invocation]) -> Run:
     parts = tuple(part if part.status.final else change(part) for part in run.invocations)
+    if all(new is old for new, old in zip(parts, run.invocations, strict=True)):
+        return run
     return run.model_copy(update={"invocations": parts})
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 MASK = "***"
 Path = tuple[str, ...]
 
 
 def secret_paths(schema: Mapping[str, Any]) -> tuple[Path, ...]:
-    """The places where `schema` says `writeOnly: true`, through local references too; `*` stands for every item or key."""
+    """The places where `schema` says `writeOnly: true`, through local references too.
+
+    `*` stands for every item or key, `**` for any way down, which is how a schema that refers to itself goes.
+    """
     return tuple(dict.fromkeys(_walk(schema, schema, (), frozenset())))
 
 
@@ -19,6 +23,7 @@ _ONE = {
     "items": "*",
     "additionalProperties": "*",
     "unevaluatedProperties": "*",
+    "unevaluatedItems": "*",
     "contains": "*",
     "if": "",
     "then": "",
@@ -29,17 +34,23 @@ _MANY = {"prefixItems": "*", "allOf": "", "anyOf": "", "oneOf": ""}
 _NAMED = {"patternProperties": "*", "dependentSchemas": ""}
 
 
-def _walk(node: Any, root: Mapping[str, Any], path: Path, followed: frozenset[str]) -> Iterator[Path]:
+def _walk(node: Any, root: Any, path: Path, followed: frozenset[str], *, again: bool = False) -> Iterator[Path]:
     if not isinstance(node, Mapping):
         return
     if node.get("writeOnly") is True:
         yield path
         return
-    reference = node.get("$ref")
-    if isinstance(reference, str) and reference not in followed:
-        yield from _walk(_resolve(reference, root), root, path, followed | {reference})
+    for keyword in ("$ref", "$dynamicRef"):
+        reference = node.get(keyword)
+        if not isinstance(reference, str):
+            continue
+        meant = _resolve(reference, root)
+        if reference not in followed:
+            yield from _walk(meant, root, path, followed | {reference}, again=again)
+        elif not again:
+            yield from ((*path, "**", *rest) for rest in _walk(meant, root, (), frozenset({reference}), again=True))
     for step, part in _parts(node):
-        yield from _walk(part, root, (*path, step) if step else path, followed)
+        yield from _walk(part, root, (*path, step) if step else path, followed, again=again)
 
 
 def _parts(node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -53,13 +64,28 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
-    if not reference.startswith("#"):
-        return None
+def _resolve(reference: str, root: Any) -> Any:
+    """What a reference within the same document means: a pointer, an anchor, or the `$id` of an embedded schema."""
+    place, _, fragment = reference.partition("#")
+    if place:
+        root = next((node for node in _nodes(root) if node.get("$id") == place), None)
+    if fragment and not fragment.startswith("/"):
+        return next((node for node in _nodes(root) if fragment in (node.get("$anchor"), node.get("$dynamicAnchor"))), None)
     node: Any = root
-    for part in reference[1:].split("/")[1:]:
-        node = _mapping(node).get(part.replace("~1", "/").replace("~0", "~"))
+    for part in unquote(fragment).split("/")[1:]:
+        step = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(node, list):
+            node = node[int(step)] if step.isdecimal() and int(step) < len(node) else None
+        else:
+            node = _mapping(node).get(step)
     return node
+
+
+def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(node, Mapping):
+        yield node
+    for part in node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ():
+        yield from _nodes(part)
 
 
 def masked(value: Any, paths: tuple[Path, ...]) -> Any:
@@ -73,6 +99,8 @@ def _hide(value: Any, path: Path) -> Any:
     if not path:
         return MASK
     step, rest = path[0], path[1:]
+    if step == "**":
+        value, rest, step = _hide(value, rest), path, "*"
     if isinstance(value, Mapping):
         return {key: _hide(part, rest) if step in ("*", key) else part for key, part in value.items()}
     if isinstance(value, list) and step == "*":

@@ -181,8 +181,11 @@ class Pipeline:
             lost = Failed(code="Undeliverable", message=str(fault), hint="Does the topic of the catalogue exist on the bus?")
             await self._record(run, part.target, Tried(len(part.attempts) - 1, lost), event_id)
             return
+        number = len(part.attempts) - 1
         telemetry.step("run.dispatched", automation=run.automation, run=run.correlation_id, target=part.target, attempt=len(part.attempts))
-        await self._results.change(run.correlation_id, lambda current: lifecycle.dispatched(current, part.target, now=self._clock.now()))
+        await self._results.change(
+            run.correlation_id, lambda current: lifecycle.accept(current, part.target, number, now=self._clock.now())
+        )
 
     # automation.invoked, for HTTP targets
 

@@ -94,25 +94,27 @@ def correlation_id(event: Event) -> str:
 def digest(value: Any) -> str:
     """SHA-256 of the RFC 8785 form, in hexadecimal. Raises Malformed for numbers that JSON cannot carry.
 
-    RFC 8785 numbers are doubles; integers beyond 2^53 stay apart by being written out, so that 2^60 and 2^60 + 1 are two inputs.
+    RFC 8785 numbers are doubles. Where an integer is beyond 2^53 it is written out, and every text is marked as one, so that 2^60 and
+    2^60 + 1 stay two inputs and no text stands for a number.
     """
     try:
-        canonical = rfc8785.dumps(value)
-    except rfc8785.IntegerDomainError:
-        canonical = rfc8785.dumps(_written_out(value))
+        try:
+            canonical = rfc8785.dumps(value)
+        except rfc8785.IntegerDomainError:
+            canonical = b"by kind:" + rfc8785.dumps(_by_kind(value))
     except rfc8785.FloatDomainError:
         raise Malformed("A number of the input is beyond what JSON numbers can hold.", hint="Send such numbers as strings.") from None
     return hashlib.sha256(canonical).hexdigest()
 
 
-def _written_out(value: Any) -> Any:
+def _by_kind(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _written_out(part) for key, part in value.items()}
+        return {key: _by_kind(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_written_out(part) for part in value]
+        return [_by_kind(part) for part in value]
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53 - 1:
-        return {"integer": str(value)}
-    return value
+        return f"integer {value}"
+    return f"text {value}" if isinstance(value, str) else value
 
 
 def check(event: Event, identity: Identity, caller: Caller, rules: Rules, now: datetime) -> Request:
@@ -154,7 +156,7 @@ def _deadline(event: Event, automation: Automation, now: datetime) -> datetime:
         raise Malformed(f"expirytime {event.get('expirytime')[:40]!r} is not RFC 3339.", hint="Write it like 2026-01-31T12:00:00Z.")
     if asked <= now:
         raise DeadlinePassed(f"The deadline {event.get('expirytime')} has passed; it is {now.isoformat()} here.")
-    return min(own, asked.astimezone(now.tzinfo))
+    return own if asked >= own else asked.astimezone(now.tzinfo)
 
 
 def new_run(request: Request) -> Run:

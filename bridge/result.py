@@ -9,15 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
 from bridge.errors import Malformed, Violation
-from bridge.outcome import Failed, Outcome, Succeeded
+from bridge.outcome import MAX_CODE, MAX_MESSAGE, Failed, Outcome, Succeeded
 
 
 class _Error(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    code: Annotated[str, Field(min_length=1, max_length=100)] = "FunctionFailed"
-    message: Annotated[str, Field(max_length=10_000)] = ""
-    hint: Annotated[str, Field(max_length=2_000)] = ""
+    code: str = ""
+    message: str = ""
+    hint: str = ""
     retriable: bool = False
 
 
@@ -33,8 +33,13 @@ class _Data(BaseModel):
 
     status: Literal["succeeded", "failed", "running"]
     output: Any = None
-    error: _Error = _Error()
-    progress: _Progress = _Progress()
+    error: _Error | None = None
+    progress: _Progress | None = None
+
+
+def _failed(error: _Error) -> Failed:
+    message = error.message[:MAX_MESSAGE] or "The function failed and gave no message."
+    return Failed(error.code[:MAX_CODE] or "FunctionFailed", message, error.hint[:MAX_MESSAGE], error.retriable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,10 @@ def read_result(data: Any, limit: int) -> Result:
         detail = "; ".join(f"{error['pointer']}: {error['detail']}" for error in errors[:5])
         raise Malformed(f"This result cannot be read: {detail}.", hint="status is succeeded, failed or running.", errors=errors) from None
     if said.status == "running":
-        return Result(None, said.progress.percent, said.progress.message)
+        progress = said.progress or _Progress()
+        return Result(None, progress.percent, progress.message)
     if said.status == "failed":
-        error = said.error
-        return Result(Failed(error.code, error.message or "The function failed and gave no message.", error.hint, error.retriable))
+        return Result(_failed(said.error or _Error()))
     size = len(to_json(said.output))
     if size > limit:
         return Result(

@@ -50,11 +50,9 @@ class Results:
         """The run as it stands, or None. A run that this process is creating is waited for. Raises Unavailable."""
         if correlation_id in self._creating:
             return (await asyncio.shield(self._creating[correlation_id]))[0]
-        known = self._known.get(correlation_id)
+        known = self._remembered(correlation_id)
         if known is not None and (known.run.status.final or not self._store.shared):
-            if known.run.expires_at is None or known.run.expires_at > self._clock.now():
-                return known.run
-            self._forget(correlation_id)
+            return known.run
         return await self._read(correlation_id)
 
     async def find_many(self, correlation_ids: list[str]) -> list[Run | None]:
@@ -113,7 +111,7 @@ class Results:
         """
         async with self._lock(correlation_id):
             for _ in range(_ATTEMPTS):
-                known = self._known.get(correlation_id) or await self._fetch(correlation_id)
+                known = self._remembered(correlation_id) or await self._fetch(correlation_id)
                 if known is None:
                     return None
                 changed = change(known.run)
@@ -157,7 +155,7 @@ class Results:
                 latest = await self.find(correlation_id)
                 if latest is None:
                     return
-                if latest is not shown:
+                if latest is not shown and latest != shown:
                     shown, pauses = latest, iter(_POLL)
                     yield latest
                 if latest.status.final:
@@ -201,19 +199,30 @@ class Results:
         if newer is not None and not self._store.shared:
             return newer
         known = _Known(runs.load(found.value), found.etag, len(found.value))
-        self._learn(known.run, known.etag, known.size)
+        self._remember_run(known)
         return known
 
     def _learn(self, run: Run, etag: str, size: int) -> Run:
-        self._forget(run.correlation_id)
-        self._known[run.correlation_id] = _Known(run, etag, size)
-        self._size += size
-        while self._size > self._remember:
-            _, oldest = self._known.popitem(last=False)
-            self._size -= oldest.size
+        """Remember what was written, and wake those who wait for it. What was only read wakes nobody."""
+        self._remember_run(_Known(run, etag, size))
         for waiting in self._watchers.get(run.correlation_id, ()):
             waiting.set()
         return run
+
+    def _remember_run(self, known: _Known) -> None:
+        self._forget(known.run.correlation_id)
+        self._known[known.run.correlation_id] = known
+        self._size += known.size
+        while self._size > self._remember:
+            _, oldest = self._known.popitem(last=False)
+            self._size -= oldest.size
+
+    def _remembered(self, correlation_id: str) -> _Known | None:
+        known = self._known.get(correlation_id)
+        if known is not None and known.run.expires_at is not None and known.run.expires_at <= self._clock.now():
+            self._forget(correlation_id)
+            return None
+        return known
 
     def _forget(self, correlation_id: str) -> None:
         known = self._known.pop(correlation_id, None)

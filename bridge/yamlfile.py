@@ -12,12 +12,12 @@ from bridge.errors import ConfigurationError
 
 
 def read(path: Path, how_to_name: str) -> list[Any]:
-    """The documents of a file that are not empty.
+    """The documents of a file as they stand in it; an empty one is None.
 
     Raises ConfigurationError if it cannot be read, with `how_to_name` saying how to name another file, or is not YAML.
     """
     try:
-        return [document for document in yaml.load_all(path.read_text("utf-8"), _UniqueKeys) if document is not None]
+        return list(yaml.load_all(path.read_text("utf-8"), _UniqueKeys))
     except OSError as fault:
         raise ConfigurationError([f"{path}: cannot be read ({fault.strerror}). {how_to_name}"]) from None
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
@@ -28,6 +28,8 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)

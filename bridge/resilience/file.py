@@ -57,7 +57,7 @@ def load(path: Path) -> Policies:
 
 
 def _document(path: Path) -> tuple[Any, list[str]]:
-    documents = yamlfile.read(path, "Name the policy file with --resiliency or BRIDGE_RESILIENCY.")
+    documents = [each for each in yamlfile.read(path, "Name the policy file with --resiliency or BRIDGE_RESILIENCY.") if each is not None]
     if not documents:
         raise ConfigurationError([f"{path}: is empty; write one document of kind Resiliency"])
     extra = range(2, len(documents) + 1)
