@@ -40,7 +40,6 @@ def test_the_shipped_file_names_what_the_bridge_and_its_functions_read():
         "automation-invocations/bridge",
         "automation-results/bridge",
         "automation-timers/bridge",
-        "automation-replies/requesters",
         "automation-python/table-summarize",
         "automation-powershell/powershell",
         "automation-deadletters",

@@ -8,10 +8,10 @@ from bridge import yamlfile
 from bridge.errors import ConfigurationError
 
 
-def test_empty_documents_are_left_out(tmp_path: Path) -> None:
+def test_documents_come_as_they_stand_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "file.yaml"
     path.write_text("---\n---\na: 1\n---\nb: 2\n")
-    assert yamlfile.read(path, "") == [{"a": 1}, {"b": 2}]
+    assert yamlfile.read(path, "") == [None, {"a": 1}, {"b": 2}]
 
 
 @pytest.mark.parametrize(

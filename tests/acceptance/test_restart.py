@@ -99,10 +99,13 @@ async def test_a_deadline_that_passed_while_the_bridge_was_down_ends_the_run(bri
 
 
 async def test_nothing_secret_is_logged(bridge: BridgeProcess) -> None:
-    async with Http(bridge.url) as http, http.post(
-        "/v1/automations/echo/requests",
-        json={"text": "x", "password": "hunter2"},
-        headers={"Prefer": "wait=10", "Authorization": "Bearer s3cret"},
+    async with (
+        Http(bridge.url) as http,
+        http.post(
+            "/v1/automations/echo/requests",
+            json={"text": "x", "password": "hunter2"},
+            headers={"Prefer": "wait=10", "Authorization": "Bearer s3cret"},
+        ),
     ):
         pass
     log = bridge.log()
