@@ -27,10 +27,12 @@ from tests.benchmarks.rows import ROWS, Row, named
 from tests.benchmarks.table import cpu, speed
 
 NOTES = """\
+"topic": Prefer: wait with a function behind a topic. "bare": the function in a bare HTTP server instead of the functions host.
 One client process sends: for all HTTP rows a lean HTTP/1.1 client (httptools, uvloop), for each peer its own library.
 Client and servers share the cores.
 x raw: req/s against the raw path, which calls the same function through a front that promises nothing.
-CPU: user + system of a process and all below it. "worker" runs the function.
+CPU: user + system of a process and all below it. "worker" runs the function. Everybody logs warnings only.
+load: one-minute average before the row. others: cores that everything else kept busy meanwhile; where it is not near 0, measure again.
 Celery, saq and taskiq get one reader for all results (MGET every 2 ms), which is faster than their own look for each.
 The bridge answers once the request is synced to disk (synchronous=FULL); Redis syncs its file once a second, after it has answered."""
 

@@ -17,7 +17,10 @@ class Latency:
 
 @dataclass(frozen=True)
 class Figures:
-    """`rates` are requests a second, one a repeat; `cpu` is in ms a request for each role; `load` is the one-minute average before."""
+    """`rates` are requests a second, one a repeat; `cpu` is in ms a request for each role; `load` is the one-minute average before.
+
+    `others` is how many cores everything else on the machine kept busy during the bursts: a row with much of it was disturbed.
+    """
 
     name: str
     title: str
@@ -29,6 +32,7 @@ class Figures:
     skipped: str = ""
     floor: str = ""
     is_peer: bool = False
+    others: float = 0.0
 
     @property
     def rate(self) -> float:

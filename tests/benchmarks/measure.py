@@ -6,16 +6,15 @@ import asyncio
 import json
 import os
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 from tests.benchmarks.figures import Figures, Latency
 from tests.benchmarks.load import Answer, Order
-from tests.benchmarks.process import ROOT, Child, Ended, started
+from tests.benchmarks.process import ROOT, Child, Ended, machine_cpu, started
 from tests.benchmarks.rows import Row
 
 SCRATCH = ROOT / ".cache"
@@ -38,6 +37,16 @@ class Failed(Exception):
     """The row could not be measured; the message says why."""
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What the client answered, and seconds of CPU during the bursts: of each role, and of everything else on the machine."""
+
+    bursts: Sequence[Answer]
+    steady: Answer | None
+    cpu: Mapping[str, float]
+    others: float
+
+
 async def measure(row: Row, plan: Plan, doing: Callable[[str], None]) -> Figures:
     """The figures of the row, or the reason why there are none. `doing` hears what is under way."""
 
@@ -45,24 +54,22 @@ async def measure(row: Row, plan: Plan, doing: Callable[[str], None]) -> Figures
         doing(f"{row.title}: {what}")
 
     load = os.getloadavg()[0]
+    about = Figures(row.name, row.title, load, floor=row.floor, is_peer=row.is_peer)
     try:
         with _scratch() as folder:
             say("starts")
             async with row.open(folder) as subject, started(subject.client, folder, "client", environment=subject.environment) as client:
                 taken = await _send(plan, [*subject.servers, client], client, say)
     except (Failed, Ended, OSError) as fault:
-        return Figures(row.name, row.title, load, skipped=str(fault), floor=row.floor, is_peer=row.is_peer)
-    bursts, steady, cpu = taken
-    return Figures(
-        row.name,
-        row.title,
-        load,
+        return replace(about, skipped=str(fault))
+    bursts, steady = taken.bursts, taken.steady
+    return replace(
+        about,
         rates=tuple(plan.requests / burst["seconds"] for burst in bursts),
         busy=Latency(median(burst["p50"] for burst in bursts), median(burst["p99"] for burst in bursts)),
         steady=Latency(steady["p50"], steady["p99"]) if steady else None,
-        cpu={role: seconds * 1000 / (plan.requests * plan.repeats) for role, seconds in cpu.items()},
-        floor=row.floor,
-        is_peer=row.is_peer,
+        cpu={role: seconds * 1000 / (plan.requests * plan.repeats) for role, seconds in taken.cpu.items()},
+        others=max(0.0, taken.others) / sum(burst["seconds"] for burst in bursts),
     )
 
 
@@ -73,30 +80,30 @@ def _scratch() -> Iterator[Path]:
         yield Path(name)
 
 
-async def _send(
-    plan: Plan, children: Sequence[Child], client: Child, doing: Callable[[str], None]
-) -> tuple[list[Answer], Answer | None, Counter[str]]:
-    """The answers to all orders, and the CPU in seconds that the bursts took."""
+async def _send(plan: Plan, children: Sequence[Child], client: Child, doing: Callable[[str], None]) -> Taken:
+    """Send everything that is planned."""
     doing("warms up")
     await _order(client, {"count": plan.warm_up, "at_once": plan.at_once})
-    before, bursts = _cpu(children), []
+    before, machine, bursts = _cpu(children), machine_cpu(), []
     for number in range(plan.repeats):
         doing(f"{plan.requests:,} requests, {plan.at_once} in flight, {number + 1} of {plan.repeats}")
         bursts.append(await _order(client, {"count": plan.requests, "at_once": plan.at_once}))
-    spent = _cpu(children)
-    spent.subtract(before)
+    spent = {role: seconds - before[role] for role, seconds in _cpu(children).items()}
+    others = machine_cpu() - machine - sum(spent.values())
     steady = None
     if plan.seconds:
         doing(f"{plan.rate} requests a second for {plan.seconds:g} s")
         steady = await _order(client, {"rate": plan.rate, "seconds": plan.seconds})
-    return bursts, steady, spent
+    return Taken(bursts, steady, spent, others)
 
 
-def _cpu(children: Sequence[Child]) -> Counter[str]:
-    total: Counter[str] = Counter()
+def _cpu(children: Sequence[Child]) -> dict[str, float]:
+    """Seconds of CPU so far, by role. Raises Ended."""
+    total: dict[str, float] = {}
     for child in children:
         child.check()
-        total.update(child.cpu())
+        for role, seconds in child.cpu().items():
+            total[role] = total.get(role, 0.0) + seconds
     return total
 
 

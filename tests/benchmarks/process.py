@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,9 +30,9 @@ class Child:
     roles: tuple[str, ...]
     log: Path
 
-    def cpu(self) -> Counter[str]:
+    def cpu(self) -> dict[str, float]:
         """Seconds of CPU so far, user and system, of each role."""
-        spent: Counter[str] = Counter()
+        spent = dict.fromkeys(self.roles, 0.0)
         for depth, seconds in _family(self.process.pid):
             spent[self.roles[min(depth, len(self.roles) - 1)]] += seconds
         return spent
@@ -99,6 +98,13 @@ def _family(root: int) -> Iterator[tuple[int, float]]:
     while generation:
         yield from ((depth, spent[pid]) for pid in generation if pid in spent)
         generation, depth = [child for pid in generation for child in children.get(pid, ())], depth + 1
+
+
+def machine_cpu() -> float:
+    """Seconds of CPU that the whole machine has spent so far on anything, all cores together."""
+    # proc(5): user, nice, system, idle, iowait, irq, softirq, steal
+    fields = [int(ticks) for ticks in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / TICKS
 
 
 def free_port() -> int:

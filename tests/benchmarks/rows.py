@@ -23,12 +23,12 @@ class Row:
 
 
 ROWS = (
-    Row("bridge-get", "bridge, POST and GET", partial(bridge, way="twice", automation="echo"), "raw"),
+    Row("bridge-get", "bridge, POST + GET", partial(bridge, way="twice", automation="echo"), "raw"),
     Row("bridge-wait", "bridge, Prefer: wait", partial(bridge, way="once", automation="echo"), "raw"),
-    Row("bridge-topic", "bridge, function behind a topic", partial(bridge, way="once", automation="echo.topic"), "raw"),
-    Row("bridge-bare", "bridge, bare HTTP function", partial(bridge, way="once", automation="echo", bare=True), "raw-bare"),
+    Row("bridge-topic", "bridge, topic", partial(bridge, way="once", automation="echo.topic"), "raw"),
+    Row("bridge-bare", "bridge, bare", partial(bridge, way="once", automation="echo", bare=True), "raw-bare"),
     Row("raw", "raw path", raw),
-    Row("raw-bare", "raw path, bare HTTP function", partial(raw, bare=True)),
+    Row("raw-bare", "raw path, bare", partial(raw, bare=True)),
     Row("saq", "saq", lambda folder: peer(folder, "saq"), is_peer=True),
     Row("taskiq", "taskiq", lambda folder: peer(folder, "taskiq"), is_peer=True),
     Row("dramatiq", "dramatiq", lambda folder: peer(folder, "dramatiq"), is_peer=True),

@@ -41,7 +41,7 @@ async def bridge(folder: Path, way: str, automation: str, *, bare: bool = False)
     }
     client = [sys.executable, "-m", "tests.benchmarks.requester", way, f"127.0.0.1:{port}", f"/v1/automations/{automation}/requests"]
     config = folder / "bridge.yaml"
-    command = [sys.executable, "-m", "bridge", "up", "--config", config]
+    command: list[str | Path] = [sys.executable, "-m", "bridge", "up", "--config", config]
     if bare:
         async with _bare_function(folder) as (function, address):
             config.write_text(json.dumps(settings | {"function_apps": {"python-functions": {"url": f"http://{address}"}}}))
@@ -75,7 +75,7 @@ async def raw(folder: Path, *, bare: bool = False) -> AsyncIterator[Subject]:
             yield Subject([front, function], client)
         return
     data = folder / "data"
-    command = [sys.executable, "-m", "bridge.local.functions", "--apps", HERE / "app", "--data-dir", data, "--port", "0"]
+    command: list[str | Path] = [sys.executable, "-m", "bridge.local.functions", "--apps", HERE / "app", "--data-dir", data, "--port", "0"]
     async with started(command, folder, "functions host", "worker") as host:
         app = await _hosted(data, host)
         async with _front(folder, f"{app['url']}/api/echo", {"BENCH_FUNCTION_KEY": app["key"]}) as (front, client):
@@ -137,9 +137,9 @@ async def peer(folder: Path, name: str, *variant: str) -> AsyncIterator[Subject]
     """A peer's worker on a Redis that syncs its file every second."""
     port = free_port()
     durable = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
-    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", folder, *durable]
+    command: list[str | Path] = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", folder, *durable]
     environment = {"BENCH_REDIS": f"redis://127.0.0.1:{port}/0"}
-    module = [PYTHON, "-m", f"tests.benchmarks.peers.{name}"]
+    module: list[str | Path] = [PYTHON, "-m", f"tests.benchmarks.peers.{name}"]
     async with started(command, folder, "redis") as redis:
         await listening(port, redis)
         async with started([*module, "worker", *variant], folder, "worker", environment=environment) as worker:

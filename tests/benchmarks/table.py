@@ -20,9 +20,18 @@ def speed(rows: Sequence[Figures], at_once: int, rate: int) -> Table:
     def cells(row: Figures) -> list[str]:
         ratios = (_ratio(row, best), _ratio(row, floor_of(row, measured)))
         low, high = min(row.rates), max(row.rates)
-        return [f"{low:,.0f}", f"{row.rate:,.0f}", f"{high:,.0f}", *ratios, _latency(row.busy), _latency(row.steady), f"{row.load:.1f}"]
+        return [
+            f"{low:,.0f}",
+            f"{row.rate:,.0f}",
+            f"{high:,.0f}",
+            *ratios,
+            _latency(row.busy),
+            _latency(row.steady),
+            f"{row.load:.1f}",
+            f"{row.others:.1f}",
+        ]
 
-    headings = ("min", "req/s", "max", "x peer", "x raw", "p50/p99", f"at {rate}/s", "load")
+    headings = ("min", "req/s", "max", "x peer", "x raw", "p50/p99", f"at {rate}/s", "load", "others")
     return _table(f"Requests a second and latency in ms, {at_once} in flight", headings, rows, cells)
 
 
@@ -38,7 +47,7 @@ def cpu(rows: Sequence[Figures]) -> Table:
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Figures], cells: Callable[[Figures], list[str]]) -> Table:
     shown = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    shown.add_column("")
+    shown.add_column("", no_wrap=True)
     for heading in headings:
         shown.add_column(heading, justify="right")
     for row in rows:
@@ -51,4 +60,8 @@ def _ratio(row: Figures, other: Figures | None) -> str:
 
 
 def _latency(latency: Latency | None) -> str:
-    return f"{latency.p50:.1f}/{latency.p99:.1f}" if latency else ""
+    return f"{_short(latency.p50)}/{_short(latency.p99)}" if latency else ""
+
+
+def _short(ms: float) -> str:
+    return f"{ms:.1f}" if ms < 10 else f"{ms:.0f}"
