@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -239,7 +240,7 @@ class _Api:
         return self._settings.max_wait.total_seconds()
 
 
-async def _stream(first: Run, runs: AsyncIterator[Run]) -> AsyncIterator[bytes]:
+async def _stream(first: Run, runs: AsyncGenerator[Run]) -> AsyncIterator[bytes]:
     yield _sent(first)
     following = asyncio.ensure_future(_next(runs))
     try:
@@ -255,6 +256,9 @@ async def _stream(first: Run, runs: AsyncIterator[Run]) -> AsyncIterator[bytes]:
             following = asyncio.ensure_future(_next(runs))
     finally:
         following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+        await runs.aclose()
 
 
 async def _next(runs: AsyncIterator[Run]) -> Run | None:

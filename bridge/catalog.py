@@ -98,8 +98,6 @@ def _check_schema(schema: dict[str, Any]) -> dict[str, Any]:
     except jsonschema_rs.ValidationError as fault:
         place = "/".join(str(part) for part in fault.instance_path)
         raise ValueError(f"is not JSON Schema 2020-12 at {place or 'its top'}: {fault.message}") from None
-    except jsonschema_rs.ReferencingError as fault:
-        raise ValueError(f"refers to a schema elsewhere, and those are not fetched: {fault}") from None
     return schema
 
 
@@ -208,7 +206,8 @@ def _automation(document: Any) -> Automation:
         deadline=spec.deadline,
         rule=plan.rule(spec.succeeds_when, len(spec.targets)),
         allow=spec.allow,
-        targets=spec.targets,
+        # Read again from its full form, so that what the file left to a default is written into the plans of runs.
+        targets=tuple(Target.model_validate(target.model_dump()) for target in spec.targets),
     )
 
 
@@ -246,7 +245,8 @@ _KNOWN = sorted(
 
 def _broken(error: jsonschema_rs.ValidationError) -> str:
     """The keyword of the schema that the value breaks; `false` for a property that may not be at all."""
-    return "false" if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.FalseSchema) else str(error.schema_path[-1])
+    named = len(error.schema_path) > 1 and error.schema_path[-2] in ("properties", "patternProperties")
+    return "false" if named else str(error.schema_path[-1])
 
 
 #: What a value has to be, in words of the file.

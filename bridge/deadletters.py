@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from bridge import telemetry
 from bridge.envelope import parse_json
-from bridge.errors import Conflict, Malformed, NotFound, PortError
+from bridge.errors import ChangedMeanwhile, Conflict, Malformed, NotFound, PortError
 from bridge.index import Entry, Index
 from bridge.masking import MASK, masked
 from bridge.ports import Bus, Clock, Delivery, Message, Store
@@ -128,7 +128,10 @@ class DeadLetters:
         return list(letters.values()), ""
 
     async def replay(self, letter_id: str) -> DeadLetter:
-        """Publish the original once more where it came from. Raises NotFound, Undeliverable, Unavailable."""
+        """Publish the original once more where it came from.
+
+        Raises NotFound, Undeliverable, Unavailable, and ChangedMeanwhile after it was published.
+        """
         letter, etag = await self._found(letter_id)
         await self._bus.publish(
             [
@@ -146,7 +149,7 @@ class DeadLetters:
         return await self._save(letter, etag, {"replayed_at": (*letter.replayed_at, self._clock.now())}, self._lifetime)
 
     async def discard(self, letter_id: str) -> None:
-        """Take it off the list. Raises NotFound, Unavailable."""
+        """Take it off the list. Raises NotFound, ChangedMeanwhile, Unavailable."""
         letter, etag = await self._found(letter_id)
         await self._save(letter, etag, {"discarded": True, "body": "", "body_base64": ""}, timedelta(seconds=1))
 
@@ -162,7 +165,7 @@ class DeadLetters:
         try:
             await self._store.save(_key(letter.id), changed.model_dump_json(by_alias=True).encode(), etag, ttl)
         except Conflict:
-            raise NotFound(f"Dead letter {letter.id} was changed by somebody else just now.", hint="Look at it again.") from None
+            raise ChangedMeanwhile(f"Dead letter {letter.id} was changed by somebody else.") from None
         return changed
 
 

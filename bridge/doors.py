@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -61,7 +62,7 @@ class Doors:
         existing = await self._results.find(identity.correlation_id)
         if existing is not None:
             repeated = Submitted(_same(existing, identity), repeated=True)
-            telemetry.step("run.repeated", automation=existing.automation, run=existing.correlation_id, by=caller.name)
+            telemetry.step("run.repeated", automation=existing.known_automation, run=existing.correlation_id, by=caller.name)
             return repeated
         run = request.new_run(request.check(event, identity, caller, self._rules, self._clock.now()))
         if self._results.is_full:
@@ -82,11 +83,12 @@ class Doors:
             run = await self._results.wait(correlation_id, wait) or run
         return run
 
-    async def follow(self, correlation_id: str, caller: Caller) -> AsyncIterator[Run]:
+    async def follow(self, correlation_id: str, caller: Caller) -> AsyncGenerator[Run]:
         """A run at every change until it has ended. Raises NotFound before the first one."""
         _readable(await self._results.find(correlation_id), correlation_id, caller)
-        async for run in self._results.follow(correlation_id):
-            yield run
+        async with contextlib.aclosing(self._results.follow(correlation_id)) as runs:
+            async for run in runs:
+                yield run
 
     async def list(self, wanted: Filter, cursor: str, caller: Caller) -> tuple[list[Run], str]:
         """The newest runs that the caller may read, and the cursor that continues; empty at the end. Raises Malformed, Unavailable.

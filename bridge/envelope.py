@@ -10,7 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
@@ -26,6 +26,7 @@ BATCH = "application/cloudevents-batch+json"
 REQUIRED = ("specversion", "id", "source", "type")
 _NAME = re.compile(r"[a-z0-9]{1,20}")
 _JSON_TYPE = re.compile(r"[^/;]+/(?:json|[^/;]+\+json)(?:\s*;.*)?", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TIMESTAMP = TypeAdapter(datetime)
 
 
@@ -63,15 +64,6 @@ class Event:
     def encode(self) -> bytes:
         """The event in the structured JSON format (CloudEvents JSON format 1.0.2, section 3)."""
         return to_json({**self.attributes, "data": self.data})
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """Something that stands where an event should: why it is none, and what it was."""
-
-    error: Malformed | UnsupportedMediaType
-    body: bytes = b""
-    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_json(body: bytes | str) -> Any:
@@ -143,7 +135,7 @@ def read(value: Any) -> Event:
         elif isinstance(content, str | int):
             attributes[name] = str(content)
         else:
-            problems.append(_violation(name, "type", f"{name} must be a string, a number or true/false"))
+            problems.append(_violation(name, "type", f"{name} must be a string, an integer or true/false"))
     return _checked(attributes, _data(value, attributes, problems), problems)
 
 
@@ -168,6 +160,11 @@ def _checked(attributes: dict[str, str], data: Any, problems: list[Violation] | 
         _violation(name[:100], "name", f"{name[:100]!r} is not an attribute name: 1 to 20 of a-z and 0-9, and not data")
         for name in attributes
         if not _NAME.fullmatch(name) or name == "data"
+    ]
+    problems += [
+        _violation(name[:100], "characters", f"{name[:100]} has control characters")
+        for name, text in attributes.items()
+        if _CONTROL.search(text)
     ]
     if attributes.get("specversion", "1.0") != "1.0":
         problems.append(_violation("specversion", "enum", f"specversion must be 1.0, not {attributes['specversion'][:20]!r}"))

@@ -10,6 +10,7 @@ BridgeError
 │   ├── UnknownAutomation     404
 │   ├── NotFound              404  no such run, dead letter or invocation, or not yours
 │   ├── CorrelationConflict   409
+│   ├── ChangedMeanwhile      409  somebody else changed it at the same moment
 │   ├── NotAvailable          409  the run has no output to give
 │   ├── AlreadyEnded          410
 │   ├── TooLarge              413
@@ -116,6 +117,13 @@ class CorrelationConflict(Refusal):
 
     code, status = "CorrelationConflict", 409
     default_hint = "Use another correlation id, or send exactly the same automation and input as the same submitter to get the first run."
+
+
+class ChangedMeanwhile(Refusal):
+    """Somebody else changed it at the same moment."""
+
+    code, status = "ChangedMeanwhile", 409
+    default_hint = "Look at it again before you go on."
 
 
 class NotAvailable(Refusal):

@@ -211,7 +211,7 @@ def _explanation(run: Run, status: Status) -> Problem:
         return Problem(code="Canceled", message="The run was canceled on request.")
     if status is Status.TIMED_OUT:
         waited = ", ".join(part.target for part in run.invocations if part.status is Status.TIMED_OUT)
-        return Problem(code="DeadlineExceeded", message=f"The deadline passed while waiting for {waited or 'a target'}.")
+        return Problem(code="DeadlineExceeded", message=f"The deadline passed while waiting for {waited}.")
     failed = [part for part in run.invocations if part.error is not None]
     if len(run.invocations) == 1 and failed and failed[0].error:
         return failed[0].error
@@ -279,6 +279,4 @@ def _replaced(run: Run, part: Invocation, **update: Any) -> Run:
 
 
 def _touched(run: Run, now: datetime, **update: Any) -> Run:
-    if run.status is Status.CANCELING and update.get("status") is Status.RUNNING:
-        update.pop("status")
     return run.model_copy(update={"updated_at": max(now, run.updated_at), **update})

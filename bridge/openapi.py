@@ -18,7 +18,10 @@ _PROBLEMS: Mapping[int, tuple[str, Sequence[str]]] = {
     403: ("The caller's roles do not allow this.", ["Forbidden"]),
     404: ("There is no such thing, or it is not the caller's to see.", ["NotFound", "UnknownAutomation"]),
     405: ("The path has no such method.", ["MethodNotAllowed"]),
-    409: ("The correlation id belongs to another request, or the run has no output.", ["CorrelationConflict", "NoOutput"]),
+    409: (
+        "The correlation id belongs to another request, the run has no output, or somebody else was faster.",
+        ["CorrelationConflict", "NoOutput", "ChangedMeanwhile"],
+    ),
     410: ("The run has already ended.", ["AlreadyEnded"]),
     413: ("The body is too large.", ["TooLarge"]),
     415: ("This content type is not taken here.", ["UnsupportedMediaType"]),
@@ -28,11 +31,24 @@ _PROBLEMS: Mapping[int, tuple[str, Sequence[str]]] = {
         ["InvalidInput", "DeadlinePassed", "ReplyTopicNotAllowed"],
     ),
     431: ("The headers are too large.", ["HeadersTooLarge"]),
-    500: ("A mistake of the bridge; its log says more.", ["InternalError"]),
+    500: ("A mistake of the bridge, or the bus refuses its event for good; its log says more.", ["InternalError", "Undeliverable"]),
     503: ("It could not be made durable, or there is no room.", ["Unavailable", "Full"]),
 }
 _EVERYWHERE = (405, 421, 431, 500)
 _ASKING = (400, 401, 403, 404, 409, 413, 415, 422, 503)
+#: The attributes of an event in binary mode (CloudEvents HTTP binding 1.0.2, section 3.1), for which the header is `ce-` and the name.
+_ATTRIBUTES: Mapping[str, str] = {
+    "specversion": "`1.0`; tells that this is binary mode.",
+    "id": "The event's id; the correlation id too unless `ce-correlationid` is there.",
+    "source": "Where it comes from.",
+    "type": "`automation.requested`.",
+    "subject": "The automation.",
+    "correlationid": "Your own id of the request.",
+    "expirytime": "When the run is to end at the latest (RFC 3339); it can only shorten the automation's deadline.",
+    "replytopic": "Where the reply goes; must be on the list of the settings.",
+    "traceparent": "W3C trace context, passed on to functions and replies.",
+    "tracestate": "W3C trace context, passed on to functions and replies.",
+}
 
 
 def describe(settings: Settings) -> Node:
@@ -76,7 +92,7 @@ def _requests(settings: Settings) -> Node:
         **answers,
         202: {**answers[202], "content": {"application/json": {"schema": {"anyOf": [reference("Run"), reference("BatchAnswer")]}}}},
     }
-    events[202]["description"] += f" {batch['description']}"
+    events[202]["description"] += f" {batch['description']} Such an answer has neither of the headers."
     sizes = f"At most {settings.max_input_bytes:,} bytes; a batch {settings.max_batch_bytes:,}."
     parameters = ["XCorrelationId", "XDeadline", "Prefer", "Traceparent", "Tracestate"]
     return {
@@ -91,7 +107,7 @@ def _requests(settings: Settings) -> Node:
                 "Ask by event: structured, binary (`ce-*` headers with application/json) or a batch",
                 events,
                 _ASKING,
-                ["Prefer"],
+                ["Prefer", *(f"ce-{name}" for name in _ATTRIBUTES)],
                 _body(
                     {
                         "application/cloudevents+json": reference("Event"),
@@ -189,11 +205,13 @@ def _dead_letters() -> Node:
             "get": _operation(
                 "deadletter", "One dead letter (role admin)", {200: _json("DeadLetter", "The dead letter.")}, (*admin, 404), ["Id"]
             ),
-            "delete": _operation("discard", "Take it off the list (role admin)", {204: {"description": "Gone."}}, (*admin, 404), ["Id"]),
+            "delete": _operation(
+                "discard", "Take it off the list (role admin)", {204: {"description": "Gone."}}, (*admin, 404, 409), ["Id"]
+            ),
         },
         "/v1/deadletters/{id}/replay": {
             "post": _operation(
-                "replay", "Publish its event once more (role admin)", {202: _json("DeadLetter", "Published.")}, (*admin, 404), ["Id"]
+                "replay", "Publish its event once more (role admin)", {202: _json("DeadLetter", "Published.")}, (*admin, 404, 409), ["Id"]
             )
         },
     }
@@ -297,6 +315,7 @@ def _parameters(settings: Settings) -> Node:
         "Prefer": _header("Prefer", f"`wait=N`: answer with the ended run if it ends within N seconds, {longest} at most.", text),
         "Traceparent": _header("traceparent", "W3C trace context, passed on to functions and replies.", text),
         "Tracestate": _header("tracestate", "W3C trace context, passed on to functions and replies.", text),
+        **{f"ce-{name}": _header(f"ce-{name}", f"Binary mode. {meaning}", text) for name, meaning in _ATTRIBUTES.items()},
     }
 
 

@@ -199,6 +199,7 @@ def _event() -> Schema:
         "traceparent": _TEXT,
         "tracestate": _TEXT,
         "data": {"description": "The input of the automation."},
+        "data_base64": {"type": "string", "description": "Instead of `data`: the input as JSON in base64."},
     }
     example = {
         "specversion": "1.0",
@@ -214,8 +215,11 @@ def _event() -> Schema:
 
 
 def _result() -> Schema:
-    error = {"code": _TEXT, "message": _TEXT, "hint": _TEXT, "retriable": {"type": "boolean"}}
-    progress = {"percent": {"type": ["number", "null"], "minimum": 0, "maximum": 100}, "message": {"type": ["string", "null"]}}
+    error: dict[str, Schema] = {"code": _TEXT, "message": _TEXT, "hint": _TEXT, "retriable": {"type": "boolean"}}
+    progress: dict[str, Schema] = {
+        "percent": {"type": ["number", "null"], "minimum": 0, "maximum": 100},
+        "message": {"type": ["string", "null"]},
+    }
     properties: dict[str, Schema] = {
         "status": {"enum": ["succeeded", "failed", "running"]},
         "output": _ANY,

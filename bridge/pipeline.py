@@ -84,7 +84,7 @@ class Pipeline:
                 try:
                     await step(delivery)
                 except Refusal as refusal:
-                    await self._deadletters.keep(delivery, refusal.code, refusal.detail)
+                    await self._deadletters.keep(delivery, refusal.code, refusal.detail, secret_paths=self._secrets(delivery))
                 except PortError:
                     raise
                 except Exception as fault:  # noqa: BLE001 - a mistake of ours must neither lose the event nor repeat it for ever
@@ -96,6 +96,14 @@ class Pipeline:
             return Ack.DONE
 
         return handle
+
+    def _secrets(self, delivery: Delivery) -> tuple[tuple[str, ...], ...]:
+        """What to hide of an event that was refused: the secrets of the automation it names, if it names one."""
+        try:
+            named = envelope.parse_json(delivery.message.body)
+            return self._rules.catalog.automations[named["subject"]].secret_paths
+        except (Malformed, KeyError, TypeError):
+            return ()
 
     # automation.requested
 
@@ -126,9 +134,8 @@ class Pipeline:
                 telemetry.step("run.accepted", automation=run.automation, run=run.correlation_id, by=caller.name)
         if identity.matches(run):
             return run
-        secret = self._rules.catalog.automations.get(event.subject)
         detail = f"The id {identity.correlation_id} belongs to another request for {run.automation}; that run is untouched."
-        await self._deadletters.keep(delivery, "CorrelationConflict", detail, secret_paths=secret.secret_paths if secret else ())
+        await self._deadletters.keep(delivery, "CorrelationConflict", detail, secret_paths=self._secrets(delivery))
         return None
 
     def _new_run(self, event: Event, identity: Identity, caller: Caller) -> Run:
@@ -355,7 +362,7 @@ class Pipeline:
         if before.status.final or not after.status.final:
             return
         seconds = (after.updated_at - after.created_at).total_seconds()
-        telemetry.ended(after.automation, after.status, seconds, after.correlation_id)
+        telemetry.ended(after.known_automation, after.status, seconds, after.correlation_id)
 
     async def _reply_if_ended(self, run: Run, event_id: str) -> None:
         """The event that ended the run sends the reply, again whenever it is delivered again."""

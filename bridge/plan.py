@@ -29,7 +29,7 @@ def rule(text: str, targets: int) -> Rule:
 
     Raises ValueError for an unknown rule or a quorum out of reach.
     """
-    quorum = re.fullmatch(r"quorum:([1-9]\d{0,5})", text)
+    quorum = re.fullmatch(r"quorum:([1-9][0-9]{0,5})", text)
     if text == "all":
         return Rule(text, targets, waits_for_all=True)
     if text == "best-effort":

@@ -221,5 +221,7 @@ def refused_run(event: Event, identity: Identity, rules: Rules, now: datetime) -
 
 def explain(refusal: Refusal) -> Problem:
     """A refusal as the error of a run."""
-    errors = tuple(dict(violation) for violation in refusal.errors)
-    return Problem(code=refusal.code, message=refusal.detail, hint=refusal.hint, errors=errors)
+    more: dict[str, Any] = {"hint": refusal.hint} if refusal.hint else {}
+    if refusal.errors:
+        more["errors"] = tuple(dict(violation) for violation in refusal.errors)
+    return Problem(code=refusal.code, message=refusal.detail, **more)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -139,13 +139,13 @@ class Results:
         """The run once it has ended, or as it stands after `seconds`; None if there is none."""
         latest: Run | None = None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                async for latest in self.follow(correlation_id):
+            async with asyncio.timeout(seconds), contextlib.aclosing(self.follow(correlation_id)) as runs_seen:
+                async for latest in runs_seen:
                     if latest.status.final:
                         return latest
         return latest or await self.find(correlation_id)
 
-    async def follow(self, correlation_id: str) -> AsyncIterator[Run]:
+    async def follow(self, correlation_id: str) -> AsyncGenerator[Run]:
         """The run now and at every change, until it has ended. Ends at once if there is no run."""
         with self._watched(correlation_id) as changed:
             shown: Run | None = None
@@ -161,7 +161,8 @@ class Results:
                 if latest.status.final:
                     return
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), next(pauses, _POLL[-1]) if self._store.shared else None)
+                    async with asyncio.timeout(next(pauses, _POLL[-1]) if self._store.shared else None):
+                        await changed.wait()
 
     @contextlib.contextmanager
     def _watched(self, correlation_id: str) -> Iterator[asyncio.Event]:

@@ -157,6 +157,11 @@ class Run(_Record):
         return {part.target: part.output for part in self.invocations if part.status is Status.SUCCEEDED}
 
     @property
+    def known_automation(self) -> str:
+        """The automation's name where it is one of the catalogue; empty for a run that was refused, whose name may be anything."""
+        return self.automation if self.invocations else ""
+
+    @property
     def has_output(self) -> bool:
         """Whether there is anything to give: it succeeded, or some of several targets did."""
         return self.status is Status.SUCCEEDED or (

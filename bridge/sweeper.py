@@ -23,7 +23,7 @@ class Sweeper:
 
     def __init__(self, index: Index, results: Results, bus: Bus, clock: Clock, *, every: timedelta) -> None:
         self._index, self._results, self._bus, self._clock, self._every = index, results, bus, clock, every
-        self._done_before: dict[str, int] = {}
+        self._start: dict[str, int] = {}  # by replica: the last page in which all runs had ended; it may still grow
 
     async def run(self) -> None:
         """Sweep again and again."""
@@ -33,18 +33,20 @@ class Sweeper:
                 await self.sweep()
             except PortError as fault:
                 _log.warning("the sweep stopped and will be repeated: %s", fault)
+            except Exception:  # noqa: BLE001 - the guard must outlive a page that it cannot read
+                _log.exception("the sweep stopped and will be repeated")
 
     async def sweep(self) -> int:
         """Publish `automation.deadline` for every unfinished run whose deadline has passed; how many there were. Raises Unavailable."""
         found = 0
         for replica in await self._index.replicas():
-            start, all_ended = self._done_before.get(replica, 0), True
+            start, all_ended = self._start.get(replica, 0), True
             async for number, entries in self._index.pages(replica, start):
                 late, waiting = await self._look(entries, self._clock.now())
                 found += late
                 all_ended = all_ended and not late and not waiting
                 if all_ended:
-                    self._done_before[replica] = number
+                    self._start[replica] = number
         return found
 
     async def _look(self, entries: list[Entry], now: datetime) -> tuple[int, bool]:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.deadletters import DeadLetter, DeadLetters, broker_reason
-from bridge.errors import Malformed, NotFound, Unavailable, Undeliverable
+from bridge.errors import ChangedMeanwhile, Malformed, NotFound, Unavailable, Undeliverable
 from bridge.index import Index
 from bridge.ports import Delivery, Message
 from bridge.testing import NOON, FakeClock, MemoryBus, MemoryStore
@@ -271,7 +271,7 @@ async def test_of_two_who_act_at_once_one_is_told_to_look_again(world):
         await world.replica("b").discard(letter.id)
 
     world.bus.publish = and_meanwhile
-    with pytest.raises(NotFound, match="changed by somebody else"):
+    with pytest.raises(ChangedMeanwhile, match="changed by somebody else"):
         await world.letters.replay(letter.id)
 
 

@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
 from openapi_spec_validator import validate
+from pydantic_core import from_json
+from starlette.types import Message as Asgi
 
-from bridge import errors, openapi
+from bridge import api, errors, openapi
 from bridge.api import _Api
+from bridge.errors import Conflict, Unavailable
+from bridge.ports import Message
 from bridge.settings import Settings
+from tests.pipeline_kit import World, world
 
 DOCUMENT = openapi.describe(Settings())
 
@@ -67,3 +73,155 @@ def test_examples_fit_their_schemas(name: str) -> None:
 
 def test_limits_are_those_of_the_settings() -> None:
     assert "4,321 bytes" in json.dumps(openapi.describe(Settings(max_input_bytes=4_321)))
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        yield from (value for key, value in node.items() if key == "$ref")
+    for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from references(part)
+
+
+def resolved(node: Any) -> Any:
+    if "$ref" not in node:
+        return node
+    found: Any = DOCUMENT
+    for part in node["$ref"].removeprefix("#/").split("/"):
+        found = found[part]
+    return found
+
+
+def test_every_reference_leads_somewhere() -> None:
+    assert all(resolved({"$ref": each}) for each in set(references(DOCUMENT)))
+
+
+def test_the_same_settings_give_the_same_bytes() -> None:
+    assert json.dumps(openapi.describe(Settings())) == json.dumps(DOCUMENT)
+
+
+# What the API answers is what the description says of it.
+
+JSON = {"content-type": "application/json"}
+EVENT = {"content-type": "application/cloudevents+json"}
+BATCH = {"content-type": "application/cloudevents-batch+json"}
+BINARY = {**JSON, "ce-specversion": "1.0", "ce-id": "e", "ce-source": "/t", "ce-type": "automation.requested", "ce-subject": "one"}
+ASK, RUN, WORK = "/v1/automations/one/requests", "/v1/requests/ended", "/v1/invocations/open/worker"
+
+
+async def answer(of: World, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+    """One request to the API in this process."""
+    app = api.create(of.bridge.services, frozenset({"localhost"}))
+    target, _, query = path.partition("?")
+    lines = [(name.encode(), value.encode()) for name, value in {"host": "localhost", **headers}.items()]
+    scope = {"type": "http", "method": method, "path": target, "query_string": query.encode(), "headers": lines, "root_path": ""}
+    sent: list[Asgi] = []
+
+    async def receive() -> Asgi:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Asgi) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    names = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], names, b"".join(each.get("body", b"") for each in sent[1:])
+
+
+def check(path: str, method: str, status: int, headers: dict[str, str], body: bytes) -> None:
+    described = resolved(DOCUMENT["paths"][path][method.lower()]["responses"][str(status)])
+    special = {"location", "retry-after", "www-authenticate", "allow"} & set(headers)
+    assert special <= {name.lower() for name in described.get("headers", {})}
+    if not body:
+        return
+    media_type = headers["content-type"].partition(";")[0]
+    schema = described["content"][media_type]["schema"]
+    if media_type.endswith("json"):
+        jsonschema_rs.Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(from_json(body))
+
+
+@pytest.fixture
+async def prepared(tmp_path: Path) -> World:
+    """A bridge with a run that succeeded, one that is open with some progress, one of two targets that failed, and a dead letter."""
+    made = await world(tmp_path)
+    await made.ask("one", {}, "ended")
+    made.functions.answers["/api/left"] = []
+    await made.ask("two", {}, "failed")
+    await made.ask("work", {}, "open")
+    await made.bus.publish([Message("automation-requests", b"\xff")])
+    await made.bus.deliver()
+    await made.pass_time(2)
+    doors, token = made.bridge.services.doors, await work_token(made)
+    await doors.report("open/worker", token["x-invocation-token"], {"status": "running", "progress": {"message": "half"}})
+    await made.bus.deliver()
+    return made
+
+
+async def work_token(of: World) -> dict[str, str]:
+    part = (await of.run("open")).invocation("worker")
+    assert part is not None
+    return {"x-invocation-token": part.control.token}
+
+
+@pytest.mark.parametrize(
+    ("described", "method", "path", "status", "body", "headers"),
+    [
+        ("/v1/automations/{name}/requests", "POST", ASK, 202, b"{}", JSON),
+        ("/v1/automations/{name}/requests", "POST", ASK, 200, b"{}", {**JSON, "x-correlation-id": "ended"}),
+        ("/v1/automations/{name}/requests", "POST", ASK, 409, b"1", {**JSON, "x-correlation-id": "ended"}),
+        ("/v1/automations/{name}/requests", "POST", ASK, 400, b"{", JSON),
+        ("/v1/automations/{name}/requests", "POST", ASK, 415, b"{}", {}),
+        ("/v1/automations/{name}/requests", "POST", ASK, 422, b"{}", {**JSON, "x-deadline": "2020-01-01T00:00:00Z"}),
+        ("/v1/automations/{name}/requests", "POST", ASK, 421, b"{}", {**JSON, "host": "evil.example"}),
+        ("/v1/automations/{name}/requests", "POST", ASK, 431, b"{}", {**JSON, "x": "y" * 40_000}),
+        ("/v1/automations/{name}/requests", "POST", "/v1/automations/no/requests", 404, b"{}", JSON),
+        ("/v1/events", "POST", "/v1/events", 202, b"{}", BINARY),
+        ("/v1/events", "POST", "/v1/events", 202, b'[{"id": 5}]', BATCH),
+        ("/v1/events", "POST", "/v1/events", 400, b"{}", EVENT),
+        ("/v1/requests", "GET", "/v1/requests", 200, b"", {}),
+        ("/v1/requests", "GET", "/v1/requests?status=Lost", 400, b"", {}),
+        ("/v1/requests/{correlationId}", "GET", RUN, 200, b"", {}),
+        ("/v1/requests/{correlationId}", "GET", "/v1/requests/open", 202, b"", {}),
+        ("/v1/requests/{correlationId}", "GET", "/v1/requests/failed", 200, b"", {}),
+        ("/v1/requests/{correlationId}", "DELETE", "/v1/requests/open", 202, b"", {}),
+        ("/v1/requests/{correlationId}", "DELETE", RUN, 410, b"", {}),
+        ("/v1/requests/{correlationId}/output", "GET", f"{RUN}/output", 200, b"", {}),
+        ("/v1/requests/{correlationId}/output", "GET", "/v1/requests/open/output", 202, b"", {}),
+        ("/v1/requests/{correlationId}/events", "GET", f"{RUN}/events", 200, b"", {}),
+        ("/v1/requests/{correlationId}/rerun", "POST", f"{RUN}/rerun", 202, b"", {}),
+        ("/v1/automations", "GET", "/v1/automations", 200, b"", {}),
+        ("/v1/automations/{name}", "GET", "/v1/automations/work", 200, b"", {}),
+        ("/v1/deadletters", "GET", "/v1/deadletters", 200, b"", {}),
+        ("/v1/deadletters/{id}", "GET", "/v1/deadletters/none", 404, b"", {}),
+        ("/v1/invocations/{correlationId}/{target}", "GET", WORK, 401, b"", {}),
+        ("/healthz/live", "GET", "/healthz/live", 200, b"", {}),
+        ("/healthz/ready", "GET", "/healthz/ready", 200, b"", {}),
+        ("/metrics", "GET", "/metrics", 200, b"", {}),
+        ("/openapi.json", "GET", "/openapi.json", 200, b"", {}),
+    ],
+)
+async def test_answers_are_as_described(prepared, described, method, path, status, body, headers) -> None:
+    got, names, content = await answer(prepared, method, path, body, headers)
+    assert got == status
+    check(described, method, got, names, content)
+
+
+async def test_what_a_function_is_told_is_as_described(prepared) -> None:
+    headers = {**JSON, **await work_token(prepared)}
+    for method, body in (("GET", b""), ("POST", b'{"status": "running"}'), ("POST", b"[]")):
+        check("/v1/invocations/{correlationId}/{target}", method, *await answer(prepared, method, WORK, body, headers))
+
+
+@pytest.mark.parametrize(("error", "status"), [(Unavailable("away"), 503), (errors.Full("full"), 503), (errors.Undeliverable("no"), 500)])
+async def test_trouble_with_the_bus_is_as_described(prepared, error, status) -> None:
+    prepared.bus.fail(error)
+    got, names, content = await answer(prepared, "DELETE", "/v1/requests/open", b"", {})
+    assert got == status
+    check("/v1/requests/{correlationId}", "DELETE", got, names, content)
+
+
+async def test_a_dead_letter_that_somebody_else_changed_is_as_described(prepared) -> None:
+    letters, _ = await prepared.bridge.services.deadletters.page(1, "")
+    prepared.store.fail(Conflict("changed"), key="deadletter/")
+    got, names, content = await answer(prepared, "DELETE", f"/v1/deadletters/{letters[0].id}", b"", {})
+    assert got == 409
+    check("/v1/deadletters/{id}", "DELETE", got, names, content)

@@ -67,7 +67,7 @@ async def test_a_full_store_has_room_again_when_old_keys_have_ended(tmp_path):
         await create_until_full(state)
     async with open_state(tmp_path, data_limit=1_000_000) as state:
         async with asyncio.timeout(10):
-            while state.is_full:  # noqa: ASYNC110 - the store tells nobody when it has room
+            while state.is_full:
                 await asyncio.sleep(0.02)
         await state.create("new", b"1")
 
