@@ -19,11 +19,16 @@ class Connection(asyncio.Protocol):
 
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
         """Status and body of the answer to a whole request. Raises ConnectionError."""
-        if self._transport is None or self._transport.is_closing():
-            raise ConnectionError("the server has closed the connection")
+        if self._transport is None:
+            raise ConnectionError("the connection is not open")
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._answer
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server has not closed it; servers do when nothing was sent for a while."""
+        return self._transport is not None and not self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -54,7 +59,11 @@ class Pool:
 
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
         """Status and body of the answer to a whole request. Raises OSError."""
-        connection = self._free.pop() if self._free else await self._open()
+        connection = None
+        while self._free and (connection is None or not connection.is_open):
+            connection = self._free.pop()
+        if connection is None or not connection.is_open:
+            connection = await self._open()
         answer = await connection.exchange(request)
         self._free.append(connection)  # one that failed is not used again
         return answer

@@ -9,7 +9,7 @@ from rich.table import Table
 from tests.benchmarks.figures import Figures, Latency, best_peer, floor_of
 
 #: Columns of the CPU table, and the roles each adds up.
-CPU = {"bridge, front": ("bridge", "front"), "functions host": ("functions host",), "worker": ("worker",), "Redis": ("redis",)}
+CPU = {"bridge/front": ("bridge", "front"), "functions host": ("functions host",), "worker": ("worker",), "Redis": ("redis",)}
 
 
 def speed(rows: Sequence[Figures], at_once: int, rate: int) -> Table:
@@ -46,10 +46,10 @@ def cpu(rows: Sequence[Figures]) -> Table:
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Figures], cells: Callable[[Figures], list[str]]) -> Table:
-    shown = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    shown = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     shown.add_column("", no_wrap=True)
     for heading in headings:
-        shown.add_column(heading, justify="right")
+        shown.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         shown.add_row(row.title, *(["skipped"] if row.skipped else cells(row)))
     return shown
