@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,8 +117,12 @@ async def answer(of: World, method: str, path: str, body: bytes, headers: dict[s
     scope = {"type": "http", "method": method, "path": target, "query_string": query.encode(), "headers": lines, "root_path": ""}
     sent: list[Asgi] = []
 
+    rest = iter([body])
+
     async def receive() -> Asgi:
-        return {"type": "http.request", "body": body}
+        if (part := next(rest, None)) is not None:
+            return {"type": "http.request", "body": part}
+        return await asyncio.Future()  # a client that stays: a stream ends by itself
 
     async def send(message: Asgi) -> None:
         sent.append(message)
