@@ -30,6 +30,7 @@ check: $(DEV) ## Format, lint, types, layers
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
 	$(RUN)/mypy
+	cd functions/python && ../../$(RUN)/mypy --strict --cache-dir ../../.mypy_cache .
 	$(RUN)/pytest tests/test_layers.py
 
 test: $(DEV) $(FUNCTIONS) ## Run every test that can run here; what is skipped is named with its reason
