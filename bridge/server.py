@@ -43,6 +43,7 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
                 loop="none",
                 lifespan="off",
                 log_config=None,
+                log_level="warning",
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
