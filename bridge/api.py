@@ -34,6 +34,7 @@ _JSON = "application/json"
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})")
 _HEARTBEAT = 15.0  #: seconds between comments of a stream of events (contract 3.3)
 _MAX_LIST = 200
+_AT_ONCE = 100  #: events of a batch that are submitted at a time
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,7 @@ class _Api:
         return [
             Route("/v1/automations/{name}/requests", self.ask, methods=["POST"]),
             Route("/v1/events", self.publish, methods=["POST"]),
-            Route("/v1/requests/{correlationId}", self.show, methods=["GET"]),
-            Route("/v1/requests/{correlationId}", self.cancel, methods=["DELETE"]),
+            _route("/v1/requests/{correlationId}", GET=self.show, DELETE=self.cancel),
             Route("/v1/requests/{correlationId}/output", self.output, methods=["GET"]),
             Route("/v1/requests/{correlationId}/events", self.follow, methods=["GET"]),
             Route("/v1/requests/{correlationId}/rerun", self.rerun, methods=["POST"]),
@@ -76,11 +76,9 @@ class _Api:
             Route("/v1/automations", self.automations, methods=["GET"]),
             Route("/v1/automations/{name}", self.automation, methods=["GET"]),
             Route("/v1/deadletters", self.dead_letters, methods=["GET"]),
-            Route("/v1/deadletters/{id}", self.dead_letter, methods=["GET"]),
-            Route("/v1/deadletters/{id}", self.discard, methods=["DELETE"]),
+            _route("/v1/deadletters/{id}", GET=self.dead_letter, DELETE=self.discard),
             Route("/v1/deadletters/{id}/replay", self.replay, methods=["POST"]),
-            Route("/v1/invocations/{correlationId}/{target}", self.invocation, methods=["GET"]),
-            Route("/v1/invocations/{correlationId}/{target}", self.report, methods=["POST"]),
+            _route("/v1/invocations/{correlationId}/{target}", GET=self.invocation, POST=self.report),
             Route("/healthz/live", self.live, methods=["GET"]),
             Route("/healthz/ready", self.ready, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
@@ -100,7 +98,10 @@ class _Api:
         caller = _caller(request)
         if media_type == envelope.BATCH:
             events = envelope.decode_batch(await _body(request, self._settings.max_batch_bytes))
-            items = await asyncio.gather(*(self._one_of_batch(event, caller) for event in events))
+            items: list[bytes] = []
+            for start in range(0, len(events), _AT_ONCE):
+                group = events[start : start + _AT_ONCE]
+                items += await asyncio.gather(*(self._one_of_batch(event, caller) for event in group))
             return Response(b'{"items":[' + b",".join(items) + b"]}", 202, media_type=_JSON)
         event = envelope.decode_http(request.headers, await _body(request, self._settings.max_input_bytes))
         return await self._submitted(request, await self._doors.submit(event, caller))
@@ -265,6 +266,15 @@ async def _next(runs: AsyncIterator[Run]) -> Run | None:
     return await anext(runs, None)
 
 
+def _route(path: str, **handlers: Callable[[Request], Awaitable[Response]]) -> Route:
+    """One route for all methods of a path, so that a 405 names them all."""
+
+    async def handle(request: Request) -> Response:
+        return await handlers["GET" if request.method == "HEAD" else request.method](request)
+
+    return Route(path, handle, methods=list(handlers))
+
+
 def _sent(run: Run) -> bytes:
     return b"event: run\ndata: " + view_json(run) + b"\n\n"
 
@@ -321,7 +331,7 @@ def _require_json(request: Request) -> None:
 async def _body(request: Request, limit: int) -> bytes:
     """The body, never more than `limit` bytes of it. Raises TooLarge, Malformed."""
     announced = request.headers.get("content-length", "0")
-    parts, size = [], int(announced) if announced.isdigit() and len(announced) < 16 else 0
+    parts, size = [], int(announced) if re.fullmatch(r"[0-9]{1,15}", announced) else 0
     if size <= limit:
         size = 0
         async for part in request.stream():
@@ -344,6 +354,6 @@ def _since(text: str) -> datetime | None:
 
 
 def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= _MAX_LIST:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= _MAX_LIST:
         raise Malformed(f"limit={text[:40]!r} is not a number from 1 to {_MAX_LIST}.")
     return int(text)

@@ -74,7 +74,7 @@ class Doors:
             raise TooLarge(str(fault), hint="Store the data and send where it is.") from None
         if created:
             telemetry.step("run.accepted", automation=run.automation, run=run.correlation_id, by=caller.name)
-        return Submitted(_same(run, identity), repeated=False)
+        return Submitted(_same(run, identity), repeated=not created)
 
     async def find(self, correlation_id: str, caller: Caller, wait: float = 0) -> Run:
         """A run as it stands, or once it has ended if that is within `wait` seconds. Raises NotFound, Unavailable."""

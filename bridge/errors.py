@@ -22,7 +22,7 @@ BridgeError
 │   ├── Conflict                   the store holds another version of the key
 │   ├── Unavailable           503  try again later; nothing is known to be stored
 │   │   └── Full              503  the queue or the disk has no room
-│   └── Undeliverable              the bus refuses this message for good
+│   └── Undeliverable         422  the bus refuses this message for good
 └── CallFailed                a function gave no answer
 
 Each class names its `code`, the word of problem+json (RFC 9457) and of runs, and its HTTP status. `detail` says what happened with
@@ -201,7 +201,7 @@ class Full(Unavailable):
 class Undeliverable(PortError):
     """The bus refuses this message for good."""
 
-    code = "Undeliverable"
+    code, status = "Undeliverable", 422
 
 
 class CallFailed(BridgeError):

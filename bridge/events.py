@@ -167,7 +167,7 @@ def ended(run: Run, public_url: str) -> Message:
     if len(message.body) <= MAX_REPLY:
         return message
     url = f"{public_url}/v1/requests/{run.correlation_id}"
-    shown = _without_outputs(shown) | ({"outputUrl": f"{url}/output"} if run.has_output else {})
+    shown = _without_outputs(shown) | ({"outputUrl": f"{url}/output"} if run.status is Status.SUCCEEDED else {})
     message = _message(run.control.reply_topic, _event(attributes, shown))
     if len(message.body) <= MAX_REPLY:
         return message

@@ -28,10 +28,10 @@ _PROBLEMS: Mapping[int, tuple[str, Sequence[str]]] = {
     421: ("Without tokens the API answers under its loopback names only, and to no page of another origin.", ["WrongHost"]),
     422: (
         "The input does not fit, or the deadline or reply topic cannot be used.",
-        ["InvalidInput", "DeadlinePassed", "ReplyTopicNotAllowed"],
+        ["InvalidInput", "DeadlinePassed", "ReplyTopicNotAllowed", "Undeliverable"],
     ),
     431: ("The headers are too large.", ["HeadersTooLarge"]),
-    500: ("A mistake of the bridge, or the bus refuses its event for good; its log says more.", ["InternalError", "Undeliverable"]),
+    500: ("A mistake of the bridge; its log says more.", ["InternalError"]),
     503: ("It could not be made durable, or there is no room.", ["Unavailable", "Full"]),
 }
 _EVERYWHERE = (405, 421, 431, 500)
@@ -150,7 +150,7 @@ def _runs(settings: Settings) -> Node:
                 "cancel",
                 "Ask for a run to end early",
                 {202: _json("Run", "Canceling.", "Retry-After")},
-                (401, 403, 404, 410, 503),
+                (401, 403, 404, 410, 422, 503),
                 ["CorrelationId"],
             ),
         },
@@ -211,7 +211,11 @@ def _dead_letters() -> Node:
         },
         "/v1/deadletters/{id}/replay": {
             "post": _operation(
-                "replay", "Publish its event once more (role admin)", {202: _json("DeadLetter", "Published.")}, (*admin, 404, 409), ["Id"]
+                "replay",
+                "Publish its event once more (role admin)",
+                {202: _json("DeadLetter", "Published.")},
+                (*admin, 404, 409, 422),
+                ["Id"],
             )
         },
     }
@@ -230,7 +234,7 @@ def _invocations(settings: Settings) -> Node:
             )
             | own,
             "post": _operation(
-                "report", "Progress, or the result", {202: _json("InvocationState", state)}, (400, 401, 413, 415, 503), names, body
+                "report", "Progress, or the result", {202: _json("InvocationState", state)}, (400, 401, 413, 415, 422, 503), names, body
             )
             | own,
         }

@@ -47,6 +47,7 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                timeout_keep_alive=75,
                 timeout_graceful_shutdown=max(1, int(settings.drain.total_seconds())),
             )
             server = _Server(config)

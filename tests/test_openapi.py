@@ -216,7 +216,7 @@ async def test_what_a_function_is_told_is_as_described(prepared) -> None:
         check("/v1/invocations/{correlationId}/{target}", method, *await answer(prepared, method, WORK, body, headers))
 
 
-@pytest.mark.parametrize(("error", "status"), [(Unavailable("away"), 503), (errors.Full("full"), 503), (errors.Undeliverable("no"), 500)])
+@pytest.mark.parametrize(("error", "status"), [(Unavailable("away"), 503), (errors.Full("full"), 503), (errors.Undeliverable("no"), 422)])
 async def test_trouble_with_the_bus_is_as_described(prepared, error, status) -> None:
     prepared.bus.fail(error)
     got, names, content = await answer(prepared, "DELETE", "/v1/requests/open", b"", {})
