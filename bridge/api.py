@@ -23,7 +23,7 @@ from bridge.catalog import Automation, Catalog
 from bridge.deadletters import DeadLetters
 from bridge.doors import Doors, Filter, Submitted
 from bridge.envelope import Event, parse_json, timestamp
-from bridge.errors import BridgeError, Malformed, NotAvailable, TooLarge, UnsupportedMediaType
+from bridge.errors import BridgeError, Malformed, NotAvailable, NotFound, TooLarge, UnsupportedMediaType
 from bridge.events import Ask
 from bridge.guard import Guard
 from bridge.identity import Caller, Tokens
@@ -140,7 +140,9 @@ class _Api:
     async def follow(self, request: Request) -> Response:
         """Server-sent events: the run at every change until its end."""
         runs = self._doors.follow(request.path_params["correlationId"], _caller(request))
-        first = await anext(runs)
+        first = await anext(runs, None)
+        if first is None:
+            raise NotFound(f"Run {request.path_params['correlationId'][:100]!r} has just come to the end of its time.")
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(_stream(first, runs), headers=headers, media_type="text/event-stream")
 
