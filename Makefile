@@ -40,7 +40,7 @@ bench: $(DEV) $(FUNCTIONS) ## Measure
 	$(RUN)/python -m tests.benchmarks
 
 clean: ## Remove what make and the tools made
-	rm -rf .venv .venv-functions .bridge .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .venv-functions .bridge .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
