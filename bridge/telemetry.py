@@ -46,7 +46,6 @@ SENTENCES = {
     "deadletter.replayed": "replayed a dead letter",
     "retry": "trouble with bus or store; the event will come again",
     "sweep": "the sweeper found a run past its deadline",
-    "index.failed": "the index could not be written",
 }
 
 _log: Any = structlog.get_logger()

@@ -1,0 +1,53 @@
+"""What the bridge says when it has no room, and when it cannot start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.acceptance.bridge_process import BridgeProcess, scripted_config
+from tests.acceptance.scripted import KEY, Scripted
+
+
+async def test_without_room_nothing_is_accepted_and_the_caller_told_when_to_come_back(app: Scripted, tmp_path: Path) -> None:
+    bridge = BridgeProcess(tmp_path / "data", scripted_config(app.url, "data_limit: 1"), environment={"SCRIPTED_KEY": KEY})
+    await bridge.start()
+    async with aiohttp.ClientSession(bridge.url) as http:
+        async with http.post("/v1/automations/echo/requests", json={"text": "x"}, headers={"X-Correlation-Id": "full-1"}) as answer:
+            assert (answer.status, (await answer.json())["code"]) == (503, "Full")
+            assert int(answer.headers["Retry-After"]) > 0
+        async with http.get("/v1/requests/full-1") as answer:
+            assert answer.status == 404
+        async with http.get("/healthz/ready") as answer:
+            assert (answer.status, (await answer.json())["status"]) == (503, "not ready")
+    await bridge.stop()
+    assert app.calls == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "resiliency",
+            "apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata: {name: x}\nspec: {targets: {apps: {scripted: {retry: nope}}}}",
+            "nope",
+        ),
+        ("resiliency", "a: [", "is not YAML"),
+        ("catalogue", "apiVersion: bridge/v1\nkind: Automation\nmetadata: {name: x}\nspec: {dedline: 5s}", "did you mean 'deadline'"),
+        ("entities", "{}", "UserConfig"),
+    ],
+)
+async def test_a_file_that_cannot_be_used_stops_the_start_with_its_name_and_the_mend(
+    tmp_path: Path, name: str, text: str, said: str
+) -> None:
+    (tmp_path / "broken").write_text(text)
+    bridge = BridgeProcess(tmp_path / "data", f"{name}: {tmp_path / 'broken'}\n")
+    with pytest.raises(AssertionError) as refused:
+        await bridge.start()
+    assert bridge.process is not None
+    assert await bridge.process.wait() == 2
+    assert str(tmp_path / "broken") in str(refused.value)
+    assert said in str(refused.value)
+    assert "Traceback" not in str(refused.value)
