@@ -17,7 +17,17 @@ FILE = "bridge.yaml"  #: read from the working directory if it is there
 Place = tuple[int | str, ...]  #: the keys that lead to a setting
 
 #: Variables that other parts of the bridge read.
-NOT_SETTINGS = frozenset({"BRIDGE_CONFIG", "BRIDGE_FUNCTIONS_PYTHON", "BRIDGE_PWSH", "BRIDGE_TOKEN", "BRIDGE_TOKEN_FILE", "BRIDGE_URL"})
+NOT_SETTINGS = frozenset(
+    {
+        "BRIDGE_CONFIG",
+        "BRIDGE_CRASH_AT",
+        "BRIDGE_FUNCTIONS_PYTHON",
+        "BRIDGE_PWSH",
+        "BRIDGE_TOKEN",
+        "BRIDGE_TOKEN_FILE",
+        "BRIDGE_URL",
+    }
+)
 _SERVICE_LINK = re.compile(r"BRIDGE_(SERVICE|PORT)_\w+")
 _OUR_WORDS = re.compile(r"(Input|String|Value) should")
 _IN_ADDRESS = re.compile(r"(?<=://)[^/@]*@|[?#].*")

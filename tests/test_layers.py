@@ -35,7 +35,7 @@ BANDS = [
         "entities",
         "answers",
     },
-    {"settings", "sources", "sizes", "durations", "yamlfile", "errors", "telemetry"},
+    {"settings", "sources", "sizes", "durations", "yamlfile", "errors", "telemetry", "crashpoints"},
 ]
 BAND = {name: number for number, names in enumerate(BANDS) for name in names}
 #: What bands do not say.

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bridge import settings
+from bridge import crashpoints, settings
 from bridge.cli import session
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
@@ -52,6 +52,7 @@ def up(  # noqa: PLR0913, PLR0917 - one flag a setting; typer passes them by nam
     screen = session.of(context).screen
     try:
         found = settings.load(flags, os.environ, Path.cwd())
+        crashpoints.arm(os.environ)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(found, screen))
     except ConfigurationError as fault:
