@@ -22,7 +22,8 @@ from bridge.entities import Entities
 from bridge.errors import ConfigurationError
 from bridge.identity import Signer
 from bridge.index import Index
-from bridge.pipeline import Parts, Pipeline
+from bridge.parts import Parts
+from bridge.pipeline import Pipeline
 from bridge.ports import Bus, Clock, Functions, Store
 from bridge.replies import Replies
 from bridge.request import Rules

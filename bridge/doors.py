@@ -15,7 +15,7 @@ from bridge.errors import AlreadyEnded, CorrelationConflict, Forbidden, Full, No
 from bridge.events import Ask
 from bridge.identity import Caller
 from bridge.index import Index
-from bridge.pipeline import Parts
+from bridge.parts import Parts
 from bridge.request import Identity
 from bridge.result import read_result
 from bridge.run import Invocation, Run, Status

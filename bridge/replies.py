@@ -23,4 +23,4 @@ class Replies:
         except Undeliverable as fault:
             await self._deadletters.keep(Delivery(source=reply.topic, message=reply), "ReplyUndeliverable", str(fault))
             return
-        telemetry.step("run.replied", automation=run.known_automation, level="debug", run=run.correlation_id, topic=reply.topic)
+        telemetry.step("run.replied", automation=run.known_automation, run=run.correlation_id, topic=reply.topic)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bridge import run as runs
+from bridge.crashpoints import CrashPoint, passed
 from bridge.errors import Conflict, PortError, Unavailable
 from bridge.index import Entry, Index
 from bridge.ports import Clock, Store
@@ -92,6 +93,7 @@ class Results:
                 indexed.add_done_callback(lambda done: done.cancelled() or done.exception())
                 raise
         await indexed
+        passed(CrashPoint.PUBLISHED_NOT_CREATED)
         value = runs.dump(run)
         try:
             etag = await self._store.create(_key(run.correlation_id), value, self._lifetime(run))

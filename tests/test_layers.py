@@ -17,7 +17,9 @@ BANDS = [
     {"server"},
     {"app", "client"},
     {"api", "openapi", "openapi_schemas", "guard", "problem"},
-    {"doors", "pipeline", "results", "replies", "deadletters", "index", "sweeper", "calls"},
+    {"doors", "pipeline"},
+    {"intake", "attempts", "dispatch", "recorder", "parts"},
+    {"results", "replies", "deadletters", "index", "sweeper", "calls"},
     {"events"},
     {
         "ports",

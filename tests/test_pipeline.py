@@ -275,7 +275,7 @@ async def test_trouble_with_the_store_brings_the_event_back_and_loses_nothing(st
 
 
 async def test_a_mistake_of_ours_is_a_dead_letter_and_not_a_loop(started: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(started.bridge.pipeline._results, "find", None)
+    monkeypatch.setattr(started.bridge.services.doors._results, "find", None)
     assert (
         await started.bridge.pipeline.subscriptions()["automation-timers/bridge"](
             Delivery(

@@ -1,0 +1,70 @@
+"""From an event that asks for an automation to its run: the one that exists, a new one, or one that says why it was refused."""
+
+from __future__ import annotations
+
+from bridge import envelope, lifecycle, request, telemetry
+from bridge.envelope import Event
+from bridge.errors import CorrelationConflict, Malformed, Refusal
+from bridge.identity import Caller
+from bridge.lifecycle import Cause
+from bridge.parts import Parts
+from bridge.ports import Delivery
+from bridge.request import Identity
+from bridge.run import Run, Status
+
+
+class Intake:
+    """Takes `automation.requested` events from the bus."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._results, self._rules, self._signer = parts.results, parts.rules, parts.signer
+        self._clock, self._settings = parts.clock, parts.settings
+
+    async def run_of(self, event: Event, delivery: Delivery) -> Run:
+        """The run of this request. Raises CorrelationConflict if the id belongs to another request, Refusal, Unavailable."""
+        run = await self._results.find(request.correlation_id(event))
+        signed = self._signer.is_ours(event.attributes)
+        if run is not None and signed and request.signed_identity(event).matches(run):
+            return run
+        caller = self._caller(event, delivery, signed=signed)
+        identity = request.identify(event, caller)
+        if run is None:
+            run, created = await self._results.create(self._new_run(event, identity, caller))
+            if created and not run.status.final:
+                telemetry.step("run.accepted", automation=run.automation, run=run.correlation_id, by=caller.name)
+        if not identity.matches(run):
+            detail = f"The id {identity.correlation_id} belongs to another request for {run.automation}; that run is untouched."
+            raise CorrelationConflict(detail)
+        return run
+
+    def secrets(self, delivery: Delivery) -> tuple[tuple[str, ...], ...]:
+        """What to hide of an event that was refused: the secrets of the automation it names, if it names one."""
+        try:
+            named = envelope.parse_json(delivery.message.body)
+            return self._rules.catalog.automations[named["subject"]].secret_paths
+        except (Malformed, KeyError, TypeError):
+            return ()
+
+    def _new_run(self, event: Event, identity: Identity, caller: Caller) -> Run:
+        now = self._clock.now()
+        try:
+            return request.new_run(request.check(event, identity, caller, self._rules, now))
+        except Refusal as refusal:
+            telemetry.step("run.refused", level="warning", run=identity.correlation_id, code=refusal.code)
+            late = refusal.code == "DeadlinePassed"
+            refused = request.refused_run(event, identity, self._rules, now)
+            cause = Cause(event.id, now, self._settings.retention)
+            return lifecycle.refuse(refused, request.explain(refusal), Status.TIMED_OUT if late else Status.FAILED, cause)
+
+    def _caller(self, event: Event, delivery: Delivery, *, signed: bool) -> Caller:
+        """Whom a door has checked, else whom the settings name for the topic."""
+        if signed and request.digest(event.data) == event.get("inputdigest"):
+            return Caller(event.get("authid"), self._signed_roles(event))
+        topic = delivery.source.partition("/")[0]
+        identity = self._settings.topics.get(topic)
+        return Caller(identity.submitter, frozenset(identity.roles)) if identity else Caller(f"topic:{topic}")
+
+    def _signed_roles(self, event: Event) -> frozenset[str]:
+        # The door has held the caller's roles against `allow.submit`; its signature stands for that answer.
+        automation = self._rules.catalog.automations.get(event.subject)
+        return frozenset(automation.allow.submit or ()) if automation else frozenset()
