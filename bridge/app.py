@@ -34,8 +34,6 @@ from bridge.sweeper import Sweeper
 
 #: What an event may have beyond its data, in bytes.
 ENVELOPE = 64 * 1024
-#: The name under which this process writes its index; the embedded runtime has one process.
-REPLICA = "embedded"
 #: Deliveries of one subscription that are handled at a time; targets have limits of their own.
 CONCURRENCY = 256
 
@@ -110,13 +108,14 @@ def _mismatches(plans: Plans, settings: Settings) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Ports:
-    """The world the bridge runs in."""
+    """The world the bridge runs in. `replica` names this process in the index: no two that run at the same time have the same name."""
 
     bus: Bus
     store: Store
     functions: Functions
     clock: Clock
     signing_key: bytes = field(repr=False)
+    replica: str = "embedded"
 
 
 @contextlib.asynccontextmanager
@@ -152,8 +151,8 @@ def assemble(settings: Settings, plans: Plans, ports: Ports) -> Bridge:
     """Wire the services to the ports."""
     bus, store, clock = ports.bus, ports.store, ports.clock
     keep = settings.retention + timedelta(days=1)
-    index = Index(store, clock, name="index", replica=REPLICA, keep=keep)
-    letters = Index(store, clock, name="letters", replica=REPLICA, keep=keep)
+    index = Index(store, clock, name="index", replica=ports.replica, keep=keep)
+    letters = Index(store, clock, name="letters", replica=ports.replica, keep=keep)
     results = Results(store, index, clock)
     deadletters = DeadLetters(store, bus, letters, clock, keep=keep)
     parts = Parts(
