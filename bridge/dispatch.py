@@ -15,16 +15,13 @@ from bridge.ports import Delivery
 from bridge.recorder import Recorder
 from bridge.run import Invocation, Run
 
-#: How long the sending of one work item may take before another delivery repeats it.
-LEASE = timedelta(seconds=30)
-
 
 class Dispatch:
     """What the bridge puts on the bus to get a run done."""
 
     def __init__(self, parts: Parts, recorder: Recorder) -> None:
         self._bus, self._clock, self._results, self._recorder = parts.bus, parts.clock, parts.results, recorder
-        self._public_url = parts.public_url
+        self._public_url, self._lease = parts.public_url, parts.settings.dispatch_lease
 
     async def schedule(self, run: Run) -> None:
         """Set the deadline and queue the work of HTTP targets; again, if the request comes again. Raises Unavailable."""
@@ -46,7 +43,7 @@ class Dispatch:
             return
         now = self._clock.now()
         steps = {target: lifecycle.next_step(run, target, now) for target in targets}
-        changed = await self._results.change(run.correlation_id, lambda current: _claimed(current, targets, self._clock.now()))
+        changed = await self._results.change(run.correlation_id, lambda current: _claimed(current, targets, self._clock.now(), self._lease))
         if changed is None:
             return
         before, claimed = changed
@@ -83,7 +80,7 @@ def _open(run: Run) -> list[Invocation]:
     return [part for part in run.invocations if not part.status.final]
 
 
-def _claimed(run: Run, targets: list[str], now: datetime) -> Run:
+def _claimed(run: Run, targets: list[str], now: datetime, lease: timedelta) -> Run:
     """Claim the dispatch of every target that may start; a claim whose time is over is taken again."""
     for target in targets:
         step = lifecycle.next_step(run, target, now)
@@ -91,5 +88,5 @@ def _claimed(run: Run, targets: list[str], now: datetime) -> Run:
             lost = Failed(code="DispatchUnknown", message="The bridge stopped while it sent the work.", unknown=True)
             run = lifecycle.finish(run, target, Tried(step.attempt, lost, timedelta(0)), Cause("", now, timedelta(0)))
         if isinstance(step, Lapsed | Start):
-            run = lifecycle.begin(run, target, now=now, until=now + LEASE)
+            run = lifecycle.begin(run, target, now=now, until=now + lease)
     return run

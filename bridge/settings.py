@@ -183,6 +183,8 @@ class Settings(_Frozen):
     """How long running calls may go on after SIGTERM."""
     cancel_grace: Duration = timedelta(seconds=30)
     """How long a canceled function may take to stop before its run ends without it."""
+    dispatch_lease: Span = timedelta(seconds=30)
+    """How long the sending of one work item to its topic may take before it counts as lost and is repeated."""
     sweep_every: Span = timedelta(seconds=30)
     """How often runs past their deadline are looked for."""
     queue_limit: Positive = 200_000

@@ -85,11 +85,12 @@ def scripted_config(url: str, *more: str) -> str:
     lines = [
         f"catalogue: {HERE / 'automations.yaml'}",
         f"resiliency: {HERE / 'resiliency.yaml'}",
-        f"function_apps: {{scripted: {{url: '{url}', key_env: SCRIPTED_KEY}}}}",
+        f"function_apps: {{scripted: {{url: '{url}', key_env: SCRIPTED_KEY}}, brisk: {{url: '{url}', key_env: SCRIPTED_KEY}}}}",
         f"entities: {HERE / 'servicebus.json'}",
         "reply_topics: [automation-replies, my-replies]",
         "topics: {automation-requests: {submitter: bus, roles: []}}",
         "cancel_grace: 1s",
+        "dispatch_lease: 2s",
         "max_input_bytes: 1MiB",
         *more,
     ]
