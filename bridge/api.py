@@ -9,12 +9,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic_core import to_json
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
@@ -55,7 +56,9 @@ def create(services: Services, hosts: frozenset[str]) -> Guard:
         routes=api.routes(),
         exception_handlers={BridgeError: problem.of_bridge, HTTPException: problem.of_routing, Exception: problem.of_mistake},
     )
-    return Guard(app, tokens=Tokens(services.settings.tokens), hosts=hosts)
+    public = urlsplit(services.settings.public_url or "")
+    origins = {f"{public.scheme}://{public.netloc}"} if public.netloc else set()
+    return Guard(app, tokens=Tokens(services.settings.tokens), hosts=hosts, origins=origins)
 
 
 class _Api:
@@ -336,11 +339,14 @@ async def _body(request: Request, limit: int) -> bytes:
     parts, size = [], int(announced) if re.fullmatch(r"[0-9]{1,15}", announced) else 0
     if size <= limit:
         size = 0
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                break
-            parts.append(part)
+        try:
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    break
+                parts.append(part)
+        except ClientDisconnect:
+            raise Malformed("The client went away before the body was whole.") from None
     if size > limit:
         raise TooLarge(f"The body is larger than {limit:,} bytes.", hint="Store the data and send where it is.")
     return b"".join(parts)

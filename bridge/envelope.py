@@ -18,10 +18,11 @@ from urllib.parse import unquote
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from bridge.errors import Malformed, UnsupportedMediaType, Violation
+from bridge.errors import Malformed, TooLarge, UnsupportedMediaType, Violation
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
+MAX_BATCH = 10_000  #: events of a batch; each has an answer, which may be a hundred times larger than the event
 
 REQUIRED = ("specversion", "id", "source", "type")
 #: Attributes of the specification and of the contract, whose names need no look.
@@ -94,10 +95,15 @@ def decode(body: bytes) -> Event:
 
 
 def decode_batch(body: bytes) -> list[Event | Malformed]:
-    """Read a JSON batch (JSON format 1.0.2, section 4): each item an event, or why it is none. Raises Malformed if it is no array."""
+    """Read a JSON batch (JSON format 1.0.2, section 4): each item an event, or why it is none.
+
+    Raises Malformed if it is no array, TooLarge if it has more than MAX_BATCH items.
+    """
     items = parse_json(body)
     if not isinstance(items, list):
         raise Malformed("A batch is a JSON array of events.", hint=f"Send a single event as {STRUCTURED}.")
+    if len(items) > MAX_BATCH:
+        raise TooLarge(f"The batch has {len(items):,} events; {MAX_BATCH:,} are allowed.", hint="Send several batches.")
     events: list[Event | Malformed] = []
     for item in items:
         try:

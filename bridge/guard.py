@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge import problem
-from bridge.errors import BridgeError, Refusal
+from bridge.errors import BridgeError, Malformed, Refusal
 from bridge.identity import Tokens
 
 MAX_HEADERS = 32 * 1024  #: bytes of all header names and values together
 _OPEN = ("/healthz/", "/openapi.json", "/v1/invocations/")
+#: Headers that decide something: with two of them, a proxy in front may have looked at the other one.
+_ONCE = frozenset(
+    (b"host", b"origin", b"authorization", b"content-type", b"x-correlation-id", b"x-deadline", b"x-invocation-token", b"traceparent")
+)
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?")
 
 
-class _HeadersTooLarge(Refusal):
+class HeadersTooLarge(Refusal):
     """The headers are too large."""
 
     code: ClassVar[str] = "HeadersTooLarge"
@@ -39,8 +44,8 @@ class Guard:
     invocations, which have a token of their own.
     """
 
-    def __init__(self, app: ASGIApp, *, tokens: Tokens, hosts: Collection[str]) -> None:
-        self._app, self._tokens, self._hosts = app, tokens, frozenset(hosts)
+    def __init__(self, app: ASGIApp, *, tokens: Tokens, hosts: Collection[str], origins: Collection[str] = ()) -> None:
+        self._app, self._tokens, self._hosts, self._origins = app, tokens, frozenset(hosts), frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request pass, or answer with the problem."""
@@ -53,9 +58,7 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
-        size = sum(len(name) + len(value) for name, value in scope["headers"])
-        if size > MAX_HEADERS:
-            raise _HeadersTooLarge(f"The headers have {size:,} bytes; {MAX_HEADERS:,} are allowed.")
+        _check_headers(scope["headers"])
         headers = Headers(scope=scope)
         if not self._tokens.tokens:
             self._check_host(headers)
@@ -63,18 +66,26 @@ class Guard:
             scope.setdefault("state", {})["caller"] = self._tokens.caller(headers.get("authorization", ""))
 
     def _check_host(self, headers: Headers) -> None:
-        host = _name(f"//{headers.get('host', '')}")
-        if host not in self._hosts:
+        host = headers.get("host", "").lower()
+        named = _HOST.fullmatch(host)
+        if named is None or (named[1] or named[2]) not in self._hosts:
             raise _WrongHost(
                 f"The Host header says {host[:100]!r}.", hint="Without tokens the API answers under its loopback address only."
             )
+        # Another port of this machine is another origin: what serves pages there is not the bridge.
         origin = headers.get("origin")
-        if origin is not None and _name(origin) not in self._hosts:
+        if origin is not None and origin.lower() not in {f"http://{host}", f"https://{host}", *self._origins}:
             raise _WrongHost("The request comes from a page of another origin.", hint="Configure tokens to use the API from elsewhere.")
 
 
-def _name(address: str) -> str:
-    try:
-        return urlsplit(address).hostname or ""
-    except ValueError:
-        return ""
+def _check_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    size, once = 0, []
+    for name, value in headers:
+        size += len(name) + len(value)
+        if name in _ONCE or name.startswith(b"ce-"):
+            once.append(name)
+    if size > MAX_HEADERS:
+        raise HeadersTooLarge(f"The headers have {size:,} bytes; {MAX_HEADERS:,} are allowed.")
+    if len(set(once)) < len(once):
+        twice = sorted({name.decode("latin-1") for name in once if once.count(name) > 1})
+        raise Malformed(f"The header {twice[0][:100]} comes more than once.", hint="Send it once.")

@@ -16,6 +16,7 @@ import uvicorn
 
 from bridge import api, telemetry
 from bridge.app import open_bridge
+from bridge.connection import Connection
 from bridge.errors import ConfigurationError
 from bridge.settings import Settings
 
@@ -40,6 +41,8 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
             application = api.create(bridge.services, _names(settings))
             config = uvicorn.Config(
                 application,
+                http=Connection,
+                ws="none",
                 loop="none",
                 lifespan="off",
                 log_config=None,

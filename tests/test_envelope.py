@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bridge import envelope
 from bridge.envelope import BATCH, STRUCTURED, Event
-from bridge.errors import Malformed, UnsupportedMediaType
+from bridge.errors import Malformed, TooLarge, UnsupportedMediaType
 from tests.core_kit import event, json_values, moderate
 
 REQUIRED = {"specversion": "1.0", "id": "1", "source": "/test", "type": "test"}
@@ -272,6 +272,13 @@ def test_an_empty_batch_has_no_events():
 
 def test_a_batch_is_an_array():
     assert "array" in refused(envelope.decode_batch, structured()).detail
+
+
+def test_a_batch_has_an_end():
+    most = envelope.MAX_BATCH
+    assert len(envelope.decode_batch(b"[" + b"0," * (most - 1) + b"0]")) == most
+    with pytest.raises(TooLarge, match=f"{most + 1:,} events; {most:,} are allowed"):
+        envelope.decode_batch(b"[" + b"0," * most + b"0]")
 
 
 # Timestamps.

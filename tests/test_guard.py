@@ -14,9 +14,12 @@ from tests.core_kit import ALICE
 TOKENS = Tokens((Token(name="alice", sha256=hashlib.sha256(b"s3cret").hexdigest(), roles=("operators",)),))
 BEARER = {"authorization": "Bearer s3cret"}
 HOSTS = ("localhost", "127.0.0.1", "::1")
+ORIGINS = ("https://bridge.example",)
 
 
-async def ask(path: str = "/v1/requests", tokens: Tokens = TOKENS, kind: str = "http", **headers: str) -> tuple[dict[str, Any] | None, Any]:
+async def ask(
+    path: str = "/v1/requests", tokens: Tokens = TOKENS, kind: str = "http", again: str = "", **headers: str
+) -> tuple[dict[str, Any] | None, Any]:
     """What the app behind the guard saw, if the request passed; else status, headers and problem."""
     seen: list[dict[str, Any]] = []
     sent: list[dict[str, Any]] = []
@@ -28,7 +31,8 @@ async def ask(path: str = "/v1/requests", tokens: Tokens = TOKENS, kind: str = "
         sent.append(message)
 
     raw = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
-    await Guard(app, tokens=tokens, hosts=HOSTS)({"type": kind, "path": path, "headers": raw, "method": "GET"}, None, send)  # type: ignore[arg-type]  # the guard reads no body
+    raw += [(again.encode(), b"again")] if again else []
+    await Guard(app, tokens=tokens, hosts=HOSTS, origins=ORIGINS)({"type": kind, "path": path, "headers": raw, "method": "GET"}, None, send)  # type: ignore[arg-type]  # the guard reads no body
     if seen:
         return seen[0], None
     start, body = sent
@@ -85,7 +89,9 @@ async def test_with_tokens_any_host_and_origin_may_ask():
         {"host": "127.0.0.1:8080"},
         {"host": "[::1]:8080"},
         {"host": "LOCALHOST:8080"},
-        {"host": "localhost", "origin": "http://127.0.0.1:8080"},
+        {"host": "localhost:8080", "origin": "http://localhost:8080"},
+        {"host": "Localhost:8080", "origin": "http://localhost:8080"},
+        {"host": "localhost:8080", "origin": "https://bridge.example"},
     ],
 )
 async def test_without_tokens_this_machine_may_do_everything(headers):
@@ -104,6 +110,18 @@ async def test_without_tokens_this_machine_may_do_everything(headers):
         {"host": "localhost.evil.example"},
         {"host": "evil.example@localhost.evil.example"},
         {"host": "[::1"},
+        {"host": "localhost."},
+        {"host": "localhost:evil"},
+        {"host": "evil.example@localhost"},
+        {"host": "localhost/evil.example"},
+        {"host": "localhost?evil.example"},
+        {"host": "localhost#evil.example"},
+        {"host": "2130706433"},
+        {"host": "0.0.0.0"},  # noqa: S104 - an address that reaches this machine, too
+        {"host": "[::ffff:127.0.0.1]"},
+        {"host": "localhost:8080", "origin": "http://localhost:3000"},
+        {"host": "localhost:8080", "origin": "http://localhost"},
+        {"host": "localhost:8080", "origin": "http://127.0.0.1:8080"},
         {"host": "localhost", "origin": "https://evil.example"},
         {"host": "localhost", "origin": "null"},
         {"host": "localhost", "origin": ""},
@@ -124,6 +142,21 @@ async def test_headers_beyond_the_limit_are_refused_with_both_sizes(tokens):
     status, _, problem = await refused("/healthz/live", tokens, x="y" * MAX_HEADERS)
     assert (status, problem["code"]) == (431, "HeadersTooLarge")
     assert "32,769 bytes; 32,768 are allowed" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["host", "origin", "authorization", "content-type", "x-correlation-id", "x-deadline", "x-invocation-token", "ce-id", "ce-subject"],
+)
+async def test_a_header_that_decides_something_comes_once(name):
+    status, _, problem = await refused(again=name, **{**BEARER, name.replace("-", "_"): "first"})
+    assert (status, problem["code"]) == (400, "Malformed")
+    assert name in problem["detail"]
+
+
+async def test_other_headers_may_come_twice():
+    seen, _ = await ask(prefer="wait=1", again="prefer", **BEARER)
+    assert seen is not None
 
 
 async def test_headers_up_to_the_limit_pass():

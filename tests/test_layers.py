@@ -16,7 +16,7 @@ BANDS = [
     {"__main__", "cli", "demo"},
     {"server"},
     {"app", "client"},
-    {"api", "openapi", "openapi_schemas", "guard", "problem"},
+    {"api", "connection", "openapi", "openapi_schemas", "guard", "problem"},
     {"doors", "pipeline"},
     {"intake", "attempts", "dispatch", "recorder", "parts"},
     {"results", "replies", "deadletters", "index", "sweeper", "calls"},
