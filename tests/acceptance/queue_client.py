@@ -7,7 +7,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,21 @@ class Queue:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     sent: int = 0
+    kept: list[Any] = field(default_factory=list)
 
     async def say(self, **line: Any) -> None:
         self.writer.write(json.dumps(line).encode() + b"\n")
         await self.writer.drain()
 
     async def hear(self, op: str) -> Any:
-        while True:
-            line = json.loads(await asyncio.wait_for(self.reader.readline(), 10))
+        """The next line of that kind; others are kept for whoever asks for them."""
+        for line in self.kept:
             if line["op"] == op:
+                self.kept.remove(line)
                 return line
+        while (line := json.loads(await asyncio.wait_for(self.reader.readline(), 10)))["op"] != op:
+            self.kept.append(line)
+        return line
 
     async def send(self, topic: str, body: bytes, **properties: str) -> None:
         self.sent += 1
