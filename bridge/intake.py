@@ -5,6 +5,7 @@ from __future__ import annotations
 from bridge import envelope, lifecycle, request, telemetry
 from bridge.envelope import Event
 from bridge.errors import CorrelationConflict, Malformed, Refusal
+from bridge.events import RESULT
 from bridge.identity import Caller
 from bridge.lifecycle import Cause
 from bridge.parts import Parts
@@ -38,12 +39,20 @@ class Intake:
         return run
 
     def secrets(self, delivery: Delivery) -> tuple[tuple[str, ...], ...]:
-        """What to hide of an event that was refused: the secrets of the automation it names, if it names one."""
+        """What to hide of an event that was refused: the secrets of the automation it names.
+
+        Where that does not say it, all data is hidden if any automation has secrets: in an event that names none, and in a result.
+        """
         try:
-            named = envelope.parse_json(delivery.message.body)
-            return self._rules.catalog.automations[named["subject"]].secret_paths
-        except (Malformed, KeyError, TypeError):
+            event = envelope.parse_json(delivery.message.body)
+        except Malformed:
             return ()
+        named = event if isinstance(event, dict) else {}
+        automation = self._rules.catalog.automations.get(str(named.get("subject")))
+        if automation is not None and named.get("type") != RESULT:
+            return automation.secret_paths
+        asked = self._rules.catalog if automation is None else [automation]
+        return ((),) if any(each.secret_paths for each in asked) else ()
 
     def _new_run(self, event: Event, identity: Identity, caller: Caller) -> Run:
         now = self._clock.now()

@@ -1,12 +1,17 @@
-"""Hides what a schema calls `writeOnly` (JSON Schema validation 2020-12, section 9.4) wherever an input is shown."""
+"""Hides what a schema calls `writeOnly` (JSON Schema validation 2020-12, section 9.4): in the input, and where a function says it again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from pydantic_core import to_json
+
 MASK = "***"
+SHORTEST = 4  #: characters of a secret text that is looked for; a shorter one stands in too many other words
+MOST = 100  #: secret texts that are looked for; of one with several lines each line counts
 Path = tuple[str, ...]
 
 
@@ -106,3 +111,61 @@ def _hide(value: Any, path: Path) -> Any:
     if isinstance(value, list) and step == "*":
         return [_hide(part, rest) for part in value]
     return value
+
+
+def texts(value: Any, paths: tuple[Path, ...]) -> tuple[str, ...]:
+    """The texts at the secret places of an input, longest first; of one with several lines each line. Numbers are none."""
+    found = (line.strip() for path in paths for text in _texts(value, path) for line in text.splitlines())
+    known = [line for line in dict.fromkeys(found) if len(line) >= SHORTEST]
+    return tuple(sorted(known[:MOST], key=len, reverse=True))
+
+
+def _texts(value: Any, path: Path) -> Iterator[str]:
+    """The texts below a place, as `_hide` finds the place."""
+    if not path:
+        yield from _all_texts(value)
+        return
+    step, rest = path[0], path[1:]
+    if step == "**":
+        yield from _texts(value, rest)
+        rest, step = path, "*"
+    if isinstance(value, Mapping):
+        parts = [part for key, part in value.items() if step in ("*", key)]
+    else:
+        parts = value if isinstance(value, list) and step == "*" else []
+    for part in parts:
+        yield from _texts(part, rest)
+
+
+def _all_texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for part in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from _all_texts(part)
+
+
+def unsaid(value: Any, secrets: Collection[str]) -> Any:
+    """`value` with `***` in place of every secret text, plain or as JSON writes it; `value` itself if there is none."""
+    if not secrets:
+        return value
+    written = to_json(value).decode()
+    said = [form for secret in secrets for form in _forms(secret) if _escaped(form) in written]
+    return _without(value, said) if said else value
+
+
+def _forms(secret: str) -> Iterator[str]:
+    yield from dict.fromkeys((secret, " ".join(secret.split()), _escaped(secret), json.dumps(secret)[1:-1]))
+
+
+def _escaped(text: str) -> str:
+    return to_json(text).decode()[1:-1]
+
+
+def _without(value: Any, said: list[str]) -> Any:
+    if isinstance(value, str):
+        for form in said:
+            value = value.replace(form, MASK)
+        return value
+    if isinstance(value, Mapping):
+        return {_without(key, said): _without(part, said) for key, part in value.items()}
+    return [_without(part, said) for part in value] if isinstance(value, list) else value

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from bridge import lifecycle, telemetry
 from bridge.crashpoints import CrashPoint, passed
+from bridge.discretion import discreet
 from bridge.envelope import Event
 from bridge.errors import Malformed
 from bridge.lifecycle import Cause, Tried
@@ -41,6 +43,7 @@ class Recorder:
 
     async def tried(self, run: Run, target: str, tried: Tried, event_id: str) -> Run:
         """Write down how an attempt went. No answer by the deadline is the deadline's end, not the function's. Raises Unavailable."""
+        tried = replace(tried, outcome=discreet(tried.outcome, run))
         cause = self.cause(event_id)
         timed_out = isinstance(tried.outcome, Failed) and tried.outcome.unknown and cause.at >= run.deadline
 

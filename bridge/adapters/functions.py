@@ -16,6 +16,7 @@ from yarl import URL
 
 from bridge.adapters.apps import App, Apps
 from bridge.errors import CallFailed
+from bridge.masking import MASK
 from bridge.ports import Answer, Call
 from bridge.settings import Settings
 
@@ -84,7 +85,9 @@ class HttpFunctions:
                 call.method, url, data=call.body, headers=headers, timeout=limits, allow_redirects=False
             ) as response:
                 body = await self._body(call, response)
-                return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, body)
+                return _without_key(
+                    Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, body), app.key
+                )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as fault:
             raise failed(call, fault) from None
 
@@ -103,6 +106,14 @@ class HttpFunctions:
         if is_output:
             raise CallFailed("AnswerTooLarge", f"{call.app} answered with more than {limit:,} bytes.", may_have_run=True)
         return bytes(body[:limit])
+
+
+def _without_key(answer: Answer, key: str) -> Answer:
+    """The answer of a function that may have repeated the headers it got."""
+    if not key or not (key.encode() in answer.body or any(key in value for value in answer.headers.values())):
+        return answer
+    headers = {name: value.replace(key, MASK) for name, value in answer.headers.items()}
+    return Answer(answer.status, headers, answer.body.replace(key.encode(), MASK.encode()))
 
 
 def failed(call: Call, fault: Exception) -> CallFailed:

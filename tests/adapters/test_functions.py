@@ -336,3 +336,15 @@ def test_every_foreign_exception_has_a_meaning(kind: type[Exception]) -> None:
 
 def test_aiohttp_has_exceptions_to_map() -> None:
     assert len(FOREIGN) > 25
+
+
+async def test_a_function_that_repeats_its_headers_does_not_give_its_key_away(tmp_path: Path) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        key = request.headers["x-functions-key"]
+        return web.json_response({"headers": dict(request.headers)}, status=400, headers={"Location": f"/?code={key}"})
+
+    async with serving(handler, tmp_path) as functions:
+        answer = await functions.call(to())
+    assert b"key-1" not in answer.body
+    assert json.loads(answer.body)["headers"]["x-functions-key"] == "***"
+    assert answer.headers["location"] == "/?code=***"
