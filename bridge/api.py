@@ -20,6 +20,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from bridge import durations, envelope, openapi, problem, telemetry
+from bridge.audit import Audit
 from bridge.catalog import Automation, Catalog
 from bridge.deadletters import DeadLetters
 from bridge.doors import Doors, Filter, Submitted
@@ -44,6 +45,7 @@ class Services:
 
     doors: Doors
     deadletters: DeadLetters
+    audit: Audit
     catalog: Catalog
     settings: Settings
     ready: Callable[[], Awaitable[Mapping[str, str]]]
@@ -64,7 +66,7 @@ def create(services: Services, hosts: frozenset[str]) -> Guard:
 class _Api:
     def __init__(self, services: Services) -> None:
         self._doors, self._deadletters, self._catalog = services.doors, services.deadletters, services.catalog
-        self._settings, self._ready = services.settings, services.ready
+        self._audit, self._settings, self._ready = services.audit, services.settings, services.ready
 
     def routes(self) -> list[Route]:
         """Every path; `openapi.py` describes the same ones, and a test holds the two together."""
@@ -81,6 +83,7 @@ class _Api:
             Route("/v1/deadletters", self.dead_letters, methods=["GET"]),
             _route("/v1/deadletters/{id}", GET=self.dead_letter, DELETE=self.discard),
             Route("/v1/deadletters/{id}/replay", self.replay, methods=["POST"]),
+            Route("/v1/audit", self.audit, methods=["GET"]),
             _route("/v1/invocations/{correlationId}/{target}", GET=self.invocation, POST=self.report),
             Route("/healthz/live", self.live, methods=["GET"]),
             Route("/healthz/ready", self.ready, methods=["GET"]),
@@ -203,6 +206,12 @@ class _Api:
         """Publish a dead letter's event once more."""
         _caller(request).require_admin()
         return Response(to_json((await self._deadletters.replay(request.path_params["id"])).view()), 202, media_type=_JSON)
+
+    async def audit(self, request: Request) -> Response:
+        """The account of what was accepted."""
+        _caller(request).require_admin()
+        account = await self._audit.take(_since(request.query_params.get("since", "")))
+        return Response(account.model_dump_json(by_alias=True), media_type=_JSON)
 
     async def invocation(self, request: Request) -> Response:
         """What a running function may know of its invocation."""

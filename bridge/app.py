@@ -14,6 +14,7 @@ from bridge import api, catalog, entities, events, resilience
 from bridge.adapters.embedded import Embedded
 from bridge.adapters.embedded.keys import key
 from bridge.adapters.functions import HttpFunctions
+from bridge.audit import Audit
 from bridge.calls import Calls
 from bridge.catalog import Catalog
 from bridge.deadletters import DeadLetters
@@ -153,13 +154,14 @@ def assemble(settings: Settings, plans: Plans, ports: Ports) -> Bridge:
     keep = settings.retention + timedelta(days=1)
     index = Index(store, clock, name="index", replica=ports.replica, keep=keep)
     letters = Index(store, clock, name="letters", replica=ports.replica, keep=keep)
+    sent = Index(store, clock, name="replies", replica=ports.replica, keep=keep)
     results = Results(store, index, clock)
     deadletters = DeadLetters(store, bus, letters, clock, keep=keep)
     parts = Parts(
         bus=bus,
         clock=clock,
         results=results,
-        replies=Replies(bus, deadletters, public_url=settings.public_url or ""),
+        replies=Replies(bus, deadletters, sent, clock, public_url=settings.public_url or ""),
         deadletters=deadletters,
         calls=Calls(ports.functions, plans.policies, clock, settings),
         rules=Rules(plans.catalog, settings.reply_topics, settings.default_reply_topic),
@@ -170,5 +172,6 @@ def assemble(settings: Settings, plans: Plans, ports: Ports) -> Bridge:
     async def ready() -> Mapping[str, str]:
         return {"store": "has no room; raise data_limit or shorten retention" if store.is_full else ""}
 
-    services = api.Services(Doors(parts, index), deadletters, plans.catalog, settings, ready)
+    audit = Audit(results, index, sent, deadletters, clock)
+    services = api.Services(Doors(parts, index), deadletters, audit, plans.catalog, settings, ready)
     return Bridge(services, Pipeline(parts), Sweeper(index, results, bus, clock, every=settings.sweep_every))

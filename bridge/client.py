@@ -195,6 +195,12 @@ class BridgeClient:
         """Remove a dead letter for good."""
         await self._send("DELETE", f"/v1/deadletters/{_quoted(letter_id)}")
 
+    async def audit(self, *, since: datetime | None = None) -> dict[str, Any]:
+        """The account of what was accepted since then, or of all that is kept (role `admin`)."""
+        query = f"?since={quote(since.isoformat(), safe='')}" if since else ""
+        account: dict[str, Any] = await self._json("GET", f"/v1/audit{query}")
+        return account
+
     async def ready(self) -> bool:
         """Whether the bridge takes requests."""
         try:

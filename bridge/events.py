@@ -150,10 +150,15 @@ def _timer(run: Run, kind: str, deliver_at: datetime | None) -> Message:
     return _message(TIMERS, _event(attributes, {}), deliver_at=deliver_at)
 
 
+def reply_id(correlation_id: str, created_at: datetime) -> str:
+    """The id of a run's reply: the same however often it is sent, and another one once the correlation id is used again."""
+    return f"{correlation_id}/{iso(created_at)}"
+
+
 def ended(run: Run, public_url: str) -> Message:
-    """The reply: how the run ended. The same id however often it is sent."""
+    """The reply: how the run ended."""
     attributes = {
-        "id": f"{run.correlation_id}/{iso(run.created_at)}",
+        "id": reply_id(run.correlation_id, run.created_at),
         "type": _ENDED[run.status],
         "subject": run.automation,
         "time": iso(run.updated_at),

@@ -63,7 +63,15 @@ def describe(settings: Settings) -> Node:
         },
         "servers": [{"url": settings.public_url or "/"}],
         "security": [{"bearer": []}] if settings.tokens else [{}],
-        "paths": {**_requests(settings), **_runs(settings), **_catalogue(), **_dead_letters(), **_invocations(settings), **_service()},
+        "paths": {
+            **_requests(settings),
+            **_runs(settings),
+            **_catalogue(),
+            **_dead_letters(),
+            **_audit(),
+            **_invocations(settings),
+            **_service(),
+        },
         "components": {
             "schemas": schemas(),
             "parameters": _parameters(settings),
@@ -219,6 +227,11 @@ def _dead_letters() -> Node:
             )
         },
     }
+
+
+def _audit() -> Node:
+    summary = "The account: accepted = ended + unfinished, replies, dead letters, and every id that does not fit (role admin)"
+    return {"/v1/audit": {"get": _operation("audit", summary, {200: _json("Account", "The account.")}, (400, 401, 403, 503), ["Since"])}}
 
 
 def _invocations(settings: Settings) -> Node:

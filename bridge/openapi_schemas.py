@@ -38,6 +38,7 @@ def schemas() -> dict[str, Schema]:
         "Automations": _object({"items": {"type": "array", "items": reference("Automation")}}, ["items"], "The catalogue."),
         "DeadLetter": _dead_letter(),
         "DeadLetters": _page("DeadLetter"),
+        "Account": _account(),
         "Event": _event(),
         "InvocationState": _object(
             {"canceled": {"type": "boolean"}, "deadline": _TIME}, ["canceled", "deadline"], "What a running function may know."
@@ -74,6 +75,26 @@ def _page(of: str) -> Schema:
         "nextCursor": {"type": "string", "description": "Absent on the last page."},
     }
     return _object(properties, ["items"], "Newest first.")
+
+
+def _account() -> Schema:
+    count: Schema = {"type": "integer", "minimum": 0}
+    by_name: Schema = {"type": "object", "additionalProperties": count}
+    misfit = _object({"correlationId": _TEXT, "what": _TEXT}, ["correlationId", "what"], "An id that does not fit, and why.")
+    properties: dict[str, Schema] = {
+        "takenAt": _TIME,
+        "accepted": {**count, "description": "Ended, forgotten and unfinished together."},
+        "ended": {**by_name, "description": "By final status."},
+        "forgotten": {**count, "description": "Ended, and kept no longer."},
+        "unfinished": count,
+        "replies": {**count, "description": "Ended runs whose reply was published."},
+        "repliesDue": {**count, "description": "Ended just now; the reply is on its way."},
+        "deadLetters": {**by_name, "description": "By reason."},
+        "notAccepted": {**count, "description": "Asked for and never accepted: the caller got an error, or no answer."},
+        "misfits": {"type": "array", "items": misfit, "description": "The first thousand."},
+        "misfitCount": count,
+    }
+    return _object(properties, list(properties), "What was accepted, and what became of it.")
 
 
 def _run() -> Schema:

@@ -197,6 +197,8 @@ async def work_token(of: World) -> dict[str, str]:
         ("/v1/automations/{name}", "GET", "/v1/automations/work", 200, b"", {}),
         ("/v1/deadletters", "GET", "/v1/deadletters", 200, b"", {}),
         ("/v1/deadletters/{id}", "GET", "/v1/deadletters/none", 404, b"", {}),
+        ("/v1/audit", "GET", "/v1/audit", 200, b"", {}),
+        ("/v1/audit", "GET", "/v1/audit?since=yesterday", 400, b"", {}),
         ("/v1/invocations/{correlationId}/{target}", "GET", WORK, 401, b"", {}),
         ("/healthz/live", "GET", "/healthz/live", 200, b"", {}),
         ("/healthz/ready", "GET", "/healthz/ready", 200, b"", {}),

@@ -23,7 +23,8 @@ class World:
         clock = FakeClock()
         self.bus, store = MemoryBus(clock), MemoryStore(clock)
         self.letters = DeadLetters(store, self.bus, Index(store, clock, name="deadletters", replica="a", keep=WEEK), clock, keep=WEEK)
-        self.replies = Replies(self.bus, self.letters, public_url="https://bridge.example")
+        self.sent = Index(store, clock, name="replies", replica="a", keep=WEEK)
+        self.replies = Replies(self.bus, self.letters, self.sent, clock, public_url="https://bridge.example")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from bridge.cli import automations, deadletters, demo, inputs, local, runs, up
+from bridge.cli import audit, automations, deadletters, demo, inputs, local, runs, up
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.cli.session import Session
@@ -25,6 +25,7 @@ Examples:
   bridge list --status Failed --since 2h --json
   bridge rerun costs-2026-01 csv=@corrected.csv --wait 60
   bridge deadletters list
+  bridge audit --since 24h
 
 \b
 Exit codes:
@@ -90,6 +91,7 @@ app.command("list")(runs.list_runs)
 app.command()(runs.cancel)
 app.command()(runs.rerun)
 app.command()(automations.automations)
+app.command()(audit.audit)
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(local.app, name="local")
 

@@ -1,0 +1,97 @@
+"""The command that takes the account of what was accepted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bridge.answers import Problem
+from bridge.cli import inputs, session
+from bridge.cli.exits import Exit
+from bridge.cli.screen import Screen
+from bridge.client import BridgeClient
+
+_AT_ONCE = 20  #: look-ups under way
+_NOT_FOUND = "was accepted, says the file, and is not known here"
+
+
+def audit(
+    context: typer.Context,
+    since: Annotated[str | None, typer.Option(help="Only what was asked for since then: RFC 3339, or a span such as 24h.")] = None,
+    accepted: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Correlation ids that your callers saw accepted, one a line: each must be known.")
+    ] = None,
+) -> None:
+    """Hold what was accepted against what ended, was replied to, and became a dead letter (role admin).
+
+    Names every id that does not fit, and ends with exit code 1 if there is one.
+    """
+    start = inputs.moment(since, ago=True) if since else None
+    ids = _ids(accepted) if accepted else []
+
+    async def work(client: BridgeClient, screen: Screen) -> Exit:
+        account = await client.audit(since=start)
+        unknown = await _unknown(client, ids)
+        account["misfits"] += [{"correlationId": each, "what": _NOT_FOUND} for each in unknown]
+        account["misfitCount"] += len(unknown)
+        if screen.as_json:
+            screen.json(account)
+        else:
+            _show(screen, account)
+        return Exit.FAILED if account["misfitCount"] else Exit.OK
+
+    session.of(context).run(work)
+
+
+def _ids(file: Path) -> list[str]:
+    try:
+        return [line for line in map(str.strip, file.read_text("utf-8").splitlines()) if line]
+    except (OSError, UnicodeDecodeError) as fault:
+        raise typer.BadParameter(f"{file} cannot be read: {fault}") from None
+
+
+async def _unknown(client: BridgeClient, ids: list[str]) -> list[str]:
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def known(correlation_id: str) -> bool:
+        async with room:
+            try:
+                await client.get(correlation_id)
+            except Problem as problem:
+                if problem.status != 404:
+                    raise
+                return False
+            return True
+
+    found = await asyncio.gather(*(known(each) for each in ids))
+    return [each for each, there in zip(ids, found, strict=True) if not there]
+
+
+def _show(screen: Screen, account: Mapping[str, Any]) -> None:
+    ended, letters = sum(account["ended"].values()) + account["forgotten"], account["deadLetters"]
+    by_status = account["ended"] | ({"kept no longer": account["forgotten"]} if account["forgotten"] else {})
+    rows = [
+        ("accepted", account["accepted"], ""),
+        ("ended", ended, _listed(by_status)),
+        ("unfinished", account["unfinished"], ""),
+        ("replies", account["replies"], f"{account['repliesDue']:,} due" if account["repliesDue"] else ""),
+        ("dead letters", sum(letters.values()), _listed(letters)),
+        ("not accepted", account["notAccepted"], "asked for; the caller got an error or no answer" if account["notAccepted"] else ""),
+    ]
+    screen.table(("what", "count", "of these"), [(name, f"{count:,}", said) for name, count, said in rows])
+    if not account["misfitCount"]:
+        screen.line(
+            f"It fits: accepted {account['accepted']:,} = ended {ended:,} + unfinished {account['unfinished']:,}, and nothing is overdue.",
+            "green",
+        )
+        return
+    screen.line(f"{account['misfitCount']:,} do not fit:", "red")
+    screen.table(("correlation id", "what"), [(each["correlationId"], each["what"]) for each in account["misfits"]])
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
