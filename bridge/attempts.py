@@ -32,6 +32,7 @@ class Attempts:
     async def work(self, delivery: Delivery, run: Run, part: Invocation, event_id: str) -> Run | None:
         """Try until the invocation has ended or may not start: the run then. None: put off, it comes again. Raises Unavailable."""
         while True:
+            part = run.invocation(part.target) or part
             step = lifecycle.next_step(run, part.target, self._clock.now())
             tried: Run | None
             match step:

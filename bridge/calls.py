@@ -24,6 +24,8 @@ from bridge.settings import Settings
 WAITING = 4
 #: How long an item that found no room stays away, at least and at most.
 AWAY = (timedelta(milliseconds=500), timedelta(seconds=2))
+#: What an attempt may lose of its time limit before a call without answer says nothing of the app any more.
+SPENT = timedelta(seconds=1)
 
 
 @dataclass
@@ -87,13 +89,18 @@ class Calls:
             gate.inside -= 1
 
     async def call(self, place: Place, run: Run, part: Invocation, limit: timedelta) -> Outcome:
-        """Make one attempt and say what its answer means."""
+        """Make one attempt, which may last until `limit` after it was saved, and say what its answer means."""
         target = _http(part.control.target)
-        call = Call(target.app, target.method, target.path, to_json(run.input), self._headers(run, part), limit)
+        now = self._clock.now()
+        left = limit - (now - part.attempts[-1].started_at)
+        if left <= timedelta(0):
+            message = "The time limit passed before the call could start."
+            return Failed(code="Timeout", message=message, retriable=True, unknown=now >= run.deadline)
+        call = Call(target.app, target.method, target.path, to_json(run.input), self._headers(run, part), left)
         with telemetry.under_way(target.app):
             outcome = classify(await self._answer(call), self._settings.max_output_bytes)
-        # A limit that the deadline has cut short says nothing of the app: its ticket goes back unused.
-        cut_short = isinstance(outcome, Failed) and outcome.unknown and limit < self.timeout(part.control.target)
+        # A limit that the deadline or a slow store has cut short says nothing of the app: its ticket goes back unused.
+        cut_short = isinstance(outcome, Failed) and outcome.unknown and left + SPENT < self.timeout(part.control.target)
         if place.ticket is not None and not cut_short:
             place.used = True
             self._breakers[target.app] = resilience.record(self._breakers[target.app], place.ticket, outcome, self._clock.now())

@@ -42,24 +42,28 @@ class Dispatch:
         if not targets:
             return
         now = self._clock.now()
-        steps = {target: lifecycle.next_step(run, target, now) for target in targets}
         changed = await self._results.change(run.correlation_id, lambda current: _claimed(current, targets, self._clock.now(), self._lease))
         if changed is None:
             return
         before, claimed = changed
+        waits = []
         for target in targets:
             part = claimed.invocation(target)
-            if part is not None and part.attempts and part is not before.invocation(target):
+            step = lifecycle.next_step(claimed, target, now)
+            if part is not None and part is not before.invocation(target):
                 await self._send(claimed, part, event_id)
-        waits = [step.until for step in steps.values() if isinstance(step, Wait)]
+            elif isinstance(step, Wait):
+                waits.append(step.until)
         if waits:
             await self.put_off(delivery, min(waits), "another delivery sends the work")
 
     async def _send(self, run: Run, part: Invocation, event_id: str) -> None:
-        number = len(part.attempts) - 1
+        number, now = len(part.attempts) - 1, self._clock.now()
         passed(CrashPoint.ATTEMPT_SAVED_NOT_CALLED)
+        if now >= run.deadline:
+            return  # saving the claim took too long; the timer ends the run
         try:
-            await self._bus.publish([events.invoked(run, part, self._clock.now(), self._public_url)])
+            await self._bus.publish([events.invoked(run, part, now, self._public_url)])
         except Undeliverable as fault:
             lost = Failed(code="Undeliverable", message=str(fault), hint="Does the topic of the catalogue exist on the bus?")
             await self._recorder.tried(run, part.target, Tried(number, lost), event_id)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from bridge import lifecycle
 from bridge.errors import CallFailed, Conflict, NotFound, Unavailable
 from bridge.ports import Ack, Answer, Call, Delivery, Message
-from bridge.run import AttemptOutcome, Status
-from bridge.testing import json_answer
+from bridge.run import AttemptOutcome, Run, Status, dump, load
+from bridge.testing import NOON, json_answer
 from tests.pipeline_kit import World, world
 
 BUSY = Answer(503, {}, b"")
@@ -262,6 +263,65 @@ async def test_work_for_a_topic_is_sent_again_if_nobody_knows_whether_it_was(sta
     await started.bus.deliver()
     await started.pass_time(31)
     assert started.sent("invoked") == ["id-1/worker"]
+
+
+def beaten(world: World, change: Callable[[Run], Run]) -> None:
+    """Let another process change the run right before the next save."""
+    save = world.store.save
+
+    async def second(key: str, value: bytes, etag: str, ttl: timedelta | None = None) -> str:
+        world.store.save = save  # type: ignore[method-assign]
+        found = await world.store.get(key)
+        assert found is not None
+        await save(key, dump(change(load(found.value))), found.etag)
+        return await save(key, value, etag, ttl)
+
+    world.store.save = second  # type: ignore[method-assign]
+
+
+async def test_a_request_whose_work_another_delivery_is_sending_comes_again(started: World) -> None:
+    await started.ask("work")
+    beaten(started, lambda run: lifecycle.begin(run, "worker", now=NOON, until=NOON + timedelta(seconds=20)))
+    await started.bus.deliver()
+    assert started.sent("invoked") == []
+    await started.pass_time(31)
+    assert started.sent("invoked") == ["id-1/worker"]
+
+
+async def test_an_attempt_that_another_process_began_and_lost_meanwhile_is_repeated(started: World) -> None:
+    await started.ask("one")
+    beaten(started, lambda run: lifecycle.begin(run, "only", now=NOON, until=NOON))
+    await started.bus.deliver()
+    attempts = (await started.run()).invocations[0].attempts
+    assert [attempt.outcome for attempt in attempts] == [AttemptOutcome.UNKNOWN, AttemptOutcome.SUCCEEDED]
+
+
+def slow_save(world: World, seconds: float) -> None:
+    """Let the next save take that long."""
+    save = world.store.save
+
+    async def slow(key: str, value: bytes, etag: str, ttl: timedelta | None = None) -> str:
+        world.store.save = save  # type: ignore[method-assign]
+        world.clock.advance(timedelta(seconds=seconds))
+        return await save(key, value, etag, ttl)
+
+    world.store.save = slow  # type: ignore[method-assign]
+
+
+async def test_what_saving_an_attempt_takes_counts_against_its_time_limit(started: World) -> None:
+    await started.ask("one")
+    slow_save(started, 4)
+    await started.bus.deliver()
+    assert [call.timeout for call in started.functions.calls] == [timedelta(seconds=6)]
+
+
+@pytest.mark.parametrize(("automation", "kind"), [("one", "calls"), ("work", "invoked")])
+async def test_nothing_starts_if_the_deadline_passes_while_the_attempt_is_saved(started: World, automation: str, kind: str) -> None:
+    await started.ask(automation)
+    slow_save(started, 61)
+    await started.bus.deliver()
+    assert (started.functions.calls, [each.topic for each in started.bus.published if each.topic == "work"]) == ([], [])
+    assert (await started.run()).status is Status.TIMED_OUT
 
 
 async def test_trouble_with_the_store_brings_the_event_back_and_loses_nothing(started: World) -> None:
