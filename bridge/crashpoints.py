@@ -34,7 +34,7 @@ class CrashPoint(StrEnum):
 
 @dataclass
 class _Armed:
-    point: CrashPoint
+    point: StrEnum
     passages: int
     end: Callable[[], object]
 
@@ -42,7 +42,7 @@ class _Armed:
 _armed: _Armed | None = None
 
 
-def passed(point: CrashPoint) -> None:
+def passed(point: StrEnum) -> None:
     """End the process here if that was asked for."""
     if _armed is None or _armed.point is not point:
         return
@@ -51,13 +51,19 @@ def passed(point: CrashPoint) -> None:
         _armed.end()
 
 
-def arm(environ: Mapping[str, str], end: Callable[[], object] = lambda: os._exit(EXIT_CODE)) -> None:
-    """Arm what the environment asks for, or nothing. Raises ConfigurationError for a place that does not exist."""
+def arm(
+    environ: Mapping[str, str],
+    end: Callable[[], object] = lambda: os._exit(EXIT_CODE),
+    *,
+    variable: str = VARIABLE,
+    points: type[StrEnum] = CrashPoint,
+) -> None:
+    """Arm what the environment asks for, or nothing. Raises ConfigurationError for a place that is not one of this program's `points`."""
     global _armed  # noqa: PLW0603 - a process ends as a whole, so what ends it is its own
-    name, _, times = environ.get(VARIABLE, "").partition(":")
+    name, _, times = environ.get(variable, "").partition(":")
     if not name:
         _armed = None
         return
-    if name not in set(CrashPoint) or not (times or "1").isdecimal() or int(times or "1") < 1:
-        raise ConfigurationError([f"{VARIABLE}={name}:{times}: there is no such crash point; use one of {', '.join(CrashPoint)}"])
-    _armed = _Armed(CrashPoint(name), int(times or "1"), end)
+    if name not in set(points) or not (times or "1").isdecimal() or int(times or "1") < 1:
+        raise ConfigurationError([f"{variable}={name}:{times}: there is no such crash point; use one of {', '.join(points)}"])
+    _armed = _Armed(points(name), int(times or "1"), end)

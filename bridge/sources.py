@@ -21,11 +21,13 @@ NOT_SETTINGS = frozenset(
     {
         "BRIDGE_CONFIG",
         "BRIDGE_CRASH_AT",
+        "BRIDGE_FUNCTIONS_CRASH_AT",
         "BRIDGE_FUNCTIONS_PYTHON",
         "BRIDGE_PWSH",
         "BRIDGE_TOKEN",
         "BRIDGE_TOKEN_FILE",
         "BRIDGE_URL",
+        "BRIDGE_WORKER_CRASH_AT",
     }
 )
 _SERVICE_LINK = re.compile(r"BRIDGE_(SERVICE|PORT)_\w+")

@@ -5,22 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bridge import crashpoints, settings
-from bridge.cli import session
+from bridge.cli import functions_host, session
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.errors import BridgeError, ConfigurationError
-from bridge.local.supervisor import Supervisor
 from bridge.settings import Settings
-
-FUNCTIONS_ENDED = "The functions host ended"  #: how the line begins that tells of it
 
 
 def up(  # noqa: PLR0913, PLR0917 - one flag a setting; typer passes them by name
@@ -76,33 +72,8 @@ async def _serve(found: Settings, screen: Screen) -> None:
     from bridge import server  # noqa: PLC0415 - the other commands start faster without the server
 
     serve: Callable[[Settings, Callable[[str], None]], Awaitable[None]] = server.serve
-    async with _functions_host(found, screen):
+    async with functions_host.running(found, screen):
         await serve(found, lambda url: banner(screen, found, url))
-
-
-@asynccontextmanager
-async def _functions_host(found: Settings, screen: Screen) -> AsyncIterator[None]:
-    if found.functions is None:
-        yield
-        return
-    log = found.data_dir / "functions.log"
-
-    def ended(code: int, pause: float) -> None:
-        screen.note(f"{FUNCTIONS_ENDED} with exit code {code}; it starts again in {pause:g} s. See {log}", "yellow")
-
-    async with Supervisor(functions_command(found, found.functions), log=log, ended=ended):
-        yield
-
-
-def functions_command(found: Settings, apps: Path) -> list[str]:
-    """How the local functions host is started; it ends by itself when this process is gone."""
-    options: Mapping[str, object] = {
-        "--apps": apps,
-        "--data-dir": found.data_dir,
-        "--port": found.functions_port,
-        "--parent": os.getpid(),
-    }
-    return [sys.executable, "-m", "bridge.local.functions", *(str(word) for pair in options.items() for word in pair)]
 
 
 def banner(screen: Screen, found: Settings, url: str) -> None:
@@ -111,7 +82,7 @@ def banner(screen: Screen, found: Settings, url: str) -> None:
     facts = {"API": f"{url}/openapi.json", "runtime": str(found.runtime), "data": str(found.data_dir)}
     if found.functions is not None:
         where = f"http://127.0.0.1:{found.functions_port}, " if found.functions_port else ""
-        facts["functions"] = f"{where}log in {found.data_dir / 'functions.log'}"
+        facts["functions"] = f"{where}log in {functions_host.log_of(found)}"
     aim = "" if url == "http://127.0.0.1:8080" else f"BRIDGE_URL={url} "
     facts |= {"try": f"{aim}bridge automations", "then": f"{aim}bridge submit NAME key=value --wait 20", "stop": "Ctrl-C"}
     for name, fact in facts.items():

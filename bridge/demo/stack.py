@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-from bridge.cli.up import FUNCTIONS_ENDED
+from bridge.cli.functions_host import ENDED
 from bridge.client import BridgeClient
 
 HOME = Path(".bridge/demo")
@@ -93,7 +93,7 @@ async def _ready(process: Process, folder: Path, url: str) -> None:
             while not (_functions_known(folder) and await client.ready()):
                 if process.returncode is not None:
                     raise NotReady(f"The bridge ended with exit code {process.returncode}.\n{_logs(folder)}")
-                if FUNCTIONS_ENDED in (folder / "bridge.log").read_text("utf-8", errors="replace"):
+                if ENDED in (folder / "bridge.log").read_text("utf-8", errors="replace"):
                     raise NotReady(f"The functions host could not start.\n{_logs(folder)}")
                 await asyncio.sleep(0.1)
     except TimeoutError:

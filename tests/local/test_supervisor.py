@@ -5,12 +5,12 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 import pytest
 
-from bridge.local.supervisor import Supervisor
+from bridge.local.supervisor import Ended, Supervisor
 
 
 def program(text: str) -> list[str]:
@@ -41,22 +41,38 @@ def alive(process: int) -> bool:
         return False
 
 
-def ignore(_code: int, _pause: float) -> None:
+def ignore(_end: Ended) -> None:
     pass
 
 
+async def three_ends(log: Path, text: str, only_first: Container[str] = ()) -> list[Ended]:
+    """How the first three of these programs ended."""
+    ends: asyncio.Queue[Ended] = asyncio.Queue()
+    async with Supervisor(program(text), log=log, ended=ends.put_nowait, only_first=only_first, first_pause=0.01):
+        return [await asyncio.wait_for(ends.get(), 10) for _ in range(3)]
+
+
 async def test_a_program_that_ends_is_started_again_with_growing_pauses(tmp_path: Path) -> None:
-    ends: list[tuple[int, float]] = []
-    three = asyncio.Event()
+    ends = await three_ends(tmp_path / "log", "raise SystemExit(7)")
+    assert [(end.code, end.times, end.pause) for end in ends] == [(7, 1, 0.01), (7, 2, 0.02), (7, 3, 0.04)]
 
-    def ended(code: int, pause: float) -> None:
-        ends.append((code, pause))
-        if len(ends) == 3:
-            three.set()
 
-    async with Supervisor(program("raise SystemExit(7)"), log=tmp_path / "log", ended=ended, first_pause=0.01):
-        await asyncio.wait_for(three.wait(), 10)
-    assert ends == [(7, 0.01), (7, 0.02), (7, 0.04)]
+async def test_an_end_comes_with_what_that_program_said_and_nothing_older(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("older\n")
+    ends = await three_ends(tmp_path / "log", "print('no such folder')")
+    assert [end.said for end in ends] == ["no such folder\n"] * 3
+
+
+async def test_of_a_program_that_has_begun_its_log_anew_all_of_the_new_one_is_told(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("older\n" * 100)
+    begin_anew = "import os; os.truncate(1, 0); print('no such folder')"
+    assert (await three_ends(tmp_path / "log", begin_anew))[0].said == "no such folder\n"
+
+
+async def test_variables_for_the_first_program_alone_do_not_reach_those_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONCE", "yes")
+    ends = await three_ends(tmp_path / "log", "import os; print(os.environ.get('ONCE'))", only_first={"ONCE"})
+    assert [end.said.strip() for end in ends] == ["yes", "None", "None"]
 
 
 async def test_the_end_stops_the_program_and_everything_it_started(tmp_path: Path) -> None:

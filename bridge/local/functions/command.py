@@ -5,27 +5,31 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bridge import telemetry
+from bridge import crashpoints, telemetry
 from bridge.errors import ConfigurationError
+from bridge.local.functions import crashpoints as host_crashpoints
 from bridge.local.functions import host
-from bridge.local.functions.options import Options
-
-START_REFUSED = 2  #: exit code
+from bridge.local.functions.logfile import LogFile
+from bridge.local.functions.options import CANNOT_START, START_REFUSED, Options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; returns the exit code."""
     options = read(arguments)
+    if options.log is not None:
+        LogFile(options.log).take_over()
     telemetry.setup()
     try:
+        crashpoints.arm(os.environ, variable=host_crashpoints.VARIABLE, points=host_crashpoints.CrashPoint)
         with asyncio.Runner(loop_factory=_new_loop()) as runner:
             runner.run(host.serve(options))
     except ConfigurationError as refused:
-        sys.stderr.write(f"{refused}\n")
+        sys.stderr.write(f"{CANNOT_START}{refused}\n")
         return START_REFUSED
     return 0
 
@@ -49,4 +53,7 @@ def read(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--host-json", type=Path, default=default.host_json, help="settings shared by all apps (%(default)s)")
     parser.add_argument("--python", default=default.python, help="interpreter for Python apps (.venv-functions/bin/python)")
     parser.add_argument("--parent", type=int, default=default.parent, metavar="PID", help="stop when this process is gone")
+    parser.add_argument(
+        "--log", type=Path, default=default.log, metavar="FILE", help="log to this file, begun anew at 10 MB, one old one kept"
+    )
     return Options(**vars(parser.parse_args(arguments)))

@@ -47,6 +47,9 @@ class Feed(Protocol):
     def receive(self, entity: str, credit: int, deliver: Deliver) -> None:
         """Hand over the messages of "topic/subscription" or a queue, at most `credit` unsettled ones, from here on."""
 
+    def leave(self, entity: str) -> None:
+        """Ask for no more messages; those handed over can still be settled."""
+
     async def settle(self, lock: str, verdict: Verdict) -> None:
         """Complete or abandon. Raises FeedError; the message then comes back."""
 

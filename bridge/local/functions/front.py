@@ -13,8 +13,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from bridge.crashpoints import passed
 from bridge.local.functions import keys
 from bridge.local.functions.bindings import Function, HttpTrigger
+from bridge.local.functions.crashpoints import CrashPoint
 from bridge.local.functions.hostjson import Http
 from bridge.local.functions.invocations import Invocations, Trigger
 from bridge.local.functions.routes import RouteTable, WrongMethod
@@ -84,6 +86,7 @@ class Front:
                 done = await self._invocations.run(call.function, _trigger(call, request, body))
             except WorkerDown:
                 return Answer(503, [("Content-Type", _TEXT)], b"Function host is not running.")
+        passed(CrashPoint.RAN_NOT_ANSWERED)
         return _answer(done.result) if done.ok else Answer(500)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import ConfigurationError
-from bridge.local.functions import appsettings, bindings, hostjson, keys
+from bridge.local.functions import appsettings, bindings, crashpoints, hostjson, keys
 from bridge.local.functions.apps import WORKERS, App, worker_command
 from bridge.local.functions.bindings import BusTrigger, Function
 from bridge.local.functions.feed import Feed
@@ -93,6 +93,8 @@ def _program(plan: Plan, python: str) -> Program:
         "FUNCTIONS_WORKER_RUNTIME": "python",
         "AzureWebJobsScriptRoot": str(plan.app.directory),
     }
+    if asked := os.environ.get(crashpoints.WORKER_VARIABLE):
+        environment[crashpoints.WORKER_VARIABLE] = asked
     return Program(worker_command(python), WORKERS, environment, plan.app.directory)
 
 
@@ -102,7 +104,9 @@ async def _load(supervisor: Supervisor, app: App) -> Hello:
     except OSError as problem:
         raise ConfigurationError([f"The worker of {app.directory} cannot be started: {problem}."]) from problem
     except LoadFailed as problem:
-        raise ConfigurationError([f"{app.directory} cannot be loaded. {problem}\n{problem.stack}".rstrip()]) from problem
+        if problem.stack:
+            log.error("%s could not be loaded:\n%s", app.directory, problem.stack.rstrip())  # noqa: TRY400 - the stack is the worker's
+        raise ConfigurationError([f"{app.directory} cannot be loaded. {problem}"]) from problem
 
 
 def _functions(hello: Hello, plan: Plan) -> list[Function]:

@@ -14,6 +14,7 @@ from bridge.errors import ConfigurationError
 from bridge.local.functions import apps, functionapp, interpreter
 from bridge.local.functions.functionapp import Plan, Running
 from bridge.local.functions.keys import KeyFile
+from bridge.local.functions.logfile import LogFile
 from bridge.local.functions.options import Options
 from bridge.local.functions.queuedoor import QueueDoor
 
@@ -26,6 +27,8 @@ _LOOK_SECONDS = 0.25  #: between two looks at what has ended
 async def serve(options: Options) -> None:
     """Run until SIGTERM or SIGINT, or until the parent is gone. Raises ConfigurationError."""
     stopping = _told_to_stop(options.parent)
+    if options.log is not None:
+        _keep_small(LogFile(options.log))
     python = interpreter.for_apps(options.python)
     plans = _plans(options.apps, options.host_json)
     door = QueueDoor(options.data_dir)
@@ -111,6 +114,11 @@ def _watch(parent: int, own: int, stopping: asyncio.Event) -> None:
         stopping.set()
     else:
         asyncio.get_running_loop().call_later(_LOOK_SECONDS, _watch, parent, own, stopping)
+
+
+def _keep_small(log: LogFile) -> None:
+    asyncio.get_running_loop().call_later(_LOOK_SECONDS, _keep_small, log)
+    log.keep_small()
 
 
 def _gone(process: int) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+START_REFUSED = 2  #: exit code of a host that cannot start as things are
+CANNOT_START = "Cannot start: "  #: what it writes then, before the reasons
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -16,3 +19,4 @@ class Options:
     host_json: Path = Path("host.json")  #: merged with each app's `host.override.json`
     python: str = ""  #: interpreter for Python apps; empty: see `interpreter.for_apps`
     parent: int = 0  #: id of the process to end with; 0: none
+    log: Path | None = None  #: file that standard error goes to, begun anew at a size; None: as it is

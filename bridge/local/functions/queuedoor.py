@@ -83,8 +83,9 @@ class QueueDoor:
     def _take(self, message: Json) -> None:
         op = message["op"]
         if op == "message":
-            _, deliver = self._receivers[message["entity"]]
-            deliver(Received(message["lock"], b64decode(message["body"]), message["properties"]))
+            _, deliver = self._receivers.get(message["entity"], (0, None))
+            if deliver is not None:
+                deliver(Received(message["lock"], b64decode(message["body"]), message["properties"]))
             return
         answered = self._waiting.pop((op, message.get("id", message.get("lock"))), None)
         if answered is not None and not answered.done():
@@ -97,6 +98,10 @@ class QueueDoor:
         self._receivers[entity] = (credit, deliver)
         if self._writer is not None:
             self._write({"op": "receive", "entity": entity, "credit": credit})
+
+    def leave(self, entity: str) -> None:
+        """See `Feed`. The door has no word for it: what this connection has asked for may still come, and goes back with it."""
+        self._receivers.pop(entity, None)
 
     async def settle(self, lock: str, verdict: Verdict) -> None:
         """See `Feed`."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 
+from bridge.local.functions.crashpoints import WORKER_VARIABLE
 from bridge.local.functions.worker import Done, Hello, Json, LoadFailed, OnLog, Program, Worker, WorkerLost
 
 log = logging.getLogger("bridge.functions")
@@ -27,10 +29,11 @@ class TimedOut(Exception):
 class Supervisor:
     """The worker of one app, whichever process it is."""
 
-    def __init__(self, app: str, program: Program, on_log: OnLog) -> None:
+    def __init__(self, app: str, program: Program, on_log: OnLog, *, first_pause: float = _FIRST_PAUSE) -> None:
         self._app = app
         self._program = program
         self._on_log = on_log
+        self._first_pause = first_pause
         self._up = asyncio.Event()
         self._worker: Worker | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -38,6 +41,8 @@ class Supervisor:
     async def start(self) -> Hello:
         """Start the first worker. Raises LoadFailed."""
         worker, hello = await Worker.start(self._program, self._on_log)
+        lasting = {name: value for name, value in self._program.environment.items() if name != WORKER_VARIABLE}
+        self._program = replace(self._program, environment=lasting)
         self._keeping = asyncio.create_task(self._keep(worker))
         self._have(worker)
         return hello
@@ -65,6 +70,7 @@ class Supervisor:
         """End the worker and do not start another."""
         if self._keeping is not None:
             self._keeping.cancel()
+            await asyncio.wait([self._keeping])
         worker = self._worker
         if worker is None:
             return
@@ -97,13 +103,16 @@ class Supervisor:
 
     async def _again(self, pause: float) -> tuple[Worker, float]:
         """Start a worker, however often that fails; returns it with the pause to make before the next one."""
+        said = ""
         while True:
             await asyncio.sleep(pause)
-            pause = min(max(pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
+            pause = min(max(pause * 2, self._first_pause), _LONGEST_PAUSE)
             try:
                 worker, _ = await Worker.start(self._program, self._on_log)
             except (LoadFailed, OSError) as failure:
-                log.error("%s: the worker did not start: %s Next try in %g s.", self._app, failure, pause)  # noqa: TRY400 - said in words
+                level = logging.DEBUG if str(failure) == said else logging.ERROR
+                said = str(failure)
+                log.log(level, "%s: the worker did not start: %s Next try in %g s, then less and less often.", self._app, failure, pause)
             else:
                 return worker, pause
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from bridge.crashpoints import passed
 from bridge.local.functions import outputs
 from bridge.local.functions.bindings import BusTrigger, Function
+from bridge.local.functions.crashpoints import CrashPoint
 from bridge.local.functions.feed import Feed, FeedError, Outgoing, Received, Verdict
 from bridge.local.functions.invocations import Invocations, Trigger
 from bridge.local.functions.metadata import trigger_metadata
@@ -54,6 +56,7 @@ class Pump:
     def stop(self) -> None:
         """Take no more; what comes is left to the broker, and what waits for its turn is not started."""
         self._stopped = True
+        self._feed.leave(self._trigger.entity)
 
     @property
     def busy(self) -> bool:
@@ -87,8 +90,12 @@ class Pump:
         """From the call to the verdict. Raises WorkerDown if the function could not start."""
         self._under_way += 1
         try:
+            passed(CrashPoint.TAKEN_NOT_RUN)
             done = await self._invocations.run(self._function.name, self._as_trigger(received))
-            await self._settle(received, await self._verdict(done))
+            passed(CrashPoint.RAN_NOT_SENT)
+            verdict = await self._verdict(done)
+            passed(CrashPoint.SENT_NOT_SETTLED)
+            await self._settle(received, verdict)
         finally:
             self._under_way -= 1
 

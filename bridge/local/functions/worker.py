@@ -102,7 +102,7 @@ class Worker(asyncio.SubprocessProtocol):
         except TimeoutError:
             raise LoadFailed(f"It has not loaded within {_START_SECONDS:.0f} s.") from None
         except WorkerLost:
-            raise LoadFailed("The worker ended while it loaded the app; the lines above may say why.") from None
+            raise LoadFailed("The worker ended while it loaded the app; the lines it wrote to the log may say why.") from None
         if not hello["ok"]:
             raise LoadFailed(hello["error"]["message"], hello["error"]["stack"])
         return Hello(f"{hello['engine']} on {hello['language']}", hello["functions"])

@@ -102,6 +102,19 @@ async def test_feeding_goes_on_after_the_connection_breaks(start_host: StartHost
     await door.until(1, "complete")
 
 
+async def test_a_host_that_stops_asks_for_nothing_more_although_the_connection_breaks(start_host: StartHost, door: FakeDoor) -> None:
+    host = start_host()
+    door.put({"sleep": 2})
+    await asyncio.to_thread(host.wait_for_log, "sleeps")
+    stopping = asyncio.create_task(asyncio.to_thread(host.stop))
+    await asyncio.to_thread(host.wait_for_log, "Stopping")
+    door.hang_up()
+    await asyncio.to_thread(host.wait_for_log, "succeeded")
+
+    assert await stopping == 0
+    assert door.steps.count("receive") == 1
+
+
 async def test_a_message_that_waits_for_a_worker_goes_back_when_the_host_stops(
     start_host: StartHost, door: FakeDoor, tmp_path: Path
 ) -> None:

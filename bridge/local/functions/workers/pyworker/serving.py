@@ -10,6 +10,7 @@ import threading
 from typing import Protocol
 
 from . import logs, runtime_engine, sdk_engine
+from .crashpoints import CrashPoint, passed
 from .failure import LoadFailed, describe
 from .wire import Json, Wire
 
@@ -50,6 +51,7 @@ async def serve(wire: Wire) -> None:
 
 async def _begin(wire: Wire, init: Json) -> Engine:
     """Load the app in `init` and say hello. An app that cannot be loaded ends the process."""
+    passed(CrashPoint.STARTED_NOT_LOADED)
     directory = init["directory"]
     os.chdir(directory)
     sys.path.insert(0, directory)
@@ -65,9 +67,11 @@ async def _begin(wire: Wire, init: Json) -> Engine:
 
 
 async def _run(engine: Engine, wire: Wire, order: Json) -> None:
+    passed(CrashPoint.TAKEN_NOT_RUN)
     try:
         done = await engine.invoke(order)
     except SystemExit as leaving:  # sys.exit() in one function must not end the others
         done = {"op": "done", "id": order["id"], "ok": False, "error": describe(leaving)}
     sys.stdout.flush()  # a line that was begun belongs to this invocation
+    passed(CrashPoint.RAN_NOT_ANSWERED)
     wire.send(done)

@@ -69,6 +69,7 @@ def work(message: func.ServiceBusMessage, result: func.Out[str]) -> None:
     order = json.loads(message.get_body())
     result.set(json.dumps(order.get("answer", {"correlation": message.correlation_id, "count": message.delivery_count})))
     if order.get("sleep"):
+        logging.info("sleeps")
         time.sleep(order["sleep"])
     if order.get("die"):
         os._exit(3)
