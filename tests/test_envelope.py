@@ -103,6 +103,13 @@ def test_attributes_may_be_written_as_numbers_and_booleans_and_null_means_absent
     assert "nothing" not in seen.attributes
 
 
+@pytest.mark.parametrize("character", ["\x00", "\n", "\r", "\x1b", "\x7f", "\x85"])
+def test_a_control_character_is_refused_by_the_name_of_its_attribute(character):
+    fault = refused(envelope.decode, structured(subject=f"report{character}"))
+    assert [error["pointer"] for error in fault.errors] == ["/subject"]
+    assert character not in fault.detail
+
+
 # JSON.
 
 
