@@ -31,8 +31,8 @@ class Intake:
         identity = request.identify(event, caller)
         if run is None:
             run, created = await self._results.create(self._new_run(event, identity, caller))
-            if created and not run.status.final:
-                telemetry.step("run.accepted", automation=run.automation, run=run.correlation_id, by=caller.name)
+            if created:
+                _tell(run, caller)
         if not identity.matches(run):
             detail = f"The id {identity.correlation_id} belongs to another request for {run.automation}; that run is untouched."
             raise CorrelationConflict(detail)
@@ -77,3 +77,10 @@ class Intake:
         # The door has held the caller's roles against `allow.submit`; its signature stands for that answer.
         automation = self._rules.catalog.automations.get(event.subject)
         return frozenset(automation.allow.submit or ()) if automation else frozenset()
+
+
+def _tell(run: Run, caller: Caller) -> None:
+    if run.status.final:
+        telemetry.ended(run.known_automation, run.status, 0, run.correlation_id)
+    else:
+        telemetry.step("run.accepted", automation=run.automation, run=run.correlation_id, by=caller.name)

@@ -32,7 +32,7 @@ DEAD_LETTERS = Counter("bridge_dead_letters_total", "Dead letters kept, by reaso
 SENTENCES = {
     "run.accepted": "accepted the request",
     "run.repeated": "the same request came again; the run that exists answers",
-    "run.scheduled": "set the deadline and queued the calls",
+    "run.scheduled": "set the deadline",
     "run.dispatched": "sent the work to its topic",
     "run.ended": "the run ended",
     "run.replied": "published the reply",
