@@ -139,7 +139,7 @@ def _runs(settings: Settings) -> Node:
     size = f"Optional: another input, at most {settings.max_input_bytes:,} bytes."
     parameters = ["CorrelationId", "XCorrelationId", "XDeadline", "Prefer", "Traceparent", "Tracestate"]
     any_json = {"application/json": {"schema": {"description": "The output as it is."}}}
-    stream = {"text/event-stream": {"schema": {"type": "string", "description": "`event: run`, data = the run; a comment every 15 s."}}}
+    stream = {"text/event-stream": {"schema": reference("Change")}}
     return {
         "/v1/requests": {
             "get": _operation(
