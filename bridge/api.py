@@ -22,13 +22,14 @@ from starlette.routing import Route
 from bridge import durations, envelope, openapi, problem, telemetry
 from bridge.audit import Audit
 from bridge.catalog import Automation, Catalog
-from bridge.deadletters import DeadLetters
+from bridge.deadletters import DeadLetters, Wanted
 from bridge.doors import Doors, Filter, Submitted
 from bridge.envelope import Event, parse_json, timestamp
 from bridge.errors import BridgeError, Malformed, NotAvailable, NotFound, TooLarge, UnsupportedMediaType
 from bridge.events import Ask
 from bridge.guard import Guard
 from bridge.identity import Caller, Tokens
+from bridge.replay import Wish
 from bridge.run import Run, Status, view_json
 from bridge.settings import Settings
 
@@ -188,9 +189,11 @@ class _Api:
     async def dead_letters(self, request: Request) -> Response:
         """Dead letters, newest first."""
         _caller(request).require_admin()
-        limit = _limit(request.query_params.get("limit", "50"))
-        letters, cursor = await self._deadletters.page(limit, request.query_params.get("cursor", ""))
-        return _page([to_json(letter.view()) for letter in letters], cursor)
+        query = request.query_params
+        wanted = Wanted(query.get("reason", ""), query.get("automation", ""), _choice(query.get("replayed")), query.get("replayOf", ""))
+        with_event = _choice(query.get("event")) is not False
+        letters, cursor = await self._deadletters.page(_limit(query.get("limit", "50")), query.get("cursor", ""), wanted)
+        return _page([to_json(letter.view(event=with_event)) for letter in letters], cursor)
 
     async def dead_letter(self, request: Request) -> Response:
         """One dead letter with the event."""
@@ -204,9 +207,15 @@ class _Api:
         return Response(status_code=204)
 
     async def replay(self, request: Request) -> Response:
-        """Publish a dead letter's event once more."""
-        _caller(request).require_admin()
-        return Response(to_json((await self._deadletters.replay(request.path_params["id"])).view()), 202, media_type=_JSON)
+        """Publish a dead letter's event once more, or the edited event in the body."""
+        caller = _caller(request)
+        caller.require_admin()
+        edited = await _body(request, self._settings.max_input_bytes)
+        if edited:
+            _require_json(request)
+        wish = Wish(caller.name, _number(request.query_params.get("number")), edited or None)
+        replayed = await self._deadletters.replay(request.path_params["id"], wish)
+        return Response(to_json(replayed.letter.view()), 202 if replayed.now else 200, media_type=_JSON)
 
     async def audit(self, request: Request) -> Response:
         """The account of what was accepted."""
@@ -360,6 +369,18 @@ async def _body(request: Request, limit: int) -> bytes:
     if size > limit:
         raise TooLarge(f"The body is larger than {limit:,} bytes.", hint="Store the data and send where it is.")
     return b"".join(parts)
+
+
+def _choice(text: str | None) -> bool | None:
+    if text not in (None, "true", "false"):
+        raise Malformed(f"{text[:40]!r} is neither true nor false.")
+    return None if text is None else text == "true"
+
+
+def _number(text: str | None) -> int | None:
+    if text is not None and not re.fullmatch(r"[1-9][0-9]{0,5}", text):
+        raise Malformed(f"number={text[:40]!r} is not the number of a replay.", hint="Send 1 for the first one, or none for the next one.")
+    return None if text is None else int(text)
 
 
 def _since(text: str | None) -> datetime | None:
