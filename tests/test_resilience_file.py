@@ -43,7 +43,7 @@ def test_the_shipped_file_holds_what_it_promises(app: str) -> None:
     assert policy == Policy(
         60 * SECOND,
         Retry("exponential", max_interval=15 * SECOND, max_retries=3),
-        BreakerRules(failures=6, timeout=30 * SECOND),
+        BreakerRules("consecutiveFailures > 5", timeout=30 * SECOND),
     )
     worst = worst_case(policy)
     assert worst == Worst(4, timedelta(seconds=243.5625))
@@ -71,10 +71,13 @@ def test_retries_have_daprs_defaults(tmp_path: Path, text: str, value: Retry) ->
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("{}", BreakerRules(failures=6, timeout=60 * SECOND)),
-        ("{trip: consecutiveFailures > 2, timeout: 5s}", BreakerRules(failures=3, timeout=5 * SECOND)),
-        ("{trip: consecutiveFailures>=2, interval: 1m, maxRequests: 3}", BreakerRules(2, 60 * SECOND, 60 * SECOND, 3)),
-        ("{trip: consecutiveFailures >= 0}", BreakerRules(failures=1)),
+        ("{}", BreakerRules("consecutiveFailures > 5", timeout=60 * SECOND)),
+        ("{trip: consecutiveFailures > 2, timeout: 5s}", BreakerRules("consecutiveFailures > 2", timeout=5 * SECOND)),
+        (
+            "{trip: consecutiveFailures>=2, interval: 1m, maxRequests: 3}",
+            BreakerRules("consecutiveFailures>=2", 60 * SECOND, 60 * SECOND, 3),
+        ),
+        ("{trip: requests > 5 && totalFailures * 2 > requests}", BreakerRules("requests > 5 && totalFailures * 2 > requests")),
     ],
 )
 def test_breakers_have_daprs_defaults(tmp_path: Path, text: str, value: BreakerRules) -> None:
@@ -126,7 +129,9 @@ def test_an_app_with_a_target_has_no_defaults_by_name(tmp_path: Path) -> None:
             "httpStatusCodes: Input should be a valid string (it is 429)",
         ),
         ('spec: {policies: {retries: {r: {matching: {gRPCStatusCodes: "17"}}}}}', "is not a list of codes from 0 to 16"),
-        ("spec: {policies: {circuitBreakers: {b: {trip: totalFailures > 5}}}}", "'totalFailures > 5' is not supported; write"),
+        ("spec: {policies: {circuitBreakers: {b: {trip: failures > 5}}}}", "'failures > 5' cannot be worked out; the names are requests,"),
+        ("spec: {policies: {circuitBreakers: {b: {trip: requests}}}}", "'requests' is not true or false"),
+        ("spec: {policies: {circuitBreakers: {b: {trip: requests >}}}}", "'requests >' is not an expression in CEL"),
         ("spec: {policies: {circuitBreakers: {b: {maxRequests: 0}}}}", "greater than or equal to 1"),
         ("spec: {targets: {components: {bus: {}}}}", "spec.targets.components: is not read here, this file is for function apps; move it"),
         ("spec: {targets: {apps: {a: {circuitBreakerCacheSize: 5}}}}", "each app has one breaker; remove it"),
