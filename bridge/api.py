@@ -34,6 +34,7 @@ from bridge.settings import Settings
 
 _JSON = "application/json"
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})")
+_NUMBER = re.compile(r"\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,4})?")
 _HEARTBEAT = 15.0  #: seconds between comments of a stream of events (contract 3.3)
 _MAX_LIST = 200
 _AT_ONCE = 100  #: events of a batch that are submitted at a time
@@ -169,10 +170,10 @@ class _Api:
         """Runs, newest first."""
         query = request.query_params
         try:
-            status = Status(query["status"]) if query.get("status") else None
+            status = Status(query["status"]) if "status" in query else None
         except ValueError:
             raise Malformed(f"{query['status'][:40]!r} is not a status.", hint=f"Use one of {', '.join(Status)}.") from None
-        wanted = Filter(status, query.get("automation", ""), _since(query.get("since", "")), _limit(query.get("limit", "50")))
+        wanted = Filter(status, query.get("automation", ""), _since(query.get("since")), _limit(query.get("limit", "50")))
         found, cursor = await self._doors.list(wanted, query.get("cursor", ""), _caller(request))
         return _page([view_json(run) for run in found], cursor)
 
@@ -210,7 +211,7 @@ class _Api:
     async def audit(self, request: Request) -> Response:
         """The account of what was accepted."""
         _caller(request).require_admin()
-        account = await self._audit.take(_since(request.query_params.get("since", "")))
+        account = await self._audit.take(_since(request.query_params.get("since")))
         return Response(account.model_dump_json(by_alias=True), media_type=_JSON)
 
     async def invocation(self, request: Request) -> Response:
@@ -246,7 +247,7 @@ class _Api:
 
     def _wait(self, request: Request) -> float:
         text = request.query_params.get("wait", "0")
-        if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text):
+        if not _NUMBER.fullmatch(text):
             raise Malformed(f"wait={text[:40]!r} is not a number of seconds.", hint=f"Use 0 to {self._max_wait:g}.")
         return min(float(text), self._max_wait)
 
@@ -361,8 +362,8 @@ async def _body(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _since(text: str) -> datetime | None:
-    if not text:
+def _since(text: str | None) -> datetime | None:
+    if text is None:
         return None
     moment = timestamp(text)
     if moment is None:

@@ -36,6 +36,7 @@ _PROBLEMS: Mapping[int, tuple[str, Sequence[str]]] = {
 }
 _EVERYWHERE = (405, 421, 431, 500)
 _ASKING = (400, 401, 403, 404, 409, 413, 415, 422, 503)
+_NO_EVENT: Node = {"description": "Anything else: a problem stands in its place of the answer."}
 #: The attributes of an event in binary mode (CloudEvents HTTP binding 1.0.2, section 3.1), for which the header is `ce-` and the name.
 _ATTRIBUTES: Mapping[str, str] = {
     "specversion": "`1.0`; tells that this is binary mode.",
@@ -119,7 +120,7 @@ def _requests(settings: Settings) -> Node:
                 _body(
                     {
                         "application/cloudevents+json": reference("Event"),
-                        "application/cloudevents-batch+json": {"type": "array", "items": reference("Event")},
+                        "application/cloudevents-batch+json": {"type": "array", "items": {"anyOf": [reference("Event"), _NO_EVENT]}},
                         "application/json": {"description": "Binary mode: the data; the attributes are in `ce-*` headers."},
                     },
                     sizes,
@@ -139,7 +140,7 @@ def _runs(settings: Settings) -> Node:
     size = f"Optional: another input, at most {settings.max_input_bytes:,} bytes."
     parameters = ["CorrelationId", "XCorrelationId", "XDeadline", "Prefer", "Traceparent", "Tracestate"]
     any_json = {"application/json": {"schema": {"description": "The output as it is."}}}
-    stream = {"text/event-stream": {"schema": {"type": "string", "description": "`event: run`, data = the run; a comment every 15 s."}}}
+    stream = {"text/event-stream": {"schema": reference("Change")}}
     return {
         "/v1/requests": {
             "get": _operation(

@@ -29,6 +29,11 @@ def schemas() -> dict[str, Schema]:
         ),
         "Problem": _problem(),
         "Runs": _page("Run"),
+        "Change": _object(
+            {"event": {"const": "run"}, "data": {**_TEXT, "contentMediaType": _JSON, "contentSchema": reference("Run")}},
+            ["event", "data"],
+            "One event of the stream: the run as it stands then. A comment comes every 15 s.",
+        ),
         "BatchAnswer": _object(
             {"items": {"type": "array", "items": {"anyOf": [reference("Run"), reference("Problem")]}}},
             ["items"],
@@ -58,6 +63,7 @@ def reference(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+_JSON = "application/json"
 _TEXT: Schema = {"type": "string"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _ANY: Schema = {"description": "Any JSON value."}
