@@ -330,11 +330,19 @@ def _ask(request: Request, name: str, value: Any) -> Ask:
     return Ask(
         automation=name,
         input=value,
-        correlation_id=headers.get("x-correlation-id", ""),
-        deadline=headers.get("x-deadline", ""),
+        correlation_id=_said(request, "x-correlation-id"),
+        deadline=_said(request, "x-deadline"),
         traceparent=headers.get("traceparent", ""),
         tracestate=headers.get("tracestate", ""),
     )
+
+
+def _said(request: Request, header: str) -> str:
+    """A header's value, empty if it is absent. Raises Malformed if it is there and says nothing: a repeat under no id would start twice."""
+    value = request.headers.get(header)
+    if value == "":
+        raise Malformed(f"The header {header} is empty.", hint="Give it a value, or leave it out.")
+    return value or ""
 
 
 def _caller(request: Request) -> Caller:

@@ -64,7 +64,7 @@ class Event:
     @property
     def correlation_id(self) -> str:
         """The caller's own id for the business flow; the event's id unless it says otherwise."""
-        return self.attributes.get("correlationid") or self.id
+        return self.attributes.get("correlationid", self.id)
 
     def get(self, name: str) -> str:
         """An attribute, or an empty string."""

@@ -175,6 +175,8 @@ async def work_token(of: World) -> dict[str, str]:
         ("/v1/automations/{name}/requests", "POST", ASK, 200, b"{}", {**JSON, "x-correlation-id": "ended"}),
         ("/v1/automations/{name}/requests", "POST", ASK, 409, b"1", {**JSON, "x-correlation-id": "ended"}),
         ("/v1/automations/{name}/requests", "POST", ASK, 400, b"{", JSON),
+        ("/v1/automations/{name}/requests", "POST", ASK, 400, b"{}", {**JSON, "x-correlation-id": ""}),
+        ("/v1/automations/{name}/requests", "POST", ASK, 400, b"{}", {**JSON, "x-deadline": ""}),
         ("/v1/automations/{name}/requests", "POST", ASK, 415, b"{}", {}),
         ("/v1/automations/{name}/requests", "POST", ASK, 422, b"{}", {**JSON, "x-deadline": "2020-01-01T00:00:00Z"}),
         ("/v1/automations/{name}/requests", "POST", ASK, 421, b"{}", {**JSON, "host": "evil.example"}),
