@@ -80,8 +80,9 @@ async def asked(bridge: BridgeProcess, automation: str, correlation_id: str, **o
 
 
 async def late_result(bridge: BridgeProcess, correlation_id: str) -> Any:
-    while "lateResult" not in (part := (await ended(bridge, correlation_id))["invocations"][0]):
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(30):
+        while "lateResult" not in (part := (await ended(bridge, correlation_id))["invocations"][0]):
+            await asyncio.sleep(0.05)
     return part["lateResult"]
 
 
