@@ -60,6 +60,7 @@ def create(services: Services, hosts: frozenset[str]) -> Guard:
         routes=api.routes(),
         exception_handlers={BridgeError: problem.of_bridge, HTTPException: problem.of_routing, Exception: problem.of_mistake},
     )
+    app.router.redirect_slashes = False  # the address it leads to would be made of the Host header
     public = urlsplit(services.settings.public_url or "")
     origins = {f"{public.scheme}://{public.netloc}"} if public.netloc else set()
     return Guard(app, tokens=Tokens(services.settings.tokens), hosts=hosts, origins=origins)
