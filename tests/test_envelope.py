@@ -110,6 +110,24 @@ def test_a_control_character_is_refused_by_the_name_of_its_attribute(character):
     assert character not in fault.detail
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"a\nb": {}, **REQUIRED},
+        {"\x1b" * 5_000: {}, **REQUIRED},
+        {"a\nb": "\n", **REQUIRED},
+        {**REQUIRED, "datacontenttype": "text\n" * 5_000},
+        {**REQUIRED, "specversion": "\n" * 5_000},
+        {**REQUIRED, "time": "\n" * 5_000},
+    ],
+)
+def test_no_name_or_value_of_an_event_fills_or_forges_a_line(event):
+    fault = refused(envelope.decode, json.dumps(event).encode())
+    assert fault.detail.isprintable()
+    assert len(fault.detail) < 1_000
+    assert all(len(error["pointer"]) <= 101 and error["detail"].isprintable() for error in fault.errors)
+
+
 # JSON.
 
 
@@ -246,7 +264,7 @@ def test_data_is_no_attribute():
         ({}, "No content type is not a CloudEvent"),
         ({"content-type": "application/json"}, "application/json is not a CloudEvent"),
         ({"content-type": BATCH}, "is not a CloudEvent"),
-        ({**BINARY, "content-type": "text/plain"}, "is JSON, not text/plain"),
+        ({**BINARY, "content-type": "text/plain"}, "is JSON, not 'text/plain'"),
         ({**BINARY, "content-type": "application/cloudevents+avro"}, "is JSON, not"),
     ],
 )
