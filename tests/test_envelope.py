@@ -262,7 +262,7 @@ def test_data_is_no_attribute():
     ("headers", "said"),
     [
         ({}, "No content type is not a CloudEvent"),
-        ({"content-type": "application/json"}, "application/json is not a CloudEvent"),
+        ({"content-type": "application/json"}, "'application/json' is not a CloudEvent"),
         ({"content-type": BATCH}, "is not a CloudEvent"),
         ({**BINARY, "content-type": "text/plain"}, "is JSON, not 'text/plain'"),
         ({**BINARY, "content-type": "application/cloudevents+avro"}, "is JSON, not"),
