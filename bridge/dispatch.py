@@ -62,7 +62,8 @@ class Dispatch:
             await self._bus.publish([events.invoked(run, part, now, self._public_url)])
         except Undeliverable as fault:
             lost = Failed(code="Undeliverable", message=str(fault), hint="Does the topic of the catalogue exist on the bus?")
-            await self._recorder.tried(run, part.target, Tried(number, lost), event_id)
+            ended = await self._recorder.tried(run, part.target, Tried(number, lost), event_id)
+            await self._recorder.reply_if_ended(ended, event_id)
             return
         passed(CrashPoint.HALF_DISPATCHED)
         telemetry.step("run.dispatched", automation=run.automation, run=run.correlation_id, target=part.target, attempt=number + 1)

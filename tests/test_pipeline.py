@@ -130,6 +130,14 @@ async def test_a_reply_that_the_bus_refuses_for_good_is_a_dead_letter(started: W
     assert [letter.reason for letter in letters] == ["ReplyUndeliverable"]
 
 
+async def test_a_run_whose_work_the_bus_refuses_for_good_fails_and_is_replied_to(started: World) -> None:
+    started.bus.unknown_topics.add("work")
+    await started.ask("work")
+    await started.bus.deliver()
+    error = (await started.run()).error
+    assert (error and error.code, len(started.sent("failed"))) == ("Undeliverable", 1)
+
+
 async def test_a_failed_call_is_repeated_as_the_policy_says(started: World) -> None:
     started.functions.answers["/api/one"] = [BUSY, json_answer("second")]
     await started.ask("one")
