@@ -30,7 +30,7 @@ _KNOWN = frozenset(
     (
         *REQUIRED,
         *("subject", "time", "datacontenttype", "correlationid", "causationid", "replytopic", "expirytime", "traceparent", "tracestate"),
-        *("invocationtoken", "invocationurl", "authid", "authsignature", "inputdigest", "rerunof"),
+        *("invocationtoken", "invocationurl", "authid", "authtime", "authsignature", "inputdigest", "rerunof"),
     )
 )
 _NAME = re.compile(r"[a-z0-9]{1,20}")

@@ -6,7 +6,7 @@ from bridge import envelope, lifecycle, request, telemetry
 from bridge.envelope import Event
 from bridge.errors import CorrelationConflict, Malformed, Refusal
 from bridge.events import RESULT
-from bridge.identity import Caller
+from bridge.identity import ADMIN, Caller
 from bridge.lifecycle import Cause
 from bridge.parts import Parts
 from bridge.ports import Delivery
@@ -24,7 +24,7 @@ class Intake:
     async def run_of(self, event: Event, delivery: Delivery) -> Run:
         """The run of this request. Raises CorrelationConflict if the id belongs to another request, Refusal, Unavailable."""
         run = await self._results.find(request.correlation_id(event))
-        signed = self._signer.is_ours(event.attributes)
+        signed = self._signer.is_ours(event.attributes, self._clock.now(), self._settings.retention)
         if run is not None and signed and request.signed_identity(event).matches(run):
             return run
         caller = self._caller(event, delivery, signed=signed)
@@ -74,9 +74,11 @@ class Intake:
         return Caller(identity.submitter, frozenset(identity.roles)) if identity else Caller(f"topic:{topic}")
 
     def _signed_roles(self, event: Event) -> frozenset[str]:
-        # The door has held the caller's roles against `allow.submit`; its signature stands for that answer.
+        # The door has held the caller's roles against `allow.submit`; its signature stands for that answer. Of an empty list only
+        # admin passes, and of none everybody.
         automation = self._rules.catalog.automations.get(event.subject)
-        return frozenset(automation.allow.submit or ()) if automation else frozenset()
+        allowed = automation.allow.submit if automation else ()
+        return frozenset(allowed) if allowed else frozenset({ADMIN})
 
 
 def _tell(run: Run, caller: Caller) -> None:
