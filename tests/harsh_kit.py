@@ -203,9 +203,13 @@ class HarshWorld:
         """Publish as somebody else on the bus does: again and again until the bus says yes."""
         body = event if isinstance(event, bytes) else event.encode()
         named = {} if isinstance(event, bytes) else {"message_id": event.id, "correlation_id": event.correlation_id, "label": event.subject}
+        await self.again(Message(topic, body, **named, **properties))
+
+    async def again(self, message: Message) -> None:
+        """Publish once more what was published, until the bus says yes."""
         while True:
             try:
-                return await self.bus.publish([Message(topic, body, **named, **properties)])
+                return await self.bus.publish([message])
             except PortError:
                 continue
 
@@ -235,7 +239,14 @@ class HarshWorld:
         return await self.call(lambda bridge: bridge.services.doors.cancel(correlation_id, caller))
 
     async def sweep(self) -> None:
+        """One of the replicas looks for runs past their deadline."""
         await self.call(lambda bridge: bridge.sweeper.sweep())
+
+    async def end_all(self) -> None:
+        """Let all deadlines pass, and sweep until nothing is left to find."""
+        self.clock.advance(timedelta(minutes=10))
+        await self.insist(lambda: self.call(lambda bridge: bridge.sweeper.sweep()))
+        await self.settle()
 
     def correlation_ids(self) -> list[str]:
         """Of all runs in the store."""

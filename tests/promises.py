@@ -28,7 +28,7 @@ REPEATABLE = {408, 429, *range(500, 600)}
 LEASE = timedelta(seconds=30)
 
 #: The topics and the queue that the bridge itself reads.
-_OWN = {"automation-requests", "automation-invocations", "automation-results", "automation-timers", "automation-deadletters"}
+OWN = {"automation-requests", "automation-invocations", "automation-results", "automation-timers", "automation-deadletters"}
 
 Record = dict[str, Any]
 
@@ -310,7 +310,7 @@ def repeats_are_harmless(seen: Seen) -> Iterator[str]:
             if not _may_follow(seen, name, first, second):
                 yield f"{name} was called again although {_told(first)}"
     for name, work in seen.work.items():
-        yield from _sent_again(seen, name, [each for each in work if each.message.topic not in _OWN])
+        yield from _sent_again(seen, name, [each for each in work if each.message.topic not in OWN])
 
 
 def _may_follow(seen: Seen, name: str, first: Made, second: Made) -> bool:
@@ -378,7 +378,7 @@ def no_start_after_the_deadline(seen: Seen) -> Iterator[str]:
             if max(made.at, until) > deadline or made.at == deadline:
                 yield f"{name} was called at {made.at} until {until}; its deadline is {deadline}"
     for name, work in seen.work.items():
-        for each in (sent for sent in work if sent.message.topic not in _OWN):
+        for each in (sent for sent in work if sent.message.topic not in OWN):
             lasts = each.message.time_to_live
             if lasts is None or lasts <= timedelta(0):
                 yield f"the work {name} was sent at {each.at} to last {lasts}; its deadline is {each.event['expirytime']}"
@@ -394,7 +394,7 @@ def nothing_vanishes(seen: Seen) -> Iterator[str]:
             yield f"{entry.correlation_id} was accepted and is no run"
     told = {handled.delivery.message.body for _, handled, _ in seen.handled}
     for each in seen.sent:
-        if each.message.topic in _OWN and each.message.body not in told:
+        if each.message.topic in OWN and each.message.body not in told:
             yield f"{each.event.get('type')} {each.event.get('id')} on {each.message.topic} was never handled"
     for letters in (kept for held in seen.letters.values() for _, kept in held):
         if not letters["reason"] or letters["attempts"] < 1:
