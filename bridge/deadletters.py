@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from bridge import replay, telemetry
+from bridge.crashpoints import CrashPoint, passed
 from bridge.deadletter import DeadLetter, Replay, attributes
 from bridge.errors import BridgeError, ChangedMeanwhile, Conflict, Full, NotFound, NotReplayable, PortError, Undeliverable
 from bridge.index import Cursor, Entry, Index
@@ -175,11 +176,13 @@ class DeadLetters:
         claimed = letter.claimed(made, content, self._lease, numbered=wish.number is not None)
         replay.message(claimed, content, made.at)
         etag = await self._save(claimed, etag, self._lifetime)
+        passed(CrashPoint.REPLAY_CLAIMED_NOT_PUBLISHED)
         try:
             await self._bus.publish([replay.message(claimed, content, self._clock.now())])
         except (PortError, NotReplayable) as fault:
             await self._release(claimed, etag, fault)
             raise
+        passed(CrashPoint.REPLAY_PUBLISHED_NOT_CONFIRMED)
         done = claimed.confirmed()
         await self._save(done, etag, self._lifetime)
         sent = done.replays[-1]

@@ -9,12 +9,16 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
+import pytest
 
+from bridge.client import BridgeClient
+from bridge.crashpoints import EXIT_CODE, CrashPoint
 from tests.acceptance.bridge_process import ROOT, BridgeProcess
 from tests.acceptance.queue_client import Queue, queue
 
@@ -55,6 +59,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.seen: Counter[str] = Counter()
+        self.message_ids: dict[str, set[str]] = defaultdict(set)
         self._grown = asyncio.Condition()
 
     async def listen(self, bus: Queue) -> None:
@@ -64,7 +69,9 @@ class Receiver:
                 await bus.say(op="settle", lock=line["lock"], outcome="complete")
                 await bus.say(op="receive", entity="work/worker", credit=1)
                 async with self._grown:
-                    self.seen[json.loads(base64.b64decode(line["body"]))["id"]] += 1
+                    event_id = json.loads(base64.b64decode(line["body"]))["id"]
+                    self.seen[event_id] += 1
+                    self.message_ids[event_id].add(line["properties"]["messageId"])
                     self._grown.notify_all()
 
     async def has(self, count: int) -> None:
@@ -107,3 +114,61 @@ async def test_ten_thousand_are_replayed_interrupted_and_continued_none_twice(br
         assert await said(await command(bridge, "replay", "--all", "--rate", "5000/s")) == (0, f"replayed {left:,}, skipped 0, failed 0\n")
         await receiver.has(LETTERS)
     assert receiver.seen == Counter({f"e-{number}": 1 for number in range(LETTERS)})
+
+
+async def start_again(bridge: BridgeProcess, **environment: str) -> None:
+    """A new process, on the data and the port of the one before."""
+    bridge.environment = {name: value for name, value in bridge.environment.items() if name != "BRIDGE_CRASH_AT"} | environment
+    await bridge.start()
+
+
+async def listed(bridge: BridgeProcess, query: str = "") -> list[Any]:
+    async with aiohttp.ClientSession(bridge.url) as http, http.get(f"/v1/deadletters?{query}") as answer:
+        items: list[Any] = (await answer.json())["items"]
+        return items
+
+
+@pytest.mark.parametrize(("point", "times"), [(CrashPoint.REPLAY_CLAIMED_NOT_PUBLISHED, 1), (CrashPoint.REPLAY_PUBLISHED_NOT_CONFIRMED, 2)])
+async def test_a_replay_outlives_the_end_of_the_process_at(bridge: BridgeProcess, http: Http, point: CrashPoint, times: int) -> None:
+    async with queue(bridge.data_dir) as bus:
+        await give_up(bus, 1)
+    await kept(http, 1)
+    await bridge.stop()
+    await start_again(bridge, BRIDGE_CRASH_AT=point)
+    (letter,) = await listed(bridge)
+    replay = await command(bridge, "replay", letter["id"])
+    assert bridge.process is not None
+    assert await bridge.process.wait() == EXIT_CODE
+    assert (await said(replay))[0] == 5
+    await start_again(bridge)
+    assert (await listed(bridge, "replayed=false"))[0]["replaying"]["messageId"] == f"{letter['id']}/1"
+    await replay_the_rest(bridge)
+    async with receiving(bridge) as receiver:
+        await receiver.has(times)
+    assert receiver.message_ids == {"e-0": {f"{letter['id']}/1"}}
+
+
+async def replay_the_rest(bridge: BridgeProcess) -> None:
+    """The same command until nothing is left: what was interrupted is free when its claim has ended."""
+    while await listed(bridge, "replayed=false&limit=1"):
+        code, out = await said(await command(bridge, "replay", "--all", "--rate", "5000/s"))
+        assert code == 0, out
+
+
+async def test_a_bridge_that_is_killed_while_many_are_replayed_loses_none_and_repeats_none_under_another_id(
+    bridge: BridgeProcess, http: Http
+) -> None:
+    async with queue(bridge.data_dir) as bus:
+        await give_up(bus, 500)
+    await kept(http, 500)
+    sweep = await command(bridge, "replay", "--all", "--rate", "200/s")
+    while not await listed(bridge, "replayed=true&limit=1"):
+        assert sweep.returncode is None
+    await bridge.kill()
+    await start_again(bridge)
+    assert (await said(sweep))[0] == 0
+    await replay_the_rest(bridge)
+    async with receiving(bridge) as receiver, BridgeClient(bridge.url) as client:
+        await receiver.has(500)
+        expected = {letter["event"]["id"]: {f"{letter['id']}/1"} async for letter in client.dead_letters(limit=1_000)}
+    assert receiver.message_ids == expected
