@@ -124,7 +124,7 @@ class HarshWorld:
     def __post_init__(self) -> None:
         self.clock = HarshClock()
         self.fate = Fate(self.seed, self.clock, self.weather)
-        self.random, self.journal = self.fate.random, Journal(self.clock.look)
+        self.random, self.journal = self.fate.random, Journal(self.clock.now)
         self.bus = HarshBus(self.fate, self.journal, SOURCES)
         self.store = HarshStore(self.fate, self.journal)
         self.functions = HarshFunctions(self.fate, self.journal, self._answered)

@@ -488,8 +488,9 @@ def _closed(run: Record, now: datetime) -> bool:
 
 
 def _without_late(record: Record) -> Record:
+    """Without what may change after the end: late results, and the name of the write."""
     parts = [{name: value for name, value in part.items() if name != "lateResult"} for part in record["invocations"]]
-    return {**record, "invocations": parts}
+    return {**record, "invocations": parts, "control": {**record["control"], "write": ""}}
 
 
 def _differences(first: Record, second: Record) -> list[str]:

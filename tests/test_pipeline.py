@@ -297,6 +297,13 @@ async def test_a_request_whose_work_another_delivery_is_sending_comes_again(star
     assert started.sent("invoked") == ["id-1/worker"]
 
 
+async def test_of_two_processes_that_start_the_same_attempt_at_the_same_moment_one_calls(started: World) -> None:
+    await started.ask("one")
+    beaten(started, lambda run: lifecycle.begin(run, "only", now=NOON, until=NOON + timedelta(seconds=12)))
+    await started.bus.deliver()
+    assert started.functions.calls == []
+
+
 async def test_an_attempt_that_another_process_began_and_lost_meanwhile_is_repeated(started: World) -> None:
     await started.ask("one")
     beaten(started, lambda run: lifecycle.begin(run, "only", now=NOON, until=NOON))

@@ -51,15 +51,7 @@ STORM = Weather(twice=0.8, early=0.5, conflicts=True, unsaid=0.1, refused=0.03, 
 
 
 class HarshClock(FakeClock):
-    """Implements `ports.Clock`. Time moves on whenever somebody waits, for everybody, and no two looks show the same time."""
-
-    def now(self) -> datetime:
-        self.advance(timedelta(microseconds=1))
-        return super().now()
-
-    def look(self) -> datetime:
-        """The time, which stands still meanwhile."""
-        return super().now()
+    """Implements `ports.Clock`. Time moves on whenever somebody waits, for everybody; meanwhile it stands still for all replicas."""
 
     async def sleep(self, seconds: float) -> None:
         self.advance(timedelta(seconds=seconds))

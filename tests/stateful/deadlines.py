@@ -31,7 +31,7 @@ async def _world(seed: int) -> None:
     world.answers, world.work = _answers(world.random), _worker(world)
     await world.open()
     for number in range(RUNS):
-        deadline = events.iso(world.clock.look() + timedelta(seconds=world.random.choice([1, 5, 15, 30, 60, 120])))
+        deadline = events.iso(world.clock.now() + timedelta(seconds=world.random.choice([1, 5, 15, 30, 60, 120])))
         await world.ask(world.random.choice(AUTOMATIONS), {"n": number}, f"run-{number}", deadline=deadline)
         await world.bus.deliver(world.random.choice([0, 10, 50]))
     await world.settle()

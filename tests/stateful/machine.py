@@ -94,7 +94,7 @@ class Bridge(RuleBasedStateMachine):
     def asks(self, automation: str, n: int, within: float | None) -> None:
         correlation_id = f"run-{len(self.asked) + 1}"
         self.asked.append((automation, n, correlation_id))
-        deadline = events.iso(self.world.clock.look() + timedelta(seconds=within)) if within else ""
+        deadline = events.iso(self.world.clock.now() + timedelta(seconds=within)) if within else ""
         self.do(self.world.ask(automation, {"n": n}, correlation_id, deadline=deadline))
 
     @precondition(lambda self: self.asked)
