@@ -502,6 +502,33 @@ async def test_a_replay_that_takes_longer_than_its_claim_is_told_that_another_to
     assert set(world.sent()) == {f"{letter.id}/1"}
 
 
+@pytest.mark.parametrize("passes", ["before the claim", "after the claim"])
+async def test_work_is_not_replayed_once_its_deadline_has_passed(world, passes):
+    body = event({}, type="automation.invoked", expirytime="2026-01-31T12:00:10Z").encode()
+    letter = await world.kept(delivery(body))
+    save = world.store.save
+
+    async def slowly(*args: Any) -> str:
+        world.store.save = save
+        world.clock.advance(timedelta(seconds=10))
+        return await save(*args)
+
+    if passes == "before the claim":
+        world.clock.advance(timedelta(seconds=10))
+    else:
+        world.store.save = slowly
+    with pytest.raises(NotReplayable):
+        await world.replay(letter)
+    assert (world.sent(), await world.letters.find(letter.id)) == ([], letter)
+
+
+async def test_an_edited_event_is_published_and_the_original_is_kept(world):
+    letter = await world.kept()
+    replayed = await world.replay(letter, edited=event({"user": "alice"}).encode())
+    assert json.loads(world.bus.published[0].body)["data"] == {"user": "alice"}
+    assert (replayed.letter.original(), replayed.letter.view()["replays"][0]["edited"]) == (BODY, True)
+
+
 # Discarding.
 
 

@@ -21,6 +21,7 @@ from bridge.client import BridgeClient
 from bridge.crashpoints import EXIT_CODE, CrashPoint
 from tests.acceptance.bridge_process import ROOT, BridgeProcess
 from tests.acceptance.queue_client import Queue, queue
+from tests.acceptance.scripted import Scripted
 
 Http = aiohttp.ClientSession
 LETTERS = 10_000
@@ -90,9 +91,14 @@ async def receiving(bridge: BridgeProcess) -> AsyncIterator[Receiver]:
         await asyncio.wait([listening])
 
 
-async def command(bridge: BridgeProcess, *words: str) -> Process:
+async def command(bridge: BridgeProcess, *words: str, typed: str = "") -> Process:
+    """`bridge deadletters` with these words, a process of its own; `typed` is its standard input."""
     words = ("-m", "bridge", "--url", bridge.url, "deadletters", *words)
-    return await asyncio.create_subprocess_exec(sys.executable, *words, stdout=PIPE, stderr=PIPE, cwd=ROOT)
+    process = await asyncio.create_subprocess_exec(sys.executable, *words, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=ROOT)
+    assert process.stdin is not None
+    process.stdin.write(typed.encode())
+    process.stdin.close()
+    return process
 
 
 async def said(process: Process) -> tuple[int | None, str]:
@@ -172,3 +178,59 @@ async def test_a_bridge_that_is_killed_while_many_are_replayed_loses_none_and_re
         await receiver.has(500)
         expected = {letter["event"]["id"]: {f"{letter['id']}/1"} async for letter in client.dead_letters(limit=1_000)}
     assert receiver.message_ids == expected
+
+
+REQUEST = {"specversion": "1.0", "source": "/test", "type": "automation.requested", "subject": "echo"}
+
+
+async def test_an_event_that_was_none_is_edited_and_becomes_a_run(bridge: BridgeProcess, http: Http) -> None:
+    async with queue(bridge.data_dir) as bus:
+        await bus.send("automation-requests", b'{"id": "e-1", oops')
+    letter = await one_letter(bridge)
+    assert await said(await command(bridge, "show", letter["id"], "--event")) == (0, '{"id": "e-1", oops\n')
+    edited = json.dumps({**REQUEST, "id": "e-1", "data": {"text": "mended"}})
+    assert (await said(await command(bridge, "replay", letter["id"], "--event", "-", typed=edited)))[0] == 0
+    assert (await ended(http, "e-1"))["output"] == {"text": "mended"}
+
+
+async def test_an_edited_event_keeps_its_secrets_and_shows_none(bridge: BridgeProcess, http: Http, app: Scripted) -> None:
+    async with queue(bridge.data_dir) as bus:
+        await bus.send_event("automation-requests", {**REQUEST, "id": "e-1", "data": {"text": "first"}})
+        await ended(http, "e-1")
+        await bus.send_event("automation-requests", {**REQUEST, "id": "e-1", "data": {"text": "second", "password": "hunter2"}})
+    letter = await one_letter(bridge)
+    _, shown = await said(await command(bridge, "show", letter["id"], "--event"))
+    edited = json.dumps(json.loads(shown) | {"correlationid": "e-2"})
+    _, told = await said(await command(bridge, "replay", letter["id"], "--event", "-", "--json", typed=edited))
+    await ended(http, "e-2")
+    assert app.calls[-1][2] == {"text": "second", "password": "hunter2"}
+    assert "hunter2" not in shown + told + json.dumps(await listed(bridge)) + bridge.log()
+
+
+async def test_the_lineage_is_followed_from_letter_to_letter_and_to_the_run(bridge: BridgeProcess, http: Http) -> None:
+    async with queue(bridge.data_dir) as bus:
+        await bus.send_event("automation-requests", {**REQUEST, "id": "e-1"})
+        first = await ended(http, "e-1")
+        await bus.send_event("automation-requests", {**REQUEST, "id": "e-1", "data": {"text": "another"}})
+    parent = await one_letter(bridge)
+    await said(await command(bridge, "replay", parent["id"]))
+    child = await one_letter(bridge, f"replayOf={parent['id']}")
+    _, shown = await said(await command(bridge, "show", child["id"]))
+    assert f"came back from: {parent['id']}\nrun: bridge get {first['correlationId']}\n" in shown
+    _, shown = await said(await command(bridge, "show", parent["id"]))
+    assert f"came back as: {child['id']} (CorrelationConflict" in shown
+
+
+async def one_letter(bridge: BridgeProcess, query: str = "") -> Any:
+    while not (found := await listed(bridge, query)):
+        await asyncio.sleep(0.02)
+    return found[0]
+
+
+async def ended(http: Http, correlation_id: str) -> Any:
+    """The ended run, once its event has come over the bus."""
+    while True:
+        async with http.get(f"/v1/requests/{correlation_id}?wait=20") as answer:
+            if answer.status == 200:
+                return await answer.json()
+        await asyncio.sleep(0.02)
