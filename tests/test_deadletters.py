@@ -253,6 +253,16 @@ async def test_a_list_can_be_of_one_reason_or_automation(world):
     assert await world.listed(reason="Malformed", automation="other") == []
 
 
+async def test_what_has_another_reason_is_not_read(world):
+    for number in range(5):
+        await world.letters.keep(delivery(message_id=str(number)), "Malformed", "")
+    before = world.store.calls["get"]
+    await world.listed()
+    all_of_them = world.store.calls["get"] - before
+    await world.listed(reason="GaveUp")
+    assert world.store.calls["get"] - before - all_of_them == all_of_them - 5
+
+
 async def test_a_list_of_what_was_never_replayed_has_neither_what_was_nor_what_came_back(world):
     never, replayed = await world.kept(), await world.kept(delivery(message_id="m-2"))
     await world.replay(replayed)
@@ -385,6 +395,21 @@ async def test_of_two_who_have_read_the_same_letter_only_one_publishes(world, wi
     assert world.sent() == [f"{letter.id}/1"]
 
 
+async def test_of_two_who_claim_at_the_same_moment_only_one_publishes(world):
+    letter = await world.kept()
+    save = world.store.save
+
+    async def after_the_same_claim(*args: Any) -> str:
+        world.store.save = save
+        await world.interrupted(letter)
+        return await save(*args)
+
+    world.store.save = after_the_same_claim
+    with pytest.raises(ChangedMeanwhile):
+        await world.replay(letter)
+    assert world.sent() == [f"{letter.id}/1"]
+
+
 @pytest.mark.parametrize("fault", [Unavailable("lost"), Conflict("lost")], ids=["unavailable", "conflict"])
 async def test_a_claim_that_was_written_but_reports_failure_is_a_claim(world, fault):
     letter = await world.kept()
@@ -436,10 +461,28 @@ async def test_what_came_back_from_both_messages_of_an_interrupted_replay_is_one
     assert len(await world.listed(replay_of=letter.id)) == 1
 
 
-async def test_another_event_after_an_interrupted_replay_has_an_id_of_its_own(world):
-    letter = await world.kept()
+async def lose_the_process(world: World, letter: DeadLetter) -> None:
     await world.interrupted(letter)
     world.clock.advance(LEASE)
+
+
+async def lose_the_answer(world: World, letter: DeadLetter) -> None:
+    publish = world.bus.publish
+
+    async def and_fail(messages: Any) -> None:
+        world.bus.publish = publish  # type: ignore[method-assign]
+        await publish(messages)
+        raise Unavailable("lost")
+
+    world.bus.publish = and_fail  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        await world.replay(letter)
+
+
+@pytest.mark.parametrize("lose", [lose_the_process, lose_the_answer])
+async def test_another_event_after_a_replay_that_is_not_known_of_has_an_id_of_its_own(world, lose):
+    letter = await world.kept()
+    await lose(world, letter)
     replayed = await world.replay(letter, edited=event({"user": "alice"}).encode())
     assert world.sent() == [f"{letter.id}/1", f"{letter.id}/2"]
     assert [each.get("unconfirmed", False) for each in replayed.letter.view()["replays"]] == [True, False]

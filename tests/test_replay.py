@@ -138,7 +138,7 @@ def test_work_whose_deadline_has_passed_is_not_replayed_and_told_how_to_run_it_a
     assert caught.value.hint == "`bridge rerun order-1` starts the whole run anew."
 
 
-@pytest.mark.parametrize("change", [{"expirytime": SOON}, {"expirytime": None}, {"type": "automation.requested", "expirytime": SOON}])
+@pytest.mark.parametrize("change", [{"expirytime": SOON}, {"expirytime": None}, {"type": "automation.result", "expirytime": SOON}])
 def test_no_edit_moves_the_deadline_of_work(change):
     late = letter(type="automation.invoked", expirytime=GONE)
     with pytest.raises(NotReplayable):
