@@ -198,6 +198,8 @@ def _requested(seen: Seen, place: int, handled: Handled, event: Record) -> str:
         return ""
     if run is None:
         return "neither its run nor a dead letter is stored"
+    if run["automation"] != str(event.get("subject"))[:100] or run.get("input", event.get("data")) != event.get("data"):
+        return "its id belongs to another request and no dead letter tells so"
     if _closed(run, handled.at) or seen.published_before(body, place, handled.since):
         return ""
     if not any(each.place < place for each in seen.by_kind["automation.deadline"] if each.event["correlationid"] == run["correlationId"]):
