@@ -10,10 +10,11 @@ PYTHON ?= $(shell for python in python3.15 python3.14 python3.13 python3.12 pyth
 RUN := .venv/bin
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
+FUZZ := .venv/.fuzz
 FUNCTIONS := .venv-functions/.installed
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup demo up check test mutants bench clean
+.PHONY: help setup demo up check test mutants fuzz bench clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +40,9 @@ test: $(DEV) $(FUNCTIONS) ## Run every test that can run here; what is skipped i
 mutants: $(DEV) ## Seed faults into the code that decides; the tests must notice each (5 minutes)
 	@$(RUN)/python -m tests.mutants
 
+fuzz: $(FUZZ) ## Throw at API, events and parsers what nobody would send (6 minutes)
+	@$(RUN)/python -m tests.fuzz
+
 bench: $(DEV) $(FUNCTIONS) ## Measure
 	$(RUN)/python -m tests.benchmarks
 
@@ -56,6 +60,10 @@ $(RUNTIME): pyproject.toml | .venv/bin/python
 
 $(DEV): $(RUNTIME)
 	$(RUN)/python $(PIP) -e '.[dev]'
+	@touch $@
+
+$(FUZZ): $(DEV)
+	$(RUN)/python $(PIP) -e '.[fuzz]'
 	@touch $@
 
 # --clear, because another interpreter may have made the environment that is there.
