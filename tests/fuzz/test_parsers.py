@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,18 +11,26 @@ from hypothesis import strategies as st
 from bridge.errors import NotFound
 from tests.fuzz.parsers import PARSERS, NotOneLine, refusals, seeds
 
-CHUNKS = st.binary(max_size=6) | st.sampled_from(
-    [b"[" * 3_000, b"{" * 3_000, b"&a [*a]", b"1e400", b"-", b"\xff\xfe", b'"', b"\n---\n", b"null"]
-)
+WORD = re.compile(rb'"[^"\n]*"|[-+.\w]+')
+#: What stands in the place of a word: other kinds of values, and such as are too large, too long or not to be shown.
+WORDS = [
+    *(b"null", b"true", b"{}", b"[]", b"0", b"-1", b"1e400", b"NaN", b"9" * 5_000, b"2026-13-45", b"!!int x", b"*a", b"&a [*a]"),
+    *(b'""', b'"\\n"', b'"\\u001b"', b'"\\ud800"', b'"' + b"x" * 30_000 + b'"', b"[" * 3_000, b"{" * 3_000, b"\n---\n", b"\xff\xfe"),
+]
 
 
 @st.composite
 def altered(draw: st.DrawFn, parser: str) -> bytes:
-    """A seed in which a few stretches have become something else."""
+    """A seed in which some words or stretches have become something else."""
     text = draw(st.sampled_from(seeds(parser)))
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(text)))
-        text = text[:at] + draw(CHUNKS) + text[at + draw(st.integers(0, 12)) :]
+    for _ in range(draw(st.integers(1, 3))):
+        words = [match.span() for match in WORD.finditer(text)]
+        if words and draw(st.integers(0, 3)):
+            (start, end), new = draw(st.sampled_from(words)), draw(st.sampled_from(WORDS))
+        else:
+            start = draw(st.integers(0, len(text)))
+            end, new = start + draw(st.integers(0, 12)), draw(st.binary(max_size=6))
+        text = text[:start] + new + text[end:]
     return text
 
 
