@@ -272,6 +272,8 @@ def one_ending(seen: Seen) -> Iterator[str]:
             continue
         if unended and unended[-1] > next(version.place for version in versions if version.record["status"] in FINAL):
             yield f"{name} was {final[0]['status']} and then {versions[-1].record['status']}"
+        if final[0]["status"] == "TimedOut" and _moment(final[0]["updatedAt"]) < _moment(final[0]["deadline"]):
+            yield f"{name} timed out before its deadline"
         for later in final[1:]:
             changed = _differences(_without_late(final[0]), _without_late(later))
             if changed:
