@@ -35,10 +35,6 @@ class Memory:
     def last(self) -> float:
         return self.seen[-1] if self.seen else 0.0
 
-    @property
-    def growth(self) -> float:
-        return self.last - self.warm
-
     def __str__(self) -> str:
         return f"memory {self.warm:.0f} → {self.last:.0f} MB"
 
