@@ -14,7 +14,7 @@ FUZZ := .venv/.fuzz
 FUNCTIONS := .venv-functions/.installed
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup demo up check test mutants fuzz bench clean
+.PHONY: help setup demo up check test mutants fuzz chaos bench clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ mutants: $(DEV) ## Seed faults into the code that decides; the tests must notice
 
 fuzz: $(FUZZ) ## Throw at API, events and parsers what nobody would send (6 minutes)
 	@$(RUN)/python -m tests.fuzz
+
+chaos: $(DEV) ## Kill a bridge under load again and again, and count what came of what it accepted (2 minutes)
+	@$(RUN)/python -m tests.chaos
 
 bench: $(DEV) $(FUNCTIONS) ## Measure
 	$(RUN)/python -m tests.benchmarks
