@@ -57,8 +57,11 @@ def binary(message: bytes) -> None:
     """Header lines, an empty line, the body."""
     head, _, body = message.partition(b"\n\n")
     lines = (line.partition(":") for line in head.decode("latin-1").split("\n"))
+    event = None
     with refusals():
-        envelope.decode_http({name.strip().lower(): value.strip() for name, _, value in lines}, body)
+        event = envelope.decode_http({name.strip().lower(): value.strip() for name, _, value in lines}, body)
+    if event is not None:
+        assert envelope.decode(event.encode()) == event
 
 
 def result(body: bytes) -> None:
