@@ -13,7 +13,7 @@ DEV := .venv/.dev
 FUNCTIONS := .venv-functions/.installed
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup demo up check test bench clean
+.PHONY: help setup demo up check test bench dapr clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: $(DEV) $(FUNCTIONS) ## Run every test that can run here; what is skipped i
 
 bench: $(DEV) $(FUNCTIONS) ## Measure
 	$(RUN)/python -m tests.benchmarks
+
+dapr: ## Find the Dapr sidecar, or build the official one with Go
+	@"$(PYTHON)" tools/dapr/binaries.py
 
 clean: ## Remove what make and the tools made
 	rm -rf .venv .venv-functions .bridge .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
