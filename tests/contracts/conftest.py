@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from bridge import entities
+from bridge.adapters.dapr import Dapr
 from bridge.adapters.embedded import Embedded
 from bridge.ports import Ack, Bus, Delivery, Store
+from tests.dapr.sidecar import redis, sidecar
 
 ENTITIES = Path(__file__).parents[2] / "components" / "servicebus.json"
 
@@ -59,7 +61,17 @@ async def _embedded(directory: Path) -> AsyncIterator[Ports]:
         yield Ports(embedded.bus, embedded.store)
 
 
-ADAPTERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Ports]]] = {"embedded": _embedded}
+@asynccontextmanager
+async def _dapr(directory: Path) -> AsyncIterator[Ports]:
+    async with (
+        redis(directory / "redis") as storing,
+        sidecar(directory, "redis", {"REDIS_HOST": f"127.0.0.1:{storing.port}"}) as beside,
+        Dapr.open(beside.connection, entities.load(ENTITIES), replica="one", max_message=2**20) as dapr,
+    ):
+        yield Ports(dapr.bus, dapr.store)
+
+
+ADAPTERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Ports]]] = {"embedded": _embedded, "dapr": _dapr}
 
 
 @pytest.fixture(params=ADAPTERS)
