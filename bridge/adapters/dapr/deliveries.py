@@ -97,7 +97,7 @@ class Deliveries:
     async def _handled(self, request: web.BaseRequest, reader: _Reader) -> web.Response:
         source = request.path.removeprefix(ROUTE)
         try:
-            body = base64.b64decode(values.load(await request.content.read())["data_base64"])
+            body = base64.b64decode(values.load(await request.content.read())["data_base64"], validate=True)
         except (ValueError, KeyError, TypeError):
             _log.error('%s: a delivery is not raw; its subscription needs the metadata rawPayload: "true"', source)
             return _told(_RETRY)

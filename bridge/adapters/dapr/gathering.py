@@ -28,7 +28,7 @@ class Gathering(Generic[Item, Outcome]):
         send: Callable[[Sequence[Item]], Awaitable[Sequence[Outcome | PortError]]],
         *,
         size: Callable[[Item], int],
-        name: Callable[[Item], Hashable] = id,
+        name: Callable[[Item], Hashable] | None = None,
     ) -> None:
         self._send, self._size, self._name = send, size, name
         self._waiting: deque[tuple[Item, asyncio.Future[Outcome]]] = deque()
@@ -62,9 +62,10 @@ class Gathering(Generic[Item, Outcome]):
         while self._waiting and len(taken) < MOST:
             item, _ = self._waiting[0]
             budget -= self._size(item)
-            if taken and (budget < 0 or self._name(item) in names):
+            name = self._name(item) if self._name else len(taken)
+            if taken and (budget < 0 or name in names):
                 break
-            names.add(self._name(item))
+            names.add(name)
             taken.append(self._waiting.popleft())
         return taken
 

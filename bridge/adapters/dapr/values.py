@@ -30,7 +30,7 @@ class Version:
     @property
     def text(self) -> str:
         """The etag that callers carry."""
-        return f"{self.etag}~{self.ends or ''}"
+        return f"{self.etag}~{'' if self.ends is None else self.ends}"
 
     @classmethod
     def read(cls, text: str) -> Version | None:
