@@ -31,10 +31,10 @@ Publish = Callable[[Sequence[Message]], Awaitable[None]]
 
 
 class Later:
-    """Keeps messages until they are due."""
+    """Keeps messages until they are due. `every` is how often, in seconds, it is looked for slots that are over."""
 
-    def __init__(self, held: Held) -> None:
-        self._held = held
+    def __init__(self, held: Held, *, every: float = SLOT) -> None:
+        self._held, self._every = held, every
         self._publish: Publish = _nowhere
         self._keeping: Gathering[Message, None] = Gathering(self._keep, size=lambda each: len(each.body) + 1024)
         self._due: list[tuple[datetime, int, Message]] = []
@@ -120,7 +120,7 @@ class Later:
     async def _look_after(self) -> None:
         """Slot by slot, let go of what is done and find what other replicas have left."""
         while True:
-            await asyncio.sleep(SLOT)
+            await asyncio.sleep(self._every)
             try:
                 await self._let_go()
                 await self._take_over()
