@@ -65,7 +65,7 @@ async def _embedded(directory: Path) -> AsyncIterator[Ports]:
 async def _dapr(directory: Path) -> AsyncIterator[Ports]:
     async with (
         redis(directory / "redis") as storing,
-        sidecar(directory, "redis", {"REDIS_HOST": f"127.0.0.1:{storing.port}"}) as beside,
+        sidecar(directory, ENTITIES.parent / "redis", {"REDIS_HOST": f"127.0.0.1:{storing.port}"}) as beside,
         Dapr.open(beside.connection, entities.load(ENTITIES), replica="one", max_message=2**20) as dapr,
     ):
         yield Ports(dapr.bus, dapr.store)

@@ -129,8 +129,8 @@ class Sidecar:
 
 
 @asynccontextmanager
-async def sidecar(directory: Path, components: str, environ: Mapping[str, str], app_port: int = 0) -> AsyncIterator[Sidecar]:
-    """daprd with the components of `components/<components>`. It starts; the adapter waits until it is ready."""
+async def sidecar(directory: Path, components: Path, environ: Mapping[str, str], app_port: int = 0) -> AsyncIterator[Sidecar]:
+    """daprd with the components of a folder. It starts; the adapter waits until it is ready."""
     path = daprd()
     http, grpc, internal, metrics, free = free_ports(5)
     app_port = app_port or free
@@ -145,8 +145,8 @@ async def sidecar(directory: Path, components: str, environ: Mapping[str, str], 
         "dapr-internal-grpc-listen-address": "127.0.0.1",
         "metrics-port": metrics,
         "metrics-listen-address": "127.0.0.1",
-        "resources-path": COMPONENTS / components,
-        "config": COMPONENTS / components / "configuration.yaml",
+        "resources-path": components,
+        "config": components / "configuration.yaml",
         "max-body-size": "16Mi",
         "dapr-graceful-shutdown-seconds": 1,
     }
