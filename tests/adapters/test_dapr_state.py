@@ -24,11 +24,13 @@ class Redis:
     def __init__(self) -> None:
         self.kept: dict[str, tuple[object, int]] = {}
         self.writes: list[list[str]] = []
+        self.reads: list[list[str]] = []
         self.before: Callable[[], Refused | None] = lambda: None
 
     async def post(self, path, body, **_):
         asked = json.loads(body)
         if path.endswith("/bulk"):
+            self.reads.append(asked["keys"])
             return json.dumps([self._item(key) for key in asked["keys"]]).encode()
         self.writes.append([each["key"] for each in asked])
         refused = self.before()
@@ -56,6 +58,13 @@ async def test_writes_of_the_same_moment_share_a_request(redis):
     store = State(redis, REDIS)
     await asyncio.gather(*(store.create(f"k{number}", b"") for number in range(5)))
     assert redis.writes == [["k0", "k1", "k2", "k3", "k4"]]
+
+
+async def test_many_who_read_one_key_share_one_look(redis):
+    store = State(redis, REDIS)
+    await store.create("key", b"1")
+    await asyncio.gather(*(store.get("key") for _ in range(10)), store.get("other"))
+    assert redis.reads == [["key", "other"]]
 
 
 async def test_after_a_refusal_of_many_only_what_is_missing_is_sent_again(redis):

@@ -53,7 +53,7 @@ class State:
         self._sidecar, self._path = sidecar, f"state/{component.name}"
         self._counts = component.type in COUNTING
         self._writes: Gathering[_Write, Version] = Gathering(self._write, size=lambda each: each.size, name=lambda each: each.key)
-        self._reads: Gathering[str, _Found | None] = Gathering(self._read_each, size=len, name=lambda key: key)
+        self._reads: Gathering[str, _Found | None] = Gathering(self._read_each, size=len)
 
     async def create(self, key: str, value: bytes, ttl: timedelta | None = None) -> str:
         """Store a new key and return its etag. Raises Conflict if it exists, Unavailable if the outcome is not known."""
@@ -137,7 +137,7 @@ class State:
         return found
 
     async def _read_each(self, keys: Sequence[str]) -> list[_Found | PortError | None]:
-        body = values.dump({"keys": list(keys), "parallelism": _AT_ONCE})
+        body = values.dump({"keys": list(dict.fromkeys(keys)), "parallelism": _AT_ONCE})
         answer = await self._sidecar.post(f"{self._path}/bulk", body, content_type="application/json")
         if isinstance(answer, Refused):
             raise Unavailable(f"{answer}.")
