@@ -13,7 +13,7 @@ DEV := .venv/.dev
 FUNCTIONS := .venv-functions/.installed
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup demo up check test bench dapr clean
+.PHONY: help setup demo up check test mutants bench dapr clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: $(DEV) ## Format, lint, types, layers
 
 test: $(DEV) $(FUNCTIONS) ## Run every test that can run here; what is skipped is named with its reason
 	$(RUN)/pytest -ra tests
+
+mutants: $(DEV) ## Seed faults into the code that decides; the tests must notice each (5 minutes)
+	@$(RUN)/python -m tests.mutants
 
 bench: $(DEV) $(FUNCTIONS) ## Measure
 	$(RUN)/python -m tests.benchmarks

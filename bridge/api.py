@@ -22,18 +22,20 @@ from starlette.routing import Route
 from bridge import durations, envelope, openapi, problem, telemetry
 from bridge.audit import Audit
 from bridge.catalog import Automation, Catalog
-from bridge.deadletters import DeadLetters
+from bridge.deadletters import DeadLetters, Wanted
 from bridge.doors import Doors, Filter, Submitted
 from bridge.envelope import Event, parse_json, timestamp
 from bridge.errors import BridgeError, Malformed, NotAvailable, NotFound, TooLarge, UnsupportedMediaType
 from bridge.events import Ask
 from bridge.guard import Guard
 from bridge.identity import Caller, Tokens
+from bridge.replay import Wish
 from bridge.run import Run, Status, view_json
 from bridge.settings import Settings
 
 _JSON = "application/json"
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})")
+_NUMBER = re.compile(r"\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,4})?")
 _HEARTBEAT = 15.0  #: seconds between comments of a stream of events (contract 3.3)
 _MAX_LIST = 200
 _AT_ONCE = 100  #: events of a batch that are submitted at a time
@@ -58,6 +60,7 @@ def create(services: Services, hosts: frozenset[str]) -> Guard:
         routes=api.routes(),
         exception_handlers={BridgeError: problem.of_bridge, HTTPException: problem.of_routing, Exception: problem.of_mistake},
     )
+    app.router.redirect_slashes = False  # the address it leads to would be made of the Host header
     public = urlsplit(services.settings.public_url or "")
     origins = {f"{public.scheme}://{public.netloc}"} if public.netloc else set()
     return Guard(app, tokens=Tokens(services.settings.tokens), hosts=hosts, origins=origins)
@@ -169,10 +172,10 @@ class _Api:
         """Runs, newest first."""
         query = request.query_params
         try:
-            status = Status(query["status"]) if query.get("status") else None
+            status = Status(query["status"]) if "status" in query else None
         except ValueError:
             raise Malformed(f"{query['status'][:40]!r} is not a status.", hint=f"Use one of {', '.join(Status)}.") from None
-        wanted = Filter(status, query.get("automation", ""), _since(query.get("since", "")), _limit(query.get("limit", "50")))
+        wanted = Filter(status, query.get("automation", ""), _since(query.get("since")), _limit(query.get("limit", "50")))
         found, cursor = await self._doors.list(wanted, query.get("cursor", ""), _caller(request))
         return _page([view_json(run) for run in found], cursor)
 
@@ -187,9 +190,11 @@ class _Api:
     async def dead_letters(self, request: Request) -> Response:
         """Dead letters, newest first."""
         _caller(request).require_admin()
-        limit = _limit(request.query_params.get("limit", "50"))
-        letters, cursor = await self._deadletters.page(limit, request.query_params.get("cursor", ""))
-        return _page([to_json(letter.view()) for letter in letters], cursor)
+        query = request.query_params
+        wanted = Wanted(query.get("reason", ""), query.get("automation", ""), _choice(query.get("replayed")), query.get("replayOf", ""))
+        with_event = _choice(query.get("event")) is not False
+        letters, cursor = await self._deadletters.page(_limit(query.get("limit", "50")), query.get("cursor", ""), wanted)
+        return _page([to_json(letter.view(event=with_event)) for letter in letters], cursor)
 
     async def dead_letter(self, request: Request) -> Response:
         """One dead letter with the event."""
@@ -203,14 +208,20 @@ class _Api:
         return Response(status_code=204)
 
     async def replay(self, request: Request) -> Response:
-        """Publish a dead letter's event once more."""
-        _caller(request).require_admin()
-        return Response(to_json((await self._deadletters.replay(request.path_params["id"])).view()), 202, media_type=_JSON)
+        """Publish a dead letter's event once more, or the edited event in the body."""
+        caller = _caller(request)
+        caller.require_admin()
+        edited = await _body(request, self._settings.max_input_bytes)
+        if edited:
+            _require_json(request)
+        wish = Wish(caller.name, _number(request.query_params.get("number")), edited or None)
+        replayed = await self._deadletters.replay(request.path_params["id"], wish)
+        return Response(to_json(replayed.letter.view()), 202 if replayed.now else 200, media_type=_JSON)
 
     async def audit(self, request: Request) -> Response:
         """The account of what was accepted."""
         _caller(request).require_admin()
-        account = await self._audit.take(_since(request.query_params.get("since", "")))
+        account = await self._audit.take(_since(request.query_params.get("since")))
         return Response(account.model_dump_json(by_alias=True), media_type=_JSON)
 
     async def invocation(self, request: Request) -> Response:
@@ -246,7 +257,7 @@ class _Api:
 
     def _wait(self, request: Request) -> float:
         text = request.query_params.get("wait", "0")
-        if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text):
+        if not _NUMBER.fullmatch(text):
             raise Malformed(f"wait={text[:40]!r} is not a number of seconds.", hint=f"Use 0 to {self._max_wait:g}.")
         return min(float(text), self._max_wait)
 
@@ -320,11 +331,19 @@ def _ask(request: Request, name: str, value: Any) -> Ask:
     return Ask(
         automation=name,
         input=value,
-        correlation_id=headers.get("x-correlation-id", ""),
-        deadline=headers.get("x-deadline", ""),
+        correlation_id=_said(request, "x-correlation-id"),
+        deadline=_said(request, "x-deadline"),
         traceparent=headers.get("traceparent", ""),
         tracestate=headers.get("tracestate", ""),
     )
+
+
+def _said(request: Request, header: str) -> str:
+    """A header's value, empty if it is absent. Raises Malformed if it is there and says nothing: a repeat under no id would start twice."""
+    value = request.headers.get(header)
+    if value == "":
+        raise Malformed(f"The header {header} is empty.", hint="Give it a value, or leave it out.")
+    return value or ""
 
 
 def _caller(request: Request) -> Caller:
@@ -361,8 +380,20 @@ async def _body(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _since(text: str) -> datetime | None:
-    if not text:
+def _choice(text: str | None) -> bool | None:
+    if text not in (None, "true", "false"):
+        raise Malformed(f"{text[:40]!r} is neither true nor false.")
+    return None if text is None else text == "true"
+
+
+def _number(text: str | None) -> int | None:
+    if text is not None and not re.fullmatch(r"[1-9][0-9]{0,5}", text):
+        raise Malformed(f"number={text[:40]!r} is not the number of a replay.", hint="Send 1 for the first one, or none for the next one.")
+    return None if text is None else int(text)
+
+
+def _since(text: str | None) -> datetime | None:
+    if text is None:
         return None
     moment = timestamp(text)
     if moment is None:

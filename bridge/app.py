@@ -17,7 +17,7 @@ from bridge.adapters.functions import HttpFunctions
 from bridge.audit import Audit
 from bridge.calls import Calls
 from bridge.catalog import Catalog
-from bridge.deadletters import DeadLetters
+from bridge.deadletters import DeadLetters, Terms
 from bridge.doors import Doors
 from bridge.entities import Entities
 from bridge.errors import ConfigurationError
@@ -156,7 +156,7 @@ def assemble(settings: Settings, plans: Plans, ports: Ports) -> Bridge:
     letters = Index(store, clock, name="letters", replica=ports.replica, keep=keep)
     sent = Index(store, clock, name="replies", replica=ports.replica, keep=keep)
     results = Results(store, index, clock)
-    deadletters = DeadLetters(store, bus, letters, clock, keep=keep)
+    deadletters = DeadLetters(store, bus, letters, clock, Terms(keep, lease=settings.dispatch_lease))
     parts = Parts(
         bus=bus,
         clock=clock,

@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 import jsonschema_rs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -29,12 +30,18 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
+def _of_the_app(path: str) -> str:
+    if path.startswith("//") or any(unquote(part) in (".", "..") for part in path.split("/")):
+        raise ValueError("must be the path of one function: no // at its start, and no part that is . or ..")
+    return path
+
+
 class HttpTarget(_Strict):
     """A function over HTTP: `app` is a configured name, never a URL; `concurrency` calls at a time for each bridge."""
 
     app: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
-    path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*$", max_length=500)]
+    path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*$", max_length=500), AfterValidator(_of_the_app)]
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 20
 
 

@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -26,7 +27,7 @@ from yarl import URL
 
 from bridge.answers import FINAL, Problem, RunView, Unreachable
 
-__all__ = ["DEFAULT_URL", "BridgeClient", "Problem", "RunView", "Unreachable"]
+__all__ = ["DEFAULT_URL", "BridgeClient", "LetterFilter", "Problem", "Replayed", "RunView", "Unreachable"]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 LONGEST_WAIT = 60  #: seconds that one request may wait for its answer
@@ -47,6 +48,30 @@ class _Answer(NamedTuple):
             return json.loads(self.body) if self.body else None
         except ValueError:
             return self.body
+
+
+class Replayed(NamedTuple):
+    """A dead letter after a replay, and whether its event was published now or had been before."""
+
+    letter: dict[str, Any]
+    now: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LetterFilter:
+    """Which dead letters to list. `replayed`: whether their event has been published again; `replay_of`: what came back of that letter."""
+
+    reason: str = ""
+    automation: str = ""
+    replayed: bool | None = None
+    replay_of: str = ""
+    with_event: bool = True
+
+    def query(self) -> dict[str, str]:
+        """As the API takes it."""
+        replayed = {} if self.replayed is None else {"replayed": str(self.replayed).lower()}
+        without = {} if self.with_event else {"event": "false"}
+        return {"reason": self.reason, "automation": self.automation, "replayOf": self.replay_of, **replayed, **without}
 
 
 class BridgeClient:
@@ -177,9 +202,9 @@ class BridgeClient:
         found: dict[str, Any] = await self._json("GET", f"/v1/automations/{_quoted(name)}")
         return found
 
-    async def dead_letters(self, *, limit: int = 100) -> AsyncIterator[dict[str, Any]]:
+    async def dead_letters(self, wanted: LetterFilter | None = None, *, limit: int = 100) -> AsyncIterator[dict[str, Any]]:
         """Events that could not become a run or were given up, newest first (role `admin`, as for the next three)."""
-        async for letter in self._pages("/v1/deadletters", {}, limit):
+        async for letter in self._pages("/v1/deadletters", wanted.query() if wanted else {}, limit):
             yield letter
 
     async def dead_letter(self, letter_id: str) -> dict[str, Any]:
@@ -187,9 +212,11 @@ class BridgeClient:
         found: dict[str, Any] = await self._json("GET", f"/v1/deadletters/{_quoted(letter_id)}")
         return found
 
-    async def replay(self, letter_id: str) -> Any:
-        """Publish the original event again."""
-        return await self._json("POST", f"/v1/deadletters/{_quoted(letter_id)}/replay")
+    async def replay(self, letter_id: str, *, event: Mapping[str, Any] | None = None, number: int | None = None) -> Replayed:
+        """Publish the original event again, or an edited one. With a `number`, that replay: asked for twice, it is made once."""
+        path = f"/v1/deadletters/{_quoted(letter_id)}/replay" + (f"?number={number}" if number is not None else "")
+        answer = await self._send("POST", path, {"content-type": _STRUCTURED}, json.dumps(event).encode() if event is not None else None)
+        return Replayed(answer.json(), now=answer.status == 202)
 
     async def discard(self, letter_id: str) -> None:
         """Remove a dead letter for good."""

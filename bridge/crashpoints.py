@@ -30,6 +30,8 @@ class CrashPoint(StrEnum):
     CALLED_NOT_SAVED = "called-not-saved"
     ENDED_NOT_REPLIED = "ended-not-replied"
     REPLIED_NOT_ACKED = "replied-not-acked"
+    REPLAY_CLAIMED_NOT_PUBLISHED = "replay-claimed-not-published"
+    REPLAY_PUBLISHED_NOT_CONFIRMED = "replay-published-not-confirmed"
 
 
 @dataclass

@@ -28,13 +28,9 @@ class Dispatch:
         work = [part for part in _open(run) if part.control.target.http]
         messages = [events.invoked(run, part, self._clock.now(), self._public_url) for part in work]
         await self._bus.publish([events.deadline(run, run.deadline), *messages])
-        telemetry.step(
-            "run.scheduled",
-            automation=run.automation,
-            run=run.correlation_id,
-            deadline=events.iso(run.deadline),
-            queued=",".join(part.target for part in work) or "-",
-        )
+        calls = {"calls": ",".join(part.target for part in work)} if work else {}
+        deadline = events.iso(run.deadline)
+        telemetry.step("run.scheduled", automation=run.automation, run=run.correlation_id, deadline=deadline, **calls)
 
     async def topics(self, run: Run, delivery: Delivery, event_id: str) -> None:
         """Send the work of topic targets, each once: claimed before, marked after. What another delivery has claimed is looked at again."""
@@ -66,7 +62,8 @@ class Dispatch:
             await self._bus.publish([events.invoked(run, part, now, self._public_url)])
         except Undeliverable as fault:
             lost = Failed(code="Undeliverable", message=str(fault), hint="Does the topic of the catalogue exist on the bus?")
-            await self._recorder.tried(run, part.target, Tried(number, lost), event_id)
+            ended = await self._recorder.tried(run, part.target, Tried(number, lost), event_id)
+            await self._recorder.reply_if_ended(ended, event_id)
             return
         passed(CrashPoint.HALF_DISPATCHED)
         telemetry.step("run.dispatched", automation=run.automation, run=run.correlation_id, target=part.target, attempt=number + 1)

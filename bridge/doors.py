@@ -67,7 +67,7 @@ class Doors:
         run = request.new_run(request.check(event, identity, caller, self._rules, self._clock.now()))
         if self._results.is_full:
             raise Full("The store of runs has no room.", hint="Raise data_limit, or shorten retention.", retry_after=30)
-        message = events.requested(events.signed(event, identity, self._signer))
+        message = events.requested(events.signed(event, identity, self._signer, run.created_at))
         try:
             run, created = await self._results.create(run, self._bus.publish([message]))
         except Undeliverable as fault:

@@ -30,7 +30,7 @@ _KNOWN = frozenset(
     (
         *REQUIRED,
         *("subject", "time", "datacontenttype", "correlationid", "causationid", "replytopic", "expirytime", "traceparent", "tracestate"),
-        *("invocationtoken", "invocationurl", "authid", "authsignature", "inputdigest", "rerunof"),
+        *("invocationtoken", "invocationurl", "authid", "authtime", "authsignature", "inputdigest", "rerunof"),
     )
 )
 _NAME = re.compile(r"[a-z0-9]{1,20}")
@@ -64,7 +64,7 @@ class Event:
     @property
     def correlation_id(self) -> str:
         """The caller's own id for the business flow; the event's id unless it says otherwise."""
-        return self.attributes.get("correlationid") or self.id
+        return self.attributes.get("correlationid", self.id)
 
     def get(self, name: str) -> str:
         """An attribute, or an empty string."""
@@ -124,11 +124,11 @@ def decode_http(headers: Mapping[str, str], body: bytes) -> Event:
         return decode(body)
     if "ce-specversion" not in headers:
         raise UnsupportedMediaType(
-            f"{content_type or 'No content type'} is not a CloudEvent.",
+            f"{repr(content_type[:100]) if content_type else 'No content type'} is not a CloudEvent.",
             hint=f"Send {STRUCTURED}, {BATCH}, or binary mode: `ce-*` headers with application/json.",
         )
     if media_type and not _JSON_TYPE.fullmatch(content_type):
-        raise UnsupportedMediaType(f"The data of an automation event is JSON, not {content_type}.", hint="Send application/json.")
+        raise UnsupportedMediaType(f"The data of an automation event is JSON, not {content_type[:100]!r}.", hint="Send application/json.")
     attributes = {name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-")}
     if media_type:
         attributes["datacontenttype"] = content_type
@@ -149,14 +149,14 @@ def read(value: Any) -> Event:
         elif isinstance(content, str | int):
             attributes[name] = str(content)
         else:
-            problems.append(_violation(name, "type", f"{name} must be a string, an integer or true/false"))
+            problems.append(_violation(name, "type", f"{_shown(name)} must be a string, an integer or true/false"))
     return _checked(attributes, _data(value, attributes, problems), problems)
 
 
 def _data(value: Mapping[str, Any], attributes: Mapping[str, str], problems: list[Violation]) -> Any:
     content_type = attributes.get("datacontenttype", "application/json")
     if not _JSON_TYPE.fullmatch(content_type):
-        problems.append(_violation("datacontenttype", "json", f"the data of an automation event is JSON, not {content_type}"))
+        problems.append(_violation("datacontenttype", "json", f"the data of an automation event is JSON, not {content_type[:100]!r}"))
     elif "data" in value and "data_base64" in value:
         problems.append(_violation("data_base64", "either", "an event has data or data_base64, not both"))
     elif "data_base64" in value:
@@ -171,13 +171,13 @@ def _checked(attributes: dict[str, str], data: Any, problems: list[Violation] | 
     problems = problems if problems is not None else []
     problems += [_violation(name, "required", f"{name} is missing") for name in REQUIRED if not attributes.get(name)]
     problems += [
-        _violation(name[:100], "name", f"{name[:100]!r} is not an attribute name: 1 to 20 of a-z and 0-9, and not data")
+        _violation(name, "name", f"{name[:100]!r} is not an attribute name: 1 to 20 of a-z and 0-9, and not data")
         for name in attributes.keys() - _KNOWN
         if not _NAME.fullmatch(name) or name == "data"
     ]
     if _CONTROL.search("".join(attributes.values())):
         broken = (name for name, text in attributes.items() if _CONTROL.search(text))
-        problems += [_violation(name[:100], "characters", f"{name[:100]} has control characters") for name in broken]
+        problems += [_violation(name, "characters", f"{_shown(name)} has control characters") for name in broken]
     if attributes.get("specversion", "1.0") != "1.0":
         problems.append(_violation("specversion", "enum", f"specversion must be 1.0, not {attributes['specversion'][:20]!r}"))
     if "time" in attributes and timestamp(attributes["time"]) is None:
@@ -191,7 +191,12 @@ def _checked(attributes: dict[str, str], data: Any, problems: list[Violation] | 
 
 
 def _violation(name: str, rule: str, detail: str) -> Violation:
-    return Violation(pointer="/" + name.replace("~", "~0").replace("/", "~1"), rule=rule, detail=detail)
+    return Violation(pointer="/" + name[:100].replace("~", "~0").replace("/", "~1"), rule=rule, detail=detail)
+
+
+def _shown(name: str) -> str:
+    """A name as it is, or, if it is none, such that it can neither fill nor forge a line."""
+    return name if _NAME.fullmatch(name) else repr(name[:100])
 
 
 def timestamp(text: str) -> datetime | None:

@@ -11,6 +11,8 @@ BridgeError
 │   ├── NotFound              404  no such run, dead letter or invocation, or not yours
 │   ├── CorrelationConflict   409
 │   ├── ChangedMeanwhile      409  somebody else changed it at the same moment
+│   ├── BeingReplayed         409  somebody replays this dead letter at the moment
+│   ├── NotReplayable         409  the deadline of its event has passed
 │   ├── NotAvailable          409  the run has no output to give
 │   ├── AlreadyEnded          410
 │   ├── TooLarge              413
@@ -124,6 +126,18 @@ class ChangedMeanwhile(Refusal):
 
     code, status = "ChangedMeanwhile", 409
     default_hint = "Look at it again before you go on."
+
+
+class BeingReplayed(Refusal):
+    """Somebody replays this dead letter at the moment."""
+
+    code, status = "BeingReplayed", 409
+
+
+class NotReplayable(Refusal):
+    """This dead letter cannot be replayed as it is."""
+
+    code, status = "NotReplayable", 409
 
 
 class NotAvailable(Refusal):

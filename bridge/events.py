@@ -73,10 +73,10 @@ def asked(request: Ask, now: datetime) -> Event:
     )
 
 
-def signed(event: Event, identity: Identity, signer: Signer) -> Event:
-    """The event with the caller the door has checked, and the door's signature."""
+def signed(event: Event, identity: Identity, signer: Signer, now: datetime) -> Event:
+    """The event with the caller the door has checked, the time, and the door's signature."""
     named = {**event.attributes, "correlationid": identity.correlation_id, "authid": identity.submitter, "inputdigest": identity.digest}
-    return Event(signer.sign(named), event.data)
+    return Event(signer.sign(named, now), event.data)
 
 
 def requested(event: Event) -> Message:

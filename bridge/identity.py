@@ -1,8 +1,11 @@
 """Who is calling, and how an event proves that one of the bridge's own doors has checked it.
 
-Doors check a token; the bus has none. So a door writes the caller into the event (`authid`) and signs what it checked (`authsignature`, an
-HMAC-SHA256 with the bridge's own key over the attributes that matter and the digest of the input). An event without a valid signature
-has the identity and roles that the settings give its topic (DESIGN 3.5.7).
+Doors check a token; the bus has none. So a door writes the caller and the time into the event (`authid`, `authtime`) and signs what it
+checked (`authsignature`, an HMAC-SHA256 with the bridge's own key over the attributes that matter and the digest of the input). An event
+without a valid signature has the identity and roles that the settings give its topic (DESIGN 3.5.7).
+
+A signature is valid for as long as an ended run is kept. Until then the run of the event answers a copy of it; afterwards its
+correlation id is free, and a copy must not start the work anew in its caller's name.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from pydantic_core import to_json
 
@@ -20,7 +24,7 @@ from bridge.run import Run
 from bridge.settings import Token
 
 ADMIN = "admin"
-_SIGNED = ("id", "source", "subject", "correlationid", "replytopic", "expirytime", "rerunof", "authid", "inputdigest")
+_SIGNED = ("id", "source", "subject", "correlationid", "replytopic", "expirytime", "rerunof", "authid", "authtime", "inputdigest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +87,16 @@ class Signer:
 
     key: bytes = field(repr=False)
 
-    def sign(self, attributes: Mapping[str, str]) -> dict[str, str]:
-        """The attributes with their signature."""
-        return {**attributes, "authsignature": self._signature(attributes)}
+    def sign(self, attributes: Mapping[str, str], now: datetime) -> dict[str, str]:
+        """The attributes with the time and their signature."""
+        named = {**attributes, "authtime": now.isoformat()}
+        return {**named, "authsignature": self._signature(named)}
 
-    def is_ours(self, attributes: Mapping[str, str]) -> bool:
-        """Whether one of the bridge's doors signed exactly this."""
-        return hmac.compare_digest(self._signature(attributes).encode(), attributes.get("authsignature", "").encode())
+    def is_ours(self, attributes: Mapping[str, str], now: datetime, lifetime: timedelta) -> bool:
+        """Whether one of the bridge's doors signed exactly this, no longer than `lifetime` ago."""
+        if not hmac.compare_digest(self._signature(attributes).encode(), attributes.get("authsignature", "").encode()):
+            return False
+        return now - datetime.fromisoformat(attributes["authtime"]) <= lifetime
 
     def _signature(self, attributes: Mapping[str, str]) -> str:
         signed = to_json([attributes.get(name, "") for name in _SIGNED])  # JSON keeps what is in one attribute apart from the next

@@ -6,7 +6,7 @@ from bridge import envelope, lifecycle, request, telemetry
 from bridge.envelope import Event
 from bridge.errors import CorrelationConflict, Malformed, Refusal
 from bridge.events import RESULT
-from bridge.identity import Caller
+from bridge.identity import ADMIN, Caller
 from bridge.lifecycle import Cause
 from bridge.parts import Parts
 from bridge.ports import Delivery
@@ -24,15 +24,15 @@ class Intake:
     async def run_of(self, event: Event, delivery: Delivery) -> Run:
         """The run of this request. Raises CorrelationConflict if the id belongs to another request, Refusal, Unavailable."""
         run = await self._results.find(request.correlation_id(event))
-        signed = self._signer.is_ours(event.attributes)
+        signed = self._signer.is_ours(event.attributes, self._clock.now(), self._settings.retention)
         if run is not None and signed and request.signed_identity(event).matches(run):
             return run
         caller = self._caller(event, delivery, signed=signed)
         identity = request.identify(event, caller)
         if run is None:
             run, created = await self._results.create(self._new_run(event, identity, caller))
-            if created and not run.status.final:
-                telemetry.step("run.accepted", automation=run.automation, run=run.correlation_id, by=caller.name)
+            if created:
+                _tell(run, caller)
         if not identity.matches(run):
             detail = f"The id {identity.correlation_id} belongs to another request for {run.automation}; that run is untouched."
             raise CorrelationConflict(detail)
@@ -74,6 +74,15 @@ class Intake:
         return Caller(identity.submitter, frozenset(identity.roles)) if identity else Caller(f"topic:{topic}")
 
     def _signed_roles(self, event: Event) -> frozenset[str]:
-        # The door has held the caller's roles against `allow.submit`; its signature stands for that answer.
+        # The door has held the caller's roles against `allow.submit`; its signature stands for that answer. Of an empty list only
+        # admin passes, and of none everybody.
         automation = self._rules.catalog.automations.get(event.subject)
-        return frozenset(automation.allow.submit or ()) if automation else frozenset()
+        allowed = automation.allow.submit if automation else ()
+        return frozenset(allowed) if allowed else frozenset({ADMIN})
+
+
+def _tell(run: Run, caller: Caller) -> None:
+    if run.status.final:
+        telemetry.ended(run.known_automation, run.status, 0, run.correlation_id)
+    else:
+        telemetry.step("run.accepted", automation=run.automation, run=run.correlation_id, by=caller.name)

@@ -19,8 +19,8 @@ _PROBLEMS: Mapping[int, tuple[str, Sequence[str]]] = {
     404: ("There is no such thing, or it is not the caller's to see.", ["NotFound", "UnknownAutomation"]),
     405: ("The path has no such method.", ["MethodNotAllowed"]),
     409: (
-        "The correlation id belongs to another request, the run has no output, or somebody else was faster.",
-        ["CorrelationConflict", "NoOutput", "ChangedMeanwhile"],
+        "The correlation id belongs to another request, the run has no output, somebody else was faster, or a deadline has passed.",
+        ["CorrelationConflict", "NoOutput", "ChangedMeanwhile", "BeingReplayed", "NotReplayable"],
     ),
     410: ("The run has already ended.", ["AlreadyEnded"]),
     413: ("The body is too large.", ["TooLarge"]),
@@ -36,6 +36,7 @@ _PROBLEMS: Mapping[int, tuple[str, Sequence[str]]] = {
 }
 _EVERYWHERE = (405, 421, 431, 500)
 _ASKING = (400, 401, 403, 404, 409, 413, 415, 422, 503)
+_NO_EVENT: Node = {"description": "Anything else: a problem stands in its place of the answer."}
 #: The attributes of an event in binary mode (CloudEvents HTTP binding 1.0.2, section 3.1), for which the header is `ce-` and the name.
 _ATTRIBUTES: Mapping[str, str] = {
     "specversion": "`1.0`; tells that this is binary mode.",
@@ -67,7 +68,7 @@ def describe(settings: Settings) -> Node:
             **_requests(settings),
             **_runs(settings),
             **_catalogue(),
-            **_dead_letters(),
+            **_dead_letters(settings),
             **_audit(),
             **_invocations(settings),
             **_service(),
@@ -119,7 +120,7 @@ def _requests(settings: Settings) -> Node:
                 _body(
                     {
                         "application/cloudevents+json": reference("Event"),
-                        "application/cloudevents-batch+json": {"type": "array", "items": reference("Event")},
+                        "application/cloudevents-batch+json": {"type": "array", "items": {"anyOf": [reference("Event"), _NO_EVENT]}},
                         "application/json": {"description": "Binary mode: the data; the attributes are in `ce-*` headers."},
                     },
                     sizes,
@@ -139,7 +140,7 @@ def _runs(settings: Settings) -> Node:
     size = f"Optional: another input, at most {settings.max_input_bytes:,} bytes."
     parameters = ["CorrelationId", "XCorrelationId", "XDeadline", "Prefer", "Traceparent", "Tracestate"]
     any_json = {"application/json": {"schema": {"description": "The output as it is."}}}
-    stream = {"text/event-stream": {"schema": {"type": "string", "description": "`event: run`, data = the run; a comment every 15 s."}}}
+    stream = {"text/event-stream": {"schema": reference("Change")}}
     return {
         "/v1/requests": {
             "get": _operation(
@@ -197,16 +198,18 @@ def _catalogue() -> Node:
     }
 
 
-def _dead_letters() -> Node:
+def _dead_letters(settings: Settings) -> Node:
     admin = (401, 403, 503)
+    edited: Node = {"type": "object", "description": "A structured CloudEvent."}
+    size = f"Optional: the edited event, at most {settings.max_input_bytes:,} bytes. `***` where the original is masked means its value."
     return {
         "/v1/deadletters": {
             "get": _operation(
                 "deadletters",
-                "Dead letters, newest first (role admin)",
+                "Dead letters, newest first; a page may be short and still have a cursor (role admin)",
                 {200: _json("DeadLetters", "One page.")},
                 (*admin, 400),
-                ["Limit", "Cursor"],
+                ["Reason", "LetterAutomation", "Replayed", "ReplayOf", "WithEvent", "Limit", "Cursor"],
             )
         },
         "/v1/deadletters/{id}": {
@@ -220,10 +223,11 @@ def _dead_letters() -> Node:
         "/v1/deadletters/{id}/replay": {
             "post": _operation(
                 "replay",
-                "Publish its event once more (role admin)",
-                {202: _json("DeadLetter", "Published.")},
-                (*admin, 404, 409, 422),
-                ["Id"],
+                "Publish its event once more, or an edited one (role admin)",
+                {202: _json("DeadLetter", "Published."), 200: _json("DeadLetter", "The replay of this number had been made before.")},
+                (*admin, 400, 404, 409, 413, 415, 422),
+                ["Id", "Number"],
+                _body({"application/cloudevents+json": edited, "application/json": edited}, size, required=False),
             )
         },
     }
@@ -324,6 +328,20 @@ def _parameters(settings: Settings) -> Node:
         "Wait": _query("wait", f"Seconds to wait for the end, {longest} at most.", {"type": "number", "minimum": 0, "default": 0}),
         "Status": _query("status", "Only runs with this status.", {"enum": [str(status) for status in Status]}),
         "Automation": _query("automation", "Only runs of this automation.", text),
+        "Reason": _query("reason", "Only dead letters with this reason.", text),
+        "LetterAutomation": _query("automation", "Only dead letters that name this automation.", text),
+        "Replayed": _query(
+            "replayed",
+            "Whether their event has been published again, from this letter or from the one it came back from.",
+            {"type": "boolean"},
+        ),
+        "ReplayOf": _query("replayOf", "Only what came back from replays of this dead letter.", text),
+        "WithEvent": _query("event", "false leaves the events out.", {"type": "boolean", "default": True}),
+        "Number": _query(
+            "number",
+            "This replay of the letter and no later one: 1 is the first. Sent twice, it is made once.",
+            {"type": "integer", "minimum": 1, "maximum": 999_999},
+        ),
         "Since": _query("since", "Only runs created at this time or later.", moment),
         "Limit": _query("limit", "How many at most.", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
         "Cursor": _query("cursor", "The `nextCursor` of the page before.", text),

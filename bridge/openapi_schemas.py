@@ -29,6 +29,11 @@ def schemas() -> dict[str, Schema]:
         ),
         "Problem": _problem(),
         "Runs": _page("Run"),
+        "Change": _object(
+            {"event": {"const": "run"}, "data": {**_TEXT, "contentMediaType": _JSON, "contentSchema": reference("Run")}},
+            ["event", "data"],
+            "One event of the stream: the run as it stands then. A comment comes every 15 s.",
+        ),
         "BatchAnswer": _object(
             {"items": {"type": "array", "items": {"anyOf": [reference("Run"), reference("Problem")]}}},
             ["items"],
@@ -38,6 +43,7 @@ def schemas() -> dict[str, Schema]:
         "Automations": _object({"items": {"type": "array", "items": reference("Automation")}}, ["items"], "The catalogue."),
         "DeadLetter": _dead_letter(),
         "DeadLetters": _page("DeadLetter"),
+        "Replay": _replay(),
         "Account": _account(),
         "Event": _event(),
         "InvocationState": _object(
@@ -58,6 +64,7 @@ def reference(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+_JSON = "application/json"
 _TEXT: Schema = {"type": "string"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _ANY: Schema = {"description": "Any JSON value."}
@@ -198,11 +205,28 @@ def _dead_letter() -> Schema:
         "correlationId": _TEXT,
         "automation": _TEXT,
         "contentType": _TEXT,
-        "replayedAt": {"type": "array", "items": _TIME},
-        "event": {"description": "The original, tokens and writeOnly input masked."},
+        "causationId": _TEXT,
+        "replayOf": {"type": "string", "description": "The dead letter whose replay came back as this one."},
+        "replays": {"type": "array", "items": reference("Replay")},
+        "replaying": {
+            "allOf": [reference("Replay"), {"required": ["until"], "properties": {"until": _TIME}}],
+            "description": "A replay that is not confirmed: under way until then; after that interrupted, and free to be made again.",
+        },
+        "event": {"description": "The original, tokens and writeOnly input masked; absent with event=false."},
         "body": {"type": "string", "description": "Instead of `event`, if it is no JSON: text, or base64."},
     }
     return _object(properties, ["id", "reason", "detail", "source", "topic", "attempts", "keptAt"], "An event that led nowhere.")
+
+
+def _replay() -> Schema:
+    properties: dict[str, Schema] = {
+        "at": _TIME,
+        "by": {"type": "string", "description": "Who asked for it."},
+        "messageId": {"type": "string", "description": "Of the message: the letter's id, a slash, and the number of the replay."},
+        "edited": {"type": "boolean", "description": "Whether an edited event was published; the letter keeps the original."},
+        "unconfirmed": {"const": True, "description": "It was interrupted: whether it was published is not known."},
+    }
+    return _object(properties, ["at", "by", "messageId", "edited"], "The event of a dead letter, published once more.")
 
 
 def _event() -> Schema:

@@ -18,6 +18,7 @@ from bridge import envelope, events, lifecycle, request, telemetry
 from bridge.attempts import Attempts
 from bridge.crashpoints import CrashPoint, passed
 from bridge.deadletters import broker_reason
+from bridge.discretion import confidences, said
 from bridge.dispatch import Dispatch
 from bridge.errors import Malformed, PortError, Refusal
 from bridge.intake import Intake
@@ -59,19 +60,22 @@ class Pipeline:
                 try:
                     await step(delivery)
                 except Refusal as refusal:
-                    secrets = self._intake.secrets(delivery)
-                    await self._deadletters.keep(delivery, refusal.code, refusal.detail, secret_paths=secrets)
+                    await self._keep(delivery, refusal.code, refusal.detail)
                 except PortError:
                     raise
                 except Exception as fault:  # noqa: BLE001 - a mistake of ours must neither lose the event nor repeat it for ever
-                    _log.exception("the event %s of %s could not be handled", delivery.message.message_id, delivery.source)
-                    await self._deadletters.keep(delivery, "InternalError", f"{type(fault).__name__} while handling the event")
+                    _log.exception("the event %r of %s could not be handled", delivery.message.message_id, delivery.source)
+                    await self._keep(delivery, "InternalError", f"{type(fault).__name__} while handling the event")
             except PortError as fault:
                 telemetry.step("retry", level="warning", run=delivery.message.correlation_id, source=delivery.source, reason=str(fault))
                 return Ack.RETRY
             return Ack.DONE
 
         return handle
+
+    async def _keep(self, delivery: Delivery, reason: str, detail: str) -> None:
+        """As a dead letter of which no run tells what is secret. Raises Unavailable."""
+        await self._deadletters.keep(delivery, reason, detail, secret_paths=self._intake.secrets(delivery))
 
     async def requested(self, delivery: Delivery) -> None:
         """`automation.requested`: make it a run, send its work."""
@@ -118,8 +122,9 @@ class Pipeline:
 
     async def _progress(self, run: Run, target: str, result: Result) -> None:
         now = self._clock.now()
+        message = said(result.message or "", confidences(run))
         await self._results.change(
-            run.correlation_id, lambda current: lifecycle.report(current, target, percent=result.percent, message=result.message, now=now)
+            run.correlation_id, lambda current: lifecycle.report(current, target, percent=result.percent, message=message, now=now)
         )
         telemetry.step("progress", automation=run.automation, run=run.correlation_id, target=target, percent=result.percent)
 
@@ -147,8 +152,9 @@ class Pipeline:
             event = envelope.decode(delivery.message.body)
             run, part = await self._recorder.addressed(event, event.id)
         except Refusal:
-            await self._deadletters.keep(delivery, "GaveUp", reason)
+            await self._keep(delivery, "GaveUp", reason)
             return
+        reason = said(reason, confidences(run))
         attempts = delivery.message.properties.get("deliveryCount", str(delivery.attempt))
         outcome = Failed(
             code="GaveUp",

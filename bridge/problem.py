@@ -64,5 +64,5 @@ async def of_routing(request: Request, error: Exception) -> Response:
 
 async def of_mistake(request: Request, error: Exception) -> Response:
     """A mistake of ours: logged whole, told without its insides."""
-    _log.error("%s %s failed", request.method, request.url.path[:200], exc_info=error)
+    _log.error("%s %r failed", request.method, request.url.path[:200], exc_info=error)
     return answer(BridgeError("The bridge could not answer.", hint="Its log says why. The same request may be sent again."))

@@ -149,7 +149,7 @@ def check(event: Event, identity: Identity, caller: Caller, rules: Rules, now: d
 
 def _deadline(event: Event, automation: Automation, now: datetime) -> datetime:
     own = now + automation.deadline
-    if not event.get("expirytime"):
+    if "expirytime" not in event.attributes:
         return own
     asked = timestamp(event.get("expirytime"))
     if asked is None:

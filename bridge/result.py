@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from pydantic_core import to_json
 
 from bridge.errors import Malformed, Violation
@@ -18,13 +18,13 @@ class _Error(BaseModel):
     code: str = ""
     message: str = ""
     hint: str = ""
-    retriable: bool = False
+    retriable: StrictBool = False
 
 
 class _Progress(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
+    percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False, strict=True)] | None = None
     message: str | None = None
 
 

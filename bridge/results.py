@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import secrets
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -36,6 +38,7 @@ class Results:
 
     def __init__(self, store: Store, index: Index, clock: Clock, *, remember: int = 64 * 1024 * 1024) -> None:
         self._store, self._index, self._clock, self._remember = store, index, clock, remember
+        self._process, self._writes = secrets.token_hex(8), itertools.count()
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._size = 0
         self._creating: dict[str, asyncio.Future[tuple[Run, bool]]] = {}
@@ -117,10 +120,18 @@ class Results:
                 if known is None:
                     return None
                 changed = change(known.run)
-                if changed is known.run or await self._saved(changed, known.etag):
+                if changed is known.run:
+                    return known.run, changed
+                changed = self._named(changed)
+                if await self._saved(changed, known.etag):
                     return known.run, changed
                 self._forget(correlation_id)
         raise Unavailable(f"Run {correlation_id} was changed by others {_ATTEMPTS} times in a row.")
+
+    def _named(self, run: Run) -> Run:
+        # Two may change a run in the same way at the same moment; after a failed write each must know its own version from the other's.
+        write = f"{self._process}/{next(self._writes)}"
+        return run.model_copy(update={"control": run.control.model_copy(update={"write": write})})
 
     async def _saved(self, run: Run, etag: str) -> bool:
         value = runs.dump(run)

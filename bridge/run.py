@@ -117,7 +117,7 @@ class Invocation(_Record):
 
 
 class Control(_Record):
-    """What the bridge knows of a run and a caller does not see."""
+    """What the bridge knows of a run and a caller does not see. `write` names the write that stored this version."""
 
     digest: str
     submitter: str
@@ -130,6 +130,7 @@ class Control(_Record):
     tracestate: str = ""
     cancel_at: datetime | None = None
     ended_by: str | None = None
+    write: str = ""
 
 
 class Run(_Record):

@@ -32,7 +32,7 @@ DEAD_LETTERS = Counter("bridge_dead_letters_total", "Dead letters kept, by reaso
 SENTENCES = {
     "run.accepted": "accepted the request",
     "run.repeated": "the same request came again; the run that exists answers",
-    "run.scheduled": "set the deadline and queued the calls",
+    "run.scheduled": "set the deadline",
     "run.dispatched": "sent the work to its topic",
     "run.ended": "the run ended",
     "run.replied": "published the reply",
@@ -95,5 +95,11 @@ def _line(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> str:
     """`2026-01-31T12:00:00Z info  order-4711  called the function (attempt.started) target=inspect attempt=1`."""
     time, level, name = entry.pop("timestamp"), entry.pop("level"), entry.pop("step", "")
     sentence, run = entry.pop("event"), entry.pop("run", "-")
-    rest = " ".join(f"{key}={value}" for key, value in entry.items())
-    return f"{time} {level:<7} {run}  {sentence}{f' ({name})' if name else ''} {rest}".rstrip()
+    rest = " ".join(f"{key}={_inline(value)}" for key, value in entry.items())
+    return f"{time} {level:<7} {_inline(run)}  {sentence}{f' ({name})' if name else ''} {rest}".rstrip()
+
+
+def _inline(value: Any) -> str:
+    """A value that cannot begin a line of its own, nor command a terminal: ids of messages may hold anything."""
+    text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

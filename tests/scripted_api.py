@@ -57,6 +57,8 @@ class ScriptedApi:
         self.url = ""
         self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
         self.runs: dict[str, dict[str, Any]] = {}
+        self.letters: dict[str, dict[str, Any]] = {"d1": dict(LETTER)}  # newest first
+        self.replaying: Callable[[str], Awaitable[web.Response | None]] | None = None  # what a replay does before it is made
         self.streams = True  # whether the event stream ends with the run, or breaks off before
         self.body_for_all: tuple[int, str, str] | None = None  # status, content type, text
 
@@ -79,10 +81,10 @@ class ScriptedApi:
                 web.post("/v1/requests/{id}/rerun", self._rerun),
                 web.get("/v1/automations", answering({"items": [AUTOMATION]})),
                 web.get("/v1/automations/works", answering(AUTOMATION)),
-                web.get("/v1/deadletters", answering({"items": [LETTER]})),
-                web.get("/v1/deadletters/d1", answering(LETTER)),
-                web.post("/v1/deadletters/d1/replay", answering(LETTER, 202)),
-                web.delete("/v1/deadletters/d1", answering(None, 204)),
+                web.get("/v1/deadletters", self._letters),
+                web.get("/v1/deadletters/{letter}", self._letter),
+                web.post("/v1/deadletters/{letter}/replay", self._replay),
+                web.delete("/v1/deadletters/{letter}", answering(None, 204)),
             ]
         )
         return app
@@ -149,6 +151,31 @@ class ScriptedApi:
         found["status"] = "Canceling"
         return shown(found)
 
+    async def _letters(self, request: web.Request) -> web.Response:
+        """Pages of two, of those never replayed if that is asked for."""
+        start = int(request.query.get("cursor", "0"))
+        items = list(self.letters.values())[start : start + 2]
+        if request.query.get("replayed") == "false":
+            items = [letter for letter in items if not letter.get("replays") and "replayOf" not in letter]
+        following = {"nextCursor": str(start + 2)} if start + 2 < len(self.letters) else {}
+        return web.json_response({"items": [letter for letter in items if _asked_for(letter, request)], **following})
+
+    async def _letter(self, request: web.Request) -> web.Response:
+        found = self.letters.get(request.match_info["letter"])
+        return web.json_response(found) if found else problem(404, "NotFound", "There is no such dead letter.")
+
+    async def _replay(self, request: web.Request) -> web.Response:
+        letter = self.letters[request.match_info["letter"]]
+        instead = await self.replaying(letter["id"]) if self.replaying else None
+        if instead is not None:
+            return instead
+        made = letter.setdefault("replays", [])
+        if int(request.query.get("number", len(made) + 1)) <= len(made):
+            return web.json_response(letter)
+        edited = request.can_read_body
+        made.append({"at": "2026-01-02T10:00:00Z", "by": "local", "messageId": f"{letter['id']}/{len(made) + 1}", "edited": edited})
+        return web.json_response(letter, status=202)
+
     def _end(self, found: dict[str, Any]) -> dict[str, Any]:
         status = ENDS.get(found["automation"], "Running")
         self.runs[found["correlationId"]] = run(found["correlationId"], found["automation"], status, found["input"])
@@ -165,6 +192,10 @@ class ScriptedApi:
         if self.streams:
             await response.write(b"event: run\r\ndata: " + json.dumps(self._end(found)).encode() + b"\r\n\r\n")
         return response
+
+
+def _asked_for(letter: dict[str, Any], request: web.Request) -> bool:
+    return all(request.query.get(name) in (None, letter.get(name)) for name in ("reason", "automation", "replayOf"))
 
 
 def shown(found: dict[str, Any]) -> web.Response:

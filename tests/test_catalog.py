@@ -273,3 +273,29 @@ def test_a_property_that_may_not_be_is_told_as_such():
 
 def test_an_automation_knows_the_secrets_of_its_input():
     assert automation(properties={"password": {"writeOnly": True}}).secret_paths == (("password",),)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//evil.example/api",
+        "/../admin",
+        "/api/../admin",
+        "/api/%2e%2e/admin",
+        "/api/.",
+        "/api?code=1",
+        "/api#x",
+        "http://evil.example",
+        "/a b",
+    ],
+)
+def test_a_target_leads_to_a_path_of_its_app_and_nowhere_else(tmp_path, path):
+    (problem,) = problems(tmp_path, document(targets=[{"name": "a", "http": {"app": "python-functions", "path": path}}]))
+    assert "spec.targets.0.http.path" in problem
+
+
+@pytest.mark.parametrize("path", ["/api/a..b", "/api/...", "/api//x", "/api/%20"])
+def test_what_only_looks_like_another_path_is_taken(tmp_path, path):
+    (known,) = load(tmp_path, document(targets=[{"name": "a", "http": {"app": "python-functions", "path": path}}]))
+    assert known.targets[0].http is not None
+    assert known.targets[0].http.path == path

@@ -103,6 +103,31 @@ def test_attributes_may_be_written_as_numbers_and_booleans_and_null_means_absent
     assert "nothing" not in seen.attributes
 
 
+@pytest.mark.parametrize("character", ["\x00", "\n", "\r", "\x1b", "\x7f", "\x85"])
+def test_a_control_character_is_refused_by_the_name_of_its_attribute(character):
+    fault = refused(envelope.decode, structured(subject=f"report{character}"))
+    assert [error["pointer"] for error in fault.errors] == ["/subject"]
+    assert character not in fault.detail
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"a\nb": {}, **REQUIRED},
+        {"\x1b" * 5_000: {}, **REQUIRED},
+        {"a\nb": "\n", **REQUIRED},
+        {**REQUIRED, "datacontenttype": "text\n" * 5_000},
+        {**REQUIRED, "specversion": "\n" * 5_000},
+        {**REQUIRED, "time": "\n" * 5_000},
+    ],
+)
+def test_no_name_or_value_of_an_event_fills_or_forges_a_line(event):
+    fault = refused(envelope.decode, json.dumps(event).encode())
+    assert fault.detail.isprintable()
+    assert len(fault.detail) < 1_000
+    assert all(len(error["pointer"]) <= 101 and error["detail"].isprintable() for error in fault.errors)
+
+
 # JSON.
 
 
@@ -237,9 +262,9 @@ def test_data_is_no_attribute():
     ("headers", "said"),
     [
         ({}, "No content type is not a CloudEvent"),
-        ({"content-type": "application/json"}, "application/json is not a CloudEvent"),
+        ({"content-type": "application/json"}, "'application/json' is not a CloudEvent"),
         ({"content-type": BATCH}, "is not a CloudEvent"),
-        ({**BINARY, "content-type": "text/plain"}, "is JSON, not text/plain"),
+        ({**BINARY, "content-type": "text/plain"}, "is JSON, not 'text/plain'"),
         ({**BINARY, "content-type": "application/cloudevents+avro"}, "is JSON, not"),
     ],
 )

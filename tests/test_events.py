@@ -74,9 +74,9 @@ def test_without_an_id_of_the_caller_the_event_id_correlates():
 def test_a_door_writes_the_caller_into_the_event_and_signs_it():
     signer, asked = Signer(b"k" * 32), event({"a": 1}, authid="root", inputdigest="made up")
     identity = identify(asked, ALICE)
-    signed = read(events.requested(events.signed(asked, identity, signer)))
+    signed = read(events.requested(events.signed(asked, identity, signer, NOON)))
     assert (signed.get("authid"), signed.get("correlationid"), signed.get("inputdigest")) == ("alice", "order-1", identity.digest)
-    assert signer.is_ours(signed.attributes)
+    assert signer.is_ours(signed.attributes, NOON, MINUTE)
     assert events.requested(asked).topic == "automation-requests"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -10,11 +11,17 @@ from bridge.catalog import Allow
 from bridge.errors import Forbidden, Unauthorized
 from bridge.identity import LOCAL, Caller, Signer, Tokens
 from bridge.settings import Token
+from bridge.testing import NOON
 from tests.core_kit import ALICE, BOB, ROOT, a_run, automation, moderate
 
-SIGNED = ["id", "source", "subject", "correlationid", "replytopic", "expirytime", "rerunof", "authid", "inputdigest"]
+SIGNED = ["id", "source", "subject", "correlationid", "replytopic", "expirytime", "rerunof", "authid", "authtime", "inputdigest"]
 SIGNER = Signer(b"0" * 32)
-attributes = st.fixed_dictionaries({}, optional={name: st.text(max_size=8) for name in SIGNED})
+WEEK = timedelta(days=7)
+attributes = st.fixed_dictionaries({}, optional={name: st.text(max_size=8) for name in SIGNED if name != "authtime"})
+
+
+def is_ours(named: dict[str, str], later: timedelta = timedelta()) -> bool:
+    return SIGNER.is_ours(named, NOON + later, WEEK)
 
 
 def token(name: str, secret: str, *roles: str) -> Token:
@@ -97,27 +104,38 @@ def test_only_admin_is_admin():
 @moderate
 @given(attributes, st.dictionaries(st.sampled_from(["type", "time", "traceparent", "x"]), st.text(max_size=5)))
 def test_a_signed_event_is_ours_whatever_else_it_carries(named, more):
-    signed = SIGNER.sign(named)
-    assert SIGNER.is_ours({**signed, **more})
+    signed = SIGNER.sign(named, NOON)
+    assert is_ours({**signed, **more})
     assert {name: signed[name] for name in named} == named
 
 
 @moderate
 @given(attributes, st.sampled_from(SIGNED), st.text(max_size=8))
 def test_any_changed_signed_attribute_breaks_the_signature(named, changed, value):
-    signed = SIGNER.sign(named)
-    assert SIGNER.is_ours({**signed, changed: value}) is (value == named.get(changed, ""))
+    signed = SIGNER.sign(named, NOON)
+    assert is_ours({**signed, changed: value}) is (value == signed.get(changed, ""))
 
 
 @moderate
 @given(attributes, st.text(max_size=8) | st.sampled_from(["0" * 64, "é"]))
 def test_a_made_up_signature_is_not_ours(named, signature):
-    assert not SIGNER.is_ours({**named, "authsignature": signature})
-    assert not SIGNER.is_ours(named)
+    assert not is_ours({**named, "authsignature": signature})
+    assert not is_ours(named)
+
+
+def test_a_signature_lasts_as_long_as_ended_runs_are_kept():
+    signed = SIGNER.sign({"id": "1"}, NOON)
+    assert is_ours(signed, WEEK)
+    assert not is_ours(signed, WEEK + timedelta(microseconds=1))
+
+
+def test_the_time_is_the_signers_not_the_senders():
+    signed = SIGNER.sign({"id": "1", "authtime": (NOON + 100 * WEEK).isoformat()}, NOON)
+    assert not is_ours(signed, 2 * WEEK)
 
 
 def test_another_key_signs_otherwise():
-    assert not Signer(b"1" * 32).is_ours(SIGNER.sign({"id": "1"}))
+    assert not Signer(b"1" * 32).is_ours(SIGNER.sign({"id": "1"}, NOON), NOON, WEEK)
 
 
 def test_the_key_does_not_show():
@@ -147,4 +165,4 @@ def test_the_key_does_not_show():
     ids=["shifted", "another automation"],
 )
 def test_no_two_events_share_a_signature(signed, forged):
-    assert not SIGNER.is_ours({**forged, "authsignature": SIGNER.sign(signed)["authsignature"]})
+    assert not is_ours({**forged, "authsignature": SIGNER.sign(signed, NOON)["authsignature"]})

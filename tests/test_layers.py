@@ -19,7 +19,7 @@ BANDS = [
     {"api", "connection", "openapi", "openapi_schemas", "guard", "problem"},
     {"doors", "pipeline", "audit"},
     {"intake", "attempts", "dispatch", "recorder", "parts"},
-    {"results", "replies", "deadletters", "index", "sweeper", "calls"},
+    {"results", "replies", "deadletters", "replay", "index", "sweeper", "calls"},
     {"events"},
     {
         "ports",
@@ -37,8 +37,9 @@ BANDS = [
         "resilience",
         "entities",
         "answers",
+        "deadletter",
     },
-    {"settings", "sources", "sizes", "durations", "yamlfile", "errors", "telemetry", "crashpoints"},
+    {"settings", "sources", "sizes", "durations", "rates", "yamlfile", "errors", "telemetry", "crashpoints"},
 ]
 BAND = {name: number for number, names in enumerate(BANDS) for name in names}
 #: What bands do not say.

@@ -407,6 +407,11 @@ def test_an_acceptance_that_comes_late_leaves_the_next_attempt_alone():
     assert part(run).attempts[1].outcome is AttemptOutcome.RUNNING
 
 
+def test_an_acceptance_that_comes_after_the_failure_does_not_reopen_the_attempt():
+    run = finished(begun(a_run()), BOOM, again=5)
+    assert lifecycle.accept(run, "main", 0, now=at(11)) is run
+
+
 @pytest.mark.parametrize("outcome", [Succeeded(1), Failed("Http400", "no")])
 def test_an_ended_invocation_shows_no_attempt_as_running(outcome):
     run = begun(finished(begun(a_run()), LOST, again=0), seconds=20)

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from openapi_spec_validator import validate
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 from starlette.types import Message as Asgi
 
 from bridge import api, errors, openapi
@@ -106,6 +106,7 @@ JSON = {"content-type": "application/json"}
 EVENT = {"content-type": "application/cloudevents+json"}
 BATCH = {"content-type": "application/cloudevents-batch+json"}
 BINARY = {**JSON, "ce-specversion": "1.0", "ce-id": "e", "ce-source": "/t", "ce-type": "automation.requested", "ce-subject": "one"}
+EDITED = {"specversion": "1.0", "id": "e-9", "source": "/t", "type": "automation.requested", "subject": "one", "data": {}}
 ASK, RUN, WORK = "/v1/automations/one/requests", "/v1/requests/ended", "/v1/invocations/open/worker"
 
 
@@ -174,6 +175,8 @@ async def work_token(of: World) -> dict[str, str]:
         ("/v1/automations/{name}/requests", "POST", ASK, 200, b"{}", {**JSON, "x-correlation-id": "ended"}),
         ("/v1/automations/{name}/requests", "POST", ASK, 409, b"1", {**JSON, "x-correlation-id": "ended"}),
         ("/v1/automations/{name}/requests", "POST", ASK, 400, b"{", JSON),
+        ("/v1/automations/{name}/requests", "POST", ASK, 400, b"{}", {**JSON, "x-correlation-id": ""}),
+        ("/v1/automations/{name}/requests", "POST", ASK, 400, b"{}", {**JSON, "x-deadline": ""}),
         ("/v1/automations/{name}/requests", "POST", ASK, 415, b"{}", {}),
         ("/v1/automations/{name}/requests", "POST", ASK, 422, b"{}", {**JSON, "x-deadline": "2020-01-01T00:00:00Z"}),
         ("/v1/automations/{name}/requests", "POST", ASK, 421, b"{}", {**JSON, "host": "evil.example"}),
@@ -184,7 +187,10 @@ async def work_token(of: World) -> dict[str, str]:
         ("/v1/events", "POST", "/v1/events", 400, b"{}", EVENT),
         ("/v1/requests", "GET", "/v1/requests", 200, b"", {}),
         ("/v1/requests", "GET", "/v1/requests?status=Lost", 400, b"", {}),
+        ("/v1/requests", "GET", "/v1/requests?status=", 400, b"", {}),
+        ("/v1/requests", "GET", "/v1/requests?since=", 400, b"", {}),
         ("/v1/requests/{correlationId}", "GET", RUN, 200, b"", {}),
+        ("/v1/requests/{correlationId}", "GET", f"{RUN}?wait=6.3e307", 200, b"", {}),
         ("/v1/requests/{correlationId}", "GET", "/v1/requests/open", 202, b"", {}),
         ("/v1/requests/{correlationId}", "GET", "/v1/requests/failed", 200, b"", {}),
         ("/v1/requests/{correlationId}", "DELETE", "/v1/requests/open", 202, b"", {}),
@@ -196,7 +202,12 @@ async def work_token(of: World) -> dict[str, str]:
         ("/v1/automations", "GET", "/v1/automations", 200, b"", {}),
         ("/v1/automations/{name}", "GET", "/v1/automations/work", 200, b"", {}),
         ("/v1/deadletters", "GET", "/v1/deadletters", 200, b"", {}),
+        ("/v1/deadletters", "GET", "/v1/deadletters?reason=Malformed&replayed=false&event=false", 200, b"", {}),
+        ("/v1/deadletters", "GET", "/v1/deadletters?replayed=perhaps", 400, b"", {}),
         ("/v1/deadletters/{id}", "GET", "/v1/deadletters/none", 404, b"", {}),
+        ("/v1/deadletters/{id}/replay", "POST", "/v1/deadletters/none/replay", 404, b"", {}),
+        ("/v1/deadletters/{id}/replay", "POST", "/v1/deadletters/none/replay?number=0", 400, b"", {}),
+        ("/v1/deadletters/{id}/replay", "POST", "/v1/deadletters/none/replay", 415, b"{}", {"content-type": "text/plain"}),
         ("/v1/audit", "GET", "/v1/audit", 200, b"", {}),
         ("/v1/audit", "GET", "/v1/audit?since=yesterday", 400, b"", {}),
         ("/v1/invocations/{correlationId}/{target}", "GET", WORK, 401, b"", {}),
@@ -224,6 +235,18 @@ async def test_trouble_with_the_bus_is_as_described(prepared, error, status) -> 
     got, names, content = await answer(prepared, "DELETE", "/v1/requests/open", b"", {})
     assert got == status
     check("/v1/requests/{correlationId}", "DELETE", got, names, content)
+
+
+async def test_replays_of_a_dead_letter_are_as_described(prepared) -> None:
+    letters, _ = await prepared.bridge.services.deadletters.page(1, "")
+    asked = [("?number=1", b"", 202), ("?number=1", b"", 200), ("", b"{}", 400), ("", to_json(EDITED), 202), ("?number=9", b"", 400)]
+    for query, body, status in asked:
+        got, names, content = await answer(prepared, "POST", f"/v1/deadletters/{letters[0].id}/replay{query}", body, EVENT)
+        assert got == status, content
+        check("/v1/deadletters/{id}/replay", "POST", got, names, content)
+    got, names, content = await answer(prepared, "GET", f"/v1/deadletters/{letters[0].id}", b"", {})
+    check("/v1/deadletters/{id}", "GET", got, names, content)
+    assert [replay["edited"] for replay in from_json(content)["replays"]] == [False, True]
 
 
 async def test_a_dead_letter_that_somebody_else_changed_is_as_described(prepared) -> None:

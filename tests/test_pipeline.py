@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -127,6 +128,14 @@ async def test_a_reply_that_the_bus_refuses_for_good_is_a_dead_letter(started: W
     await started.bus.deliver()
     letters, _ = await started.bridge.services.deadletters.page(10, "")
     assert [letter.reason for letter in letters] == ["ReplyUndeliverable"]
+
+
+async def test_a_run_whose_work_the_bus_refuses_for_good_fails_and_is_replied_to(started: World) -> None:
+    started.bus.unknown_topics.add("work")
+    await started.ask("work")
+    await started.bus.deliver()
+    error = (await started.run()).error
+    assert (error and error.code, len(started.sent("failed"))) == ("Undeliverable", 1)
 
 
 async def test_a_failed_call_is_repeated_as_the_policy_says(started: World) -> None:
@@ -288,6 +297,13 @@ async def test_a_request_whose_work_another_delivery_is_sending_comes_again(star
     assert started.sent("invoked") == ["id-1/worker"]
 
 
+async def test_of_two_processes_that_start_the_same_attempt_at_the_same_moment_one_calls(started: World) -> None:
+    await started.ask("one")
+    beaten(started, lambda run: lifecycle.begin(run, "only", now=NOON, until=NOON + timedelta(seconds=12)))
+    await started.bus.deliver()
+    assert started.functions.calls == []
+
+
 async def test_an_attempt_that_another_process_began_and_lost_meanwhile_is_repeated(started: World) -> None:
     await started.ask("one")
     beaten(started, lambda run: lifecycle.begin(run, "only", now=NOON, until=NOON))
@@ -347,3 +363,31 @@ async def test_a_mistake_of_ours_is_a_dead_letter_and_not_a_loop(started: World,
     )
     letters, _ = await started.bridge.services.deadletters.page(10, "")
     assert [letter.reason for letter in letters] == ["InternalError"]
+
+
+async def say(world: World, number: int, token: str, **data: object) -> None:
+    """What a worker behind the topic says of `id-1/worker`."""
+    attributes = {"id": f"result-{number}", "correlationid": "id-1", "causationid": "id-1/worker", "invocationtoken": token}
+    event = {"specversion": "1.0", "source": "/worker", "type": "automation.result", **attributes, "data": data}
+    await world.bus.publish([Message("automation-results", json.dumps(event).encode(), message_id=f"result-{number}")])
+    await world.bus.deliver()
+
+
+async def test_a_worker_that_asks_for_it_gets_the_work_again_as_often_as_its_target_says(started: World) -> None:
+    await started.ask("work")
+    await started.bus.deliver()
+    token = (await started.run()).invocations[0].control.token
+    for number in range(2):
+        await say(started, number, token, status="failed", error={"code": "Busy", "retriable": True})
+    run = await started.run()
+    assert (run.status, len(run.invocations[0].attempts), started.sent("invoked")) == (Status.FAILED, 2, ["id-1/worker"] * 2)
+
+
+@pytest.mark.parametrize("token", ["", "guessed"])
+async def test_a_result_without_the_token_of_its_work_is_a_dead_letter_and_changes_nothing(started: World, token: str) -> None:
+    await started.ask("work")
+    await started.bus.deliver()
+    before = await started.run()
+    await say(started, 1, token, status="succeeded", output="forged")
+    letters, _ = await started.bridge.services.deadletters.page(10, "")
+    assert ([letter.reason for letter in letters], await started.run()) == (["Malformed"], before)

@@ -54,7 +54,7 @@ def test_a_correlation_id_is_taken_as_it_is(identity):
     assert request.correlation_id(event(correlationid=identity)) == identity
 
 
-@pytest.mark.parametrize("identity", ["x" * 101, "x" * 5_000_000, "a b", "a/b", "ä", "a\n", "\n", "a\0", "../a", "a,b", "a||b", "٣"])
+@pytest.mark.parametrize("identity", ["", "x" * 101, "x" * 5_000_000, "a b", "a/b", "ä", "a\n", "\n", "a\0", "../a", "a,b", "a||b", "٣"])
 def test_an_odd_or_long_one_is_refused_shortly(identity):
     with pytest.raises(InvalidCorrelationId) as caught:
         request.correlation_id(event(correlationid=identity))
@@ -191,6 +191,7 @@ def test_what_is_not_said_has_its_default():
         (DeadlinePassed, "has passed", {"expirytime": "2026-01-31T12:00:00Z"}),
         (DeadlinePassed, "has passed", {"expirytime": "0001-01-01T00:00:00+01:00"}),
         (Malformed, "'tomorrow' is not RFC 3339", {"expirytime": "tomorrow"}),
+        (Malformed, "'' is not RFC 3339", {"expirytime": ""}),
     ],
 )
 def test_every_refusal_says_what_is_wrong_and_what_to_do(refusal, said, arguments):

@@ -18,6 +18,7 @@ from bridge.resilience import (
     State,
     allow,
     failure,
+    in_a_row,
     record,
     shut_until,
     success,
@@ -26,7 +27,7 @@ from bridge.resilience import (
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-RULES = BreakerRules(failures=3, timeout=30 * SECOND)
+RULES = BreakerRules(in_a_row(3), timeout=30 * SECOND)
 
 
 def fail(breaker: Breaker, times: int, now: datetime = NOW) -> Breaker:
@@ -36,7 +37,7 @@ def fail(breaker: Breaker, times: int, now: datetime = NOW) -> Breaker:
 
 
 def opened(rules: BreakerRules = RULES) -> Breaker:
-    breaker = fail(Breaker(rules), rules.failures)
+    breaker = fail(Breaker(rules), 3)
     assert breaker.state is State.OPEN
     return breaker
 
@@ -48,8 +49,8 @@ def taken(breaker: Breaker, now: datetime) -> tuple[int, Breaker]:
 
 
 def test_a_closed_breaker_lets_every_call_through() -> None:
-    breaker = fail(Breaker(RULES), 2)
-    assert allow(breaker, NOW) == (Allowed(0), breaker)
+    decision, breaker = allow(fail(Breaker(RULES), 2), NOW)
+    assert (decision, breaker.state) == (Allowed(0), State.CLOSED)
 
 
 def test_failures_in_a_row_open_it_until_its_timeout_is_over() -> None:
@@ -87,7 +88,7 @@ def test_a_probe_that_fails_opens_it_for_another_timeout() -> None:
 
 def test_all_probes_must_succeed_before_it_closes() -> None:
     later = NOW + 30 * SECOND
-    one, breaker = taken(opened(BreakerRules(3, 30 * SECOND, max_requests=2)), later)
+    one, breaker = taken(opened(BreakerRules(in_a_row(3), 30 * SECOND, max_requests=2)), later)
     two, breaker = taken(breaker, later)
     breaker = success(breaker, one, later)
     assert breaker.state is State.HALF_OPEN
@@ -108,7 +109,7 @@ def test_an_answer_from_before_it_opened_says_nothing() -> None:
 
 
 def test_with_an_interval_the_count_starts_anew_that_often() -> None:
-    rules = BreakerRules(failures=3, interval=10 * SECOND)
+    rules = BreakerRules(in_a_row(3), interval=10 * SECOND)
     ticket, breaker = taken(Breaker(rules), NOW)
     breaker = failure(failure(breaker, ticket, NOW), ticket, NOW)
     ticket, breaker = taken(breaker, NOW + 10 * SECOND)
@@ -130,7 +131,7 @@ def test_with_an_interval_the_count_starts_anew_that_often() -> None:
     ],
 )
 def test_only_trouble_of_the_app_counts_against_it(outcome: Outcome, opens: bool) -> None:
-    breaker = Breaker(BreakerRules(failures=1))
+    breaker = Breaker(BreakerRules(in_a_row(1)))
     assert (record(breaker, 0, outcome, NOW).state is State.OPEN) is opens
 
 
@@ -142,7 +143,7 @@ def test_an_app_that_is_not_known_ends_no_probing() -> None:
 
 @given(st.integers(1, 20), st.lists(st.booleans(), max_size=60))
 def test_it_opens_exactly_at_the_failures_in_a_row_that_the_rules_name(most: int, answers: list[bool]) -> None:
-    breaker, row = Breaker(BreakerRules(failures=most)), 0
+    breaker, row = Breaker(BreakerRules(in_a_row(most))), 0
     for good in answers:
         breaker = (success if good else failure)(breaker, breaker.generation, NOW)
         row = 0 if good else row + 1
@@ -156,7 +157,7 @@ class AnyCourse(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.breaker, self.now = Breaker(BreakerRules(2, 5 * SECOND, interval=60 * SECOND, max_requests=2)), NOW
+        self.breaker, self.now = Breaker(BreakerRules(in_a_row(2), 5 * SECOND, interval=60 * SECOND, max_requests=2)), NOW
         self.open_calls: list[int] = []
 
     @rule(seconds=st.integers(0, 7))
@@ -184,7 +185,7 @@ class AnyCourse(RuleBasedStateMachine):
     def probes_under_way_are_never_more_than_allowed(self) -> None:
         if self.breaker.state is State.HALF_OPEN:
             under_way = self.open_calls.count(self.breaker.generation)
-            assert under_way + self.breaker.successes <= self.breaker.rules.max_requests
+            assert under_way + self.breaker.counts.consecutive_successes <= self.breaker.rules.max_requests
 
     @invariant()
     def it_never_stays_shut_for_longer_than_its_timeout_unless_probes_are_out(self) -> None:

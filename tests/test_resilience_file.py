@@ -10,6 +10,7 @@ import pytest
 from bridge.errors import ConfigurationError
 from bridge.resilience import BreakerRules, Policies, Policy, Retry, Worst, load, worst_case
 from bridge.resilience.policy import DEFAULT_TIMEOUT
+from bridge.resilience.trip import Counts, trips
 
 SHIPPED = Path(__file__).parent.parent / "functions" / "resiliency.yaml"
 HEAD = "apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata: {name: x}\n"
@@ -43,13 +44,14 @@ def test_the_shipped_file_holds_what_it_promises(app: str) -> None:
     assert policy == Policy(
         60 * SECOND,
         Retry("exponential", max_interval=15 * SECOND, max_retries=3),
-        BreakerRules(failures=6, timeout=30 * SECOND),
+        BreakerRules("consecutiveFailures > 5", timeout=30 * SECOND),
     )
     worst = worst_case(policy)
     assert worst == Worst(4, timedelta(seconds=243.5625))
     assert worst.attempts is not None
     assert policy.breaker is not None
-    assert worst.attempts < policy.breaker.failures, "one call with all its repeats must not close an app to others"
+    repeats = Counts(requests=worst.attempts, total_failures=worst.attempts, consecutive_failures=worst.attempts)
+    assert not trips(policy.breaker.trip, repeats), "one call with all its repeats must not close an app to others"
 
 
 @pytest.mark.parametrize(
@@ -71,10 +73,13 @@ def test_retries_have_daprs_defaults(tmp_path: Path, text: str, value: Retry) ->
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("{}", BreakerRules(failures=6, timeout=60 * SECOND)),
-        ("{trip: consecutiveFailures > 2, timeout: 5s}", BreakerRules(failures=3, timeout=5 * SECOND)),
-        ("{trip: consecutiveFailures>=2, interval: 1m, maxRequests: 3}", BreakerRules(2, 60 * SECOND, 60 * SECOND, 3)),
-        ("{trip: consecutiveFailures >= 0}", BreakerRules(failures=1)),
+        ("{}", BreakerRules("consecutiveFailures > 5", timeout=60 * SECOND)),
+        ("{trip: consecutiveFailures > 2, timeout: 5s}", BreakerRules("consecutiveFailures > 2", timeout=5 * SECOND)),
+        (
+            "{trip: consecutiveFailures>=2, interval: 1m, maxRequests: 3}",
+            BreakerRules("consecutiveFailures>=2", 60 * SECOND, 60 * SECOND, 3),
+        ),
+        ("{trip: requests > 5 && totalFailures * 2 > requests}", BreakerRules("requests > 5 && totalFailures * 2 > requests")),
     ],
 )
 def test_breakers_have_daprs_defaults(tmp_path: Path, text: str, value: BreakerRules) -> None:
@@ -126,7 +131,9 @@ def test_an_app_with_a_target_has_no_defaults_by_name(tmp_path: Path) -> None:
             "httpStatusCodes: Input should be a valid string (it is 429)",
         ),
         ('spec: {policies: {retries: {r: {matching: {gRPCStatusCodes: "17"}}}}}', "is not a list of codes from 0 to 16"),
-        ("spec: {policies: {circuitBreakers: {b: {trip: totalFailures > 5}}}}", "'totalFailures > 5' is not supported; write"),
+        ("spec: {policies: {circuitBreakers: {b: {trip: failures > 5}}}}", "'failures > 5' cannot be worked out; the names are requests,"),
+        ("spec: {policies: {circuitBreakers: {b: {trip: requests}}}}", "'requests' is not true or false"),
+        ("spec: {policies: {circuitBreakers: {b: {trip: requests >}}}}", "'requests >' is not an expression in CEL"),
         ("spec: {policies: {circuitBreakers: {b: {maxRequests: 0}}}}", "greater than or equal to 1"),
         ("spec: {targets: {components: {bus: {}}}}", "spec.targets.components: is not read here, this file is for function apps; move it"),
         ("spec: {targets: {apps: {a: {circuitBreakerCacheSize: 5}}}}", "each app has one breaker; remove it"),

@@ -76,10 +76,13 @@ def test_a_result_is_one_object(data):
         ({"status": "done"}, "/data/status"),
         ({"status": "running", "progress": {"percent": 101}}, "/data/progress/percent"),
         ({"status": "running", "progress": {"percent": -1}}, "/data/progress/percent"),
+        ({"status": "running", "progress": {"percent": True}}, "/data/progress/percent"),
+        ({"status": "running", "progress": {"percent": "40"}}, "/data/progress/percent"),
         ({"status": "running", "progress": {"message": 7}}, "/data/progress/message"),
         ({"status": "failed", "error": "text"}, "/data/error"),
         ({"status": "failed", "error": {"code": 7}}, "/data/error/code"),
         ({"status": "failed", "error": {"retriable": "maybe"}}, "/data/error/retriable"),
+        ({"status": "failed", "error": {"retriable": "true"}}, "/data/error/retriable"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_pointer(data, pointer):

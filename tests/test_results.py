@@ -191,8 +191,9 @@ async def test_whether_there_is_room_is_known(world, results, full):
 
 async def test_a_change_is_stored_and_tells_before_and_after(world, results):
     run, _ = await results.create(a_run())
-    assert await results.change("order-1", percent(40)) == (run, percent(40)(run))
-    assert shown(await world.stored()) == 40
+    before, after = await results.change("order-1", percent(40))
+    assert (before, shown(after)) == (run, 40)
+    assert await world.stored() == after
 
 
 async def test_what_is_not_there_cannot_be_changed(results):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,19 @@ class Apps:
         """The app of that name, the settings first. Raises CallFailed(UnknownApp)."""
         configured = self._configured.get(name)
         return self._hosted(name) if configured is None else App(configured.url, self._key(name, configured))
+
+    def expected(self, name: str) -> bool:
+        """Whether only the local host can tell of the app, and none is running at the moment."""
+        if name in self._configured:
+            return False
+        try:
+            process = next(iter(json.loads(self._text(self._local)).values()))["pid"]
+            os.kill(process, 0)
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        except (OSError, OverflowError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
+            return False
+        return False
 
     def forget(self) -> None:
         """Read every file again, whatever its time says."""

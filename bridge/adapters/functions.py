@@ -25,6 +25,8 @@ SLACK = 64 * 1024  #: bytes that an answer may have beyond the output's limit: w
 MAX_REFUSAL = 64 * 1024  #: bytes that are read of an answer that is no output
 CONNECT = 10.0  #: seconds for finding and reaching an app; a cold start answers the connection at once
 CHUNK = 64 * 1024  #: bytes
+HOST_START = 10.0  #: seconds that a call waits for a functions host which is started beside the bridge
+LOOK = 0.05  #: seconds between two looks for it
 
 #: What aiohttp raises before the first byte of the request is sent; everything else may have reached the function.
 NEVER_CONNECTED = (
@@ -39,8 +41,8 @@ NEVER_CONNECTED = (
 class HttpFunctions:
     """`ports.Functions` with one pool of connections. How many calls run at a time is for the caller to say."""
 
-    def __init__(self, session: aiohttp.ClientSession, apps: Apps, limit: int) -> None:
-        self._session, self._apps, self._limit = session, apps, limit
+    def __init__(self, session: aiohttp.ClientSession, apps: Apps, limit: int, host_start: float = 0) -> None:
+        self._session, self._apps, self._limit, self._host_start = session, apps, limit, host_start
 
     @classmethod
     @asynccontextmanager
@@ -53,7 +55,7 @@ class HttpFunctions:
             auto_decompress=False,
             headers={"accept-encoding": "identity", "user-agent": "automation-bridge"},
         ) as session:
-            yield cls(session, apps, settings.max_output_bytes + SLACK)
+            yield cls(session, apps, settings.max_output_bytes + SLACK, HOST_START if settings.functions else 0)
 
     async def call(self, call: Call) -> Answer:
         """Any answer, whatever its status. Raises CallFailed.
@@ -61,16 +63,23 @@ class HttpFunctions:
         A 401 is asked once more if the app's key has changed meanwhile: Functions checks the key before anything runs.
         """
         until = asyncio.get_running_loop().time() + call.timeout.total_seconds()
-        app = self._apps.find(call.app)
-        answer = await self._send(call, app)
+        app = await self._app(call, until)
+        answer = await self._send(_cut(call, until), app)
         if answer.status != HTTPStatus.UNAUTHORIZED:
             return answer
         self._apps.forget()
-        renewed = self._apps.find(call.app)
-        left = until - asyncio.get_running_loop().time()
-        if renewed == app or left <= 0:
+        renewed, rest = self._apps.find(call.app), _cut(call, until)
+        if renewed == app or rest.timeout <= timedelta(0):
             return answer
-        return await self._send(replace(call, timeout=timedelta(seconds=left)), renewed)
+        return await self._send(rest, renewed)
+
+    async def _app(self, call: Call, until: float) -> App:
+        """The app, waited for a little while the host beside the bridge is started. Raises CallFailed(UnknownApp)."""
+        loop = asyncio.get_running_loop()
+        until = min(until, loop.time() + self._host_start)
+        while self._apps.expected(call.app) and loop.time() < until:  # noqa: ASYNC110 - the host is another process
+            await asyncio.sleep(LOOK)
+        return self._apps.find(call.app)
 
     async def _send(self, call: Call, app: App) -> Answer:
         seconds = call.timeout.total_seconds()
@@ -116,13 +125,18 @@ def _without_key(answer: Answer, key: str) -> Answer:
     return Answer(answer.status, headers, answer.body.replace(key.encode(), MASK.encode()))
 
 
+def _cut(call: Call, until: float) -> Call:
+    """The call with the time that is left of it."""
+    return replace(call, timeout=timedelta(seconds=until - asyncio.get_running_loop().time()))
+
+
 def failed(call: Call, fault: Exception) -> CallFailed:
     """What a foreign exception means. Details name the app, never its address or key."""
     why = _why(fault)
     if isinstance(fault, NEVER_CONNECTED):
         return CallFailed("ConnectionFailed", f"{call.app} could not be reached ({why}).", may_have_run=False)
     if isinstance(fault, TimeoutError):
-        return CallFailed("Timeout", f"{call.app} gave no answer within {call.timeout.total_seconds():g} s.", may_have_run=True)
+        return CallFailed("Timeout", f"{call.app} gave no answer within {round(call.timeout.total_seconds(), 2):g} s.", may_have_run=True)
     if isinstance(fault, aiohttp.ClientError | OSError):
         return CallFailed("ConnectionLost", f"{call.app} closed the connection before its answer was complete ({why}).", may_have_run=True)
     return CallFailed("ConnectionFailed", f"The request to {call.app} could not be made ({why}).", may_have_run=False)

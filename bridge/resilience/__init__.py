@@ -10,12 +10,14 @@ from bridge.resilience.breaker import Allowed, Breaker, BreakerRules, Refused, S
 from bridge.resilience.file import load
 from bridge.resilience.policy import Policies, Policy, Worst, worst_case
 from bridge.resilience.retry import Again, Retry, Stop, after_failure
+from bridge.resilience.trip import Counts, in_a_row
 
 __all__ = [
     "Again",
     "Allowed",
     "Breaker",
     "BreakerRules",
+    "Counts",
     "Policies",
     "Policy",
     "Refused",
@@ -26,6 +28,7 @@ __all__ = [
     "after_failure",
     "allow",
     "failure",
+    "in_a_row",
     "load",
     "record",
     "shut_until",

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bridge.outcome import Failed, Outcome
+from bridge.resilience.trip import NONE, Counts, trips
 
 PROBING = timedelta(seconds=1)  #: when to ask again while all probes are under way
 
@@ -25,9 +26,9 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BreakerRules:
-    """One of `spec.policies.circuitBreakers`. `failures` in a row open it; with an `interval` the count starts anew that often."""
+    """One of `spec.policies.circuitBreakers`: `trip` says what opens it; with an `interval` the counts start anew that often."""
 
-    failures: int = 6
+    trip: str = "consecutiveFailures > 5"
     timeout: timedelta = timedelta(seconds=60)
     interval: timedelta = timedelta(0)
     max_requests: int = 1
@@ -35,15 +36,13 @@ class BreakerRules:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """The breaker of one app. `generation` changes with every state, and whenever the count starts anew."""
+    """The breaker of one app. `generation` changes with every state, and whenever the counts start anew."""
 
     rules: BreakerRules
     state: State = State.CLOSED
     generation: int = 0
-    expires: datetime | None = None  #: closed: when the count starts anew; open: when probes may go
-    failures: int = 0  #: in a row, while closed
-    probes: int = 0  #: given out, while half open
-    successes: int = 0  #: of probes
+    expires: datetime | None = None  #: closed: when the counts start anew; open: when probes may go
+    counts: Counts = NONE  #: while half open, `requests` are the probes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +65,7 @@ def allow(breaker: Breaker, now: datetime) -> tuple[Allowed | Refused, Breaker]:
     until = shut_until(breaker, now)
     if until is not None:
         return Refused(until), breaker
-    if breaker.state is State.HALF_OPEN:
-        breaker = replace(breaker, probes=breaker.probes + 1)
-    return Allowed(breaker.generation), breaker
+    return Allowed(breaker.generation), replace(breaker, counts=breaker.counts.asked())
 
 
 def shut_until(breaker: Breaker, now: datetime) -> datetime | None:
@@ -76,7 +73,7 @@ def shut_until(breaker: Breaker, now: datetime) -> datetime | None:
     breaker = _at(breaker, now)
     if breaker.state is State.OPEN:
         return breaker.expires
-    if breaker.state is State.HALF_OPEN and breaker.probes >= breaker.rules.max_requests:
+    if breaker.state is State.HALF_OPEN and breaker.counts.requests >= breaker.rules.max_requests:
         return now + PROBING
     return None
 
@@ -86,11 +83,10 @@ def success(breaker: Breaker, ticket: int, now: datetime) -> Breaker:
     breaker = _at(breaker, now)
     if ticket != breaker.generation:
         return breaker
-    if breaker.state is State.CLOSED:
-        return replace(breaker, failures=0)
-    if breaker.successes + 1 >= breaker.rules.max_requests:
+    counts = breaker.counts.succeeded()
+    if breaker.state is State.HALF_OPEN and counts.consecutive_successes >= breaker.rules.max_requests:
         return _enter(breaker, State.CLOSED, now)
-    return replace(breaker, successes=breaker.successes + 1)
+    return replace(breaker, counts=counts)
 
 
 def failure(breaker: Breaker, ticket: int, now: datetime) -> Breaker:
@@ -98,17 +94,18 @@ def failure(breaker: Breaker, ticket: int, now: datetime) -> Breaker:
     breaker = _at(breaker, now)
     if ticket != breaker.generation:
         return breaker
-    if breaker.state is State.HALF_OPEN or breaker.failures + 1 >= breaker.rules.failures:
+    counts = breaker.counts.failed()
+    if breaker.state is State.HALF_OPEN or trips(breaker.rules.trip, counts):
         return _enter(breaker, State.OPEN, now)
-    return replace(breaker, failures=breaker.failures + 1)
+    return replace(breaker, counts=counts)
 
 
 def withdraw(breaker: Breaker, ticket: int, now: datetime) -> Breaker:
-    """The call was not made, or says nothing of the app (its time was cut short, the bridge stops): give a probe back."""
+    """The call was not made, or says nothing of the app (its time was cut short, the bridge stops): it does not count."""
     breaker = _at(breaker, now)
-    if ticket != breaker.generation or breaker.state is not State.HALF_OPEN:
+    if ticket != breaker.generation:
         return breaker
-    return replace(breaker, probes=max(breaker.probes - 1, breaker.successes))
+    return replace(breaker, counts=breaker.counts.asked(-1))
 
 
 def record(breaker: Breaker, ticket: int, outcome: Outcome, now: datetime) -> Breaker:

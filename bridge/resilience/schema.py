@@ -15,11 +15,11 @@ from pydantic.alias_generators import to_camel
 
 from bridge import durations
 from bridge.outcome import RETRIABLE_STATUSES
+from bridge.resilience import trip as trips
 from bridge.resilience.breaker import BreakerRules
 from bridge.resilience.retry import Retry
 
 _RANGE = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?")
-_TRIP = re.compile(r"\s*consecutiveFailures\s*(>=?)\s*(\d{1,6})\s*")
 MAX_RETRIES = 10_000  #: a bound for arithmetic, far beyond use
 LONGEST = timedelta(hours=24)  #: likewise
 
@@ -63,12 +63,6 @@ def _retriable(text: str) -> str:
 
 def _grpc(text: str) -> str:
     _codes(text, 0, 16)
-    return text
-
-
-def _trip(text: str) -> str:
-    if _TRIP.fullmatch(text) is None:
-        raise ValueError(f'{text!r} is not supported; write "consecutiveFailures > N" or "consecutiveFailures >= N"')
     return text
 
 
@@ -126,14 +120,11 @@ class BreakerShape(Shape):
     max_requests: Annotated[int, Field(ge=1, le=MAX_RETRIES)] = 1
     interval: AnySpan = timedelta(0)
     timeout: Span = timedelta(seconds=60)
-    trip: Annotated[str, AfterValidator(_trip)] = "consecutiveFailures > 5"
+    trip: Annotated[str, AfterValidator(trips.check)] = "consecutiveFailures > 5"
 
     def value(self) -> BreakerRules:
         """The rules of a breaker."""
-        match = _TRIP.fullmatch(self.trip)
-        assert match is not None  # noqa: S101 - checked when the file was read
-        failures = int(match[2]) + (match[1] == ">")
-        return BreakerRules(max(failures, 1), self.timeout, self.interval, self.max_requests)
+        return BreakerRules(self.trip, self.timeout, self.interval, self.max_requests)
 
 
 class PoliciesShape(Shape):

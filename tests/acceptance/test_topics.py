@@ -230,7 +230,7 @@ async def test_a_dead_letter_is_replayed_and_discarded(bus: Queue, http: Http) -
     await bus.send_event("automation-requests", {**EVENT, "data": {"text": "y"}})
     letter = (await dead_letters(http, 1))[0]
     async with http.post(f"/v1/deadletters/{letter['id']}/replay") as answer:
-        assert (answer.status, len((await answer.json())["replayedAt"])) == (202, 1)
+        assert (answer.status, len((await answer.json())["replays"])) == (202, 1)
     again = await dead_letters(http, 2)
     for each in again:
         async with http.delete(f"/v1/deadletters/{each['id']}") as answer:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +72,37 @@ def test_a_key_that_cannot_be_read_is_named(tmp_path: Path, app: FunctionApp, sa
 
 def test_a_key_never_shows(tmp_path: Path) -> None:
     assert "secret" not in repr(App("https://a.example", "secret"))
+
+
+def test_a_local_host_is_expected_until_it_tells_and_again_when_it_is_gone(tmp_path: Path) -> None:
+    apps = Apps({}, tmp_path, {})
+    assert apps.expected("one")
+    host_writes(tmp_path, one={"url": "http://127.0.0.1:7071", "key": "k", "pid": os.getpid()})
+    assert not apps.expected("one")
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    host_writes(tmp_path, one={"url": "http://127.0.0.1:7071", "key": "k", "pid": gone.pid})
+    assert apps.expected("one")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}",
+        "not json",
+        "[]",
+        '{"a": 1}',
+        '{"a": {"key": "k"}}',
+        '{"a": null}',
+        '{"a": {"pid": "x"}}',
+        '{"a": {"pid": 1e99}}',
+        f'{{"a": {{"pid": {2**70}}}}}',
+    ],
+)
+def test_nobody_is_expected_by_a_file_that_makes_no_sense(tmp_path: Path, content: str) -> None:
+    (tmp_path / "functions.json").write_text(content)
+    assert not Apps({}, tmp_path, {}).expected("a")
+
+
+def test_nobody_is_expected_to_tell_of_an_app_that_is_configured(tmp_path: Path) -> None:
+    assert not Apps({"one": FunctionApp(url="https://one.example")}, tmp_path, {}).expected("one")

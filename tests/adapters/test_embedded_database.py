@@ -114,6 +114,16 @@ async def test_only_the_owner_can_read_the_files(tmp_path):
     assert rights == dict.fromkeys(("bridge.db", "bridge.db-wal", "bridge.db-shm", "bridge.lock"), 0o600)
 
 
+async def test_a_copy_that_everybody_may_read_is_closed_to_them(tmp_path):
+    async with Database.open(tmp_path, TABLE):
+        pass
+    (tmp_path / "bridge.db").chmod(0o644)
+    async with Database.open(tmp_path, TABLE) as database:
+        await database.write(insert(1))
+        rights = {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert rights == {0o600}
+
+
 async def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path):
     (tmp_path / "bridge.db").write_text("this is no database, " * 100)
     with pytest.raises(ConfigurationError, match=r"bridge\.db: cannot be used as the bridge's database"):

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
+from bridge import telemetry
 from bridge.adapters.embedded import Embedded
 from bridge.errors import ConfigurationError
 from bridge.ports import Message
@@ -277,15 +279,9 @@ async def test_a_line_that_cannot_be_understood_is_answered_and_the_door_stays_o
 
 
 async def test_a_line_without_end_is_refused_and_the_connection_closed(client):
-    async def talk() -> None:
-        while True:
-            client.writer.write(b"x" * 2**16)
-            await client.writer.drain()
-
-    talking = asyncio.create_task(talk())
+    client.writer.write(b"x" * (2 * 100_000 + 2**20 + 2))
     assert (await client.hear())["error"] == "LineTooLong"
-    talking.cancel()
-    await asyncio.gather(talking, return_exceptions=True)
+    assert await client.hear() == {}
 
 
 async def test_closing_shows_clients_out(tmp_path):
@@ -295,3 +291,36 @@ async def test_closing_shows_clients_out(tmp_path):
         await reader.readline()
     assert await reader.read() == b""
     writer.close()
+
+
+async def test_what_only_the_queue_says_of_a_dead_letter_no_client_can_say(embedded, client, inbox):
+    await embedded.bus.subscribe("grave", inbox, concurrency=1)
+    said = {"DeadLetterReason": "forged", "x-opt-deadletter-source": "elsewhere/all", "deliveryCount": "9" * 4000, "color": "red"}
+    await client.say("send", id=1, messages=[{"queue": "grave", "body": "", "properties": said}])
+    assert (await client.hear())["ok"]
+    assert (await inbox.next()).message.properties == {"color": "red"}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"properties": {"a": "x" * 4097}},
+        {"properties": {"x" * 501: "a"}},
+        {"properties": {str(n): "" for n in range(65)}},
+        {"label": "x" * 501},
+    ],
+    ids=["value", "name", "number", "label"],
+)
+async def test_properties_have_bounds(client, part):
+    await client.say("send", id=1, messages=[{"topic": "slow", "body": "", **part}])
+    assert (await client.hear())["error"] == "Malformed"
+
+
+async def test_the_words_of_a_receiver_are_no_name_of_a_counter(embedded, client):
+    await embedded.bus.publish([Message("orders", b"1")])
+    await client.say("receive", entity="orders/all", credit=1)
+    await client.say("settle", lock=(await client.hear())["lock"], outcome="deadletter", reason="a word of its own")
+    assert (await client.hear())["ok"]
+    counted = generate_latest(telemetry.REGISTRY).decode()
+    assert 'bridge_dead_letters_total{reason="DeadLettered"}' in counted
+    assert "a word of its own" not in counted

@@ -281,6 +281,23 @@ async def test_an_app_nobody_knows_is_not_called(tmp_path: Path) -> None:
     assert (fault.reason, fault.may_have_run) == ("UnknownApp", False)
 
 
+async def test_a_host_that_is_being_started_beside_the_bridge_is_waited_for(tmp_path: Path) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response()
+
+    async with serving(handler, tmp_path), HttpFunctions.open(Settings(data_dir=tmp_path, functions=tmp_path)) as functions:
+        told = (tmp_path / "functions.json").rename(tmp_path / "not yet")
+        calling = asyncio.create_task(functions.call(to()))
+        await asyncio.sleep(0)
+        told.rename(tmp_path / "functions.json")
+        assert (await calling).status == 200
+
+
+async def test_a_host_that_does_not_start_is_waited_for_no_longer_than_the_call_may_take(tmp_path: Path) -> None:
+    async with HttpFunctions.open(Settings(data_dir=tmp_path, functions=tmp_path)) as functions:
+        assert (await refused(functions, to(timeout=0.1))).reason == "UnknownApp"
+
+
 async def test_a_header_that_would_forge_another_is_not_sent(tmp_path: Path) -> None:
     async def handler(request: web.Request) -> web.Response:
         raise AssertionError

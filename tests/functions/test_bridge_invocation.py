@@ -54,6 +54,14 @@ def test_a_canceled_invocation_stays_canceled_without_further_questions(bridge: 
     assert len(bridge.heard) == 1
 
 
+def test_a_cancel_is_noticed_within_two_seconds_of_work_that_looks_often(bridge: FakeBridge, invocation: Invocation, clock: Clock) -> None:
+    assert not invocation.canceled()
+    bridge.answer, canceled_at = {"canceled": True}, clock.now
+    while not invocation.canceled():
+        clock.now += 0.1
+    assert clock.now - canceled_at < 2
+
+
 def test_progress_is_the_data_of_a_running_result(bridge: FakeBridge, invocation: Invocation) -> None:
     invocation.report(12.5, "250 rows")
     said = {"status": "running", "progress": {"percent": 12.5, "message": "250 rows"}}

@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -231,7 +231,9 @@ def _tell(future: asyncio.Future[T], committed: Callable[[T], None] | None, outc
 
 def _connect(path: Path, schema: Sequence[str]) -> sqlite3.Connection:
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the rights of this one
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with suppress(PermissionError):
+            path.chmod(0o600)  # a copy that was put back may have other rights; SQLite gives its other files the rights of this one
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         try:
             _prepare(connection, schema)

@@ -23,6 +23,9 @@ _COLUMNS = (
 )
 _INSERT = f"INSERT INTO messages({_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
+#: What the queue says of a dead letter; a sender cannot, or it could choose where a replay goes.
+DEAD_LETTER_PROPERTIES = frozenset(("DeadLetterReason", "DeadLetterErrorDescription", "x-opt-deadletter-source", "deliveryCount"))
+
 Key = tuple[float, int]  #: the order of delivery: when it is due (seconds since 1970), then its number
 
 

@@ -10,7 +10,7 @@ from bridge.errors import ConfigurationError
 
 
 def key(data_dir: Path, name: str) -> bytes:
-    """The key of that name, 32 bytes; made at the first call. Raises ConfigurationError if it cannot be read or kept."""
+    """The key of that name, 32 bytes; made at the first call. Raises ConfigurationError if it cannot be kept, or is not secret."""
     path = data_dir / name
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -21,6 +21,9 @@ def key(data_dir: Path, name: str) -> bytes:
         pass
     except OSError as fault:
         raise ConfigurationError([f"{path}: cannot be written ({fault.strerror}); choose another --data-dir"]) from None
+    # A group may have been given the file by who runs the machine; Kubernetes does so with `fsGroup`.
+    if os.name == "posix" and path.stat().st_mode & 0o007:
+        raise ConfigurationError([f"{path}: everybody on this machine may use it; delete it, so that a new one is made"])
     found = path.read_bytes()
     if len(found) != 32:
         raise ConfigurationError([f"{path}: has {len(found)} bytes instead of 32; delete it and start again"])

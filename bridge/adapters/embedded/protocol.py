@@ -9,10 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.alias_generators import to_camel
 
+from bridge.adapters.embedded.entry import DEAD_LETTER_PROPERTIES
 from bridge.adapters.embedded.receiver import Lock
 from bridge.ports import Message
 
 MOST_CREDIT = 1_000  #: messages a client may ask for at once
+MOST_PROPERTIES = 64  #: of one message
 
 
 def _decoded(text: object) -> bytes:
@@ -22,6 +24,7 @@ def _decoded(text: object) -> bytes:
 
 
 Word = Annotated[str, Field(max_length=500)]
+Text = Annotated[str, Field(max_length=4096)]  # what Service Bus allows for the reason of a dead letter
 Body = Annotated[bytes, BeforeValidator(_decoded)]
 
 
@@ -50,8 +53,8 @@ class Settle(_Line):
     op: Literal["settle"]
     lock: Word
     outcome: Literal["complete", "abandon", "deadletter"]
-    reason: str = ""
-    description: str = ""
+    reason: Text = ""
+    description: Text = ""
 
 
 class Renew(_Line):
@@ -70,7 +73,7 @@ class Outgoing(_Line):
     message_id: Word = ""
     correlation_id: Word = ""
     label: Word = ""
-    properties: dict[str, str] = {}
+    properties: Annotated[dict[Word, Text], Field(max_length=MOST_PROPERTIES)] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -81,7 +84,7 @@ class Outgoing(_Line):
         return value
 
     def message(self) -> Message:
-        """The message as the bus takes it."""
+        """The message as the bus takes it; what only a broker says of a message is left out."""
         return Message(
             topic=self.topic,
             body=self.body,
@@ -89,7 +92,7 @@ class Outgoing(_Line):
             correlation_id=self.correlation_id,
             label=self.label,
             content_type=self.content_type,
-            properties=self.properties,
+            properties={name: value for name, value in self.properties.items() if name not in DEAD_LETTER_PROPERTIES},
         )
 
 

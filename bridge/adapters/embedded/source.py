@@ -16,7 +16,9 @@ from bridge.adapters.embedded.entry import Entry
 from bridge.adapters.embedded.window import Window
 from bridge.entities import UNLIMITED, SubscriptionProperties
 
+TOO_OFTEN, EXPIRED = "MaxDeliveryCountExceeded", "TTLExpiredException"  #: why the queue itself gives a message up
 IN_HAND = 10_000  #: the most messages that are handed out, or whose end waits for the disk
+_OWN_REASONS = frozenset((TOO_OFTEN, EXPIRED))  #: those that count by name; a receiver may say anything
 _AGAIN = 1.0  #: seconds until something the disk refused is tried again
 
 
@@ -92,7 +94,7 @@ class Source:
     def come_back(self, entry: Entry, pause: float, reason: str, then: Callable[[], None] | None = None) -> None:
         """Hand the entry out again after `pause` seconds; one that was handed out too often becomes a dead letter."""
         if self.properties.max_delivery_count < UNLIMITED and entry.attempts >= self.properties.max_delivery_count:
-            self.dead_letter(entry, "MaxDeliveryCountExceeded", f"Given up after {entry.attempts} deliveries: {reason}", then)
+            self.dead_letter(entry, TOO_OFTEN, f"Given up after {entry.attempts} deliveries: {reason}", then)
             return
         due = time.time() + pause
         self._write(entry, partial(rows.put_off, entry.id, due, entry.attempts), partial(self._returned, entry, due, then))
@@ -100,7 +102,7 @@ class Source:
     def dead_letter(self, entry: Entry, reason: str, description: str, then: Callable[[], None] | None = None) -> None:
         """Move an entry to the dead letters."""
         work, arrive = self._bury(entry, reason, description)
-        telemetry.DEAD_LETTERS.labels(reason).inc()
+        telemetry.DEAD_LETTERS.labels(reason if reason in _OWN_REASONS else "DeadLettered").inc()
         self._write(entry, work, partial(self._buried, entry, arrive, then))
 
     def end_expired(self, entry: Entry) -> bool:
@@ -113,7 +115,7 @@ class Source:
 
     def _end_expired(self, entry: Entry) -> None:
         if self.properties.dead_lettering_on_message_expiration:
-            self.dead_letter(entry, "TTLExpiredException", "The message's time to live ended before it was taken.")
+            self.dead_letter(entry, EXPIRED, "The message's time to live ended before it was taken.")
         else:
             self.complete(entry)
 

@@ -32,6 +32,7 @@ class Plan:
     """What an app is started with, all of it checked."""
 
     app: App
+    python: str  #: the interpreter that runs it
     settings: Mapping[str, str]
     host_json: HostJson
     largest_body: int  #: bytes
@@ -57,21 +58,21 @@ class Running:
             pump.stop()
 
 
-def plan(app: App, host_json: Path, environment: Mapping[str, str]) -> Plan:
+def plan(app: App, python: str, host_json: Path, environment: Mapping[str, str]) -> Plan:
     """Read and check the app's files. Raises ConfigurationError."""
     settings = appsettings.read(app.directory, environment)
     largest = settings.get(_BODY_SETTING, str(_LARGEST_BODY))
     if not largest.isdecimal():
         raise ConfigurationError([f"{_BODY_SETTING} is {largest!r}; it must be a number of bytes."])
-    return Plan(app, settings, hostjson.read(host_json, app.directory), int(largest))
+    return Plan(app, python, settings, hostjson.read(host_json, app.directory), int(largest))
 
 
 @asynccontextmanager
-async def running(plan: Plan, python: str, port: int, feed: Feed) -> AsyncIterator[Running]:
+async def running(plan: Plan, port: int, feed: Feed) -> AsyncIterator[Running]:
     """Run the app while the block runs. Raises ConfigurationError if it cannot be loaded or needs what this host does not have."""
     limit = plan.host_json.function_timeout
     invocations = Invocations(plan.app.name, limit.total_seconds() if limit else None)
-    supervisor = Supervisor(plan.app.name, _program(plan, python), invocations.log_line)
+    supervisor = Supervisor(plan.app.name, _program(plan), invocations.log_line)
     hello = await _load(supervisor, plan.app)
     invocations.supervisor = supervisor
     try:
@@ -85,7 +86,7 @@ async def running(plan: Plan, python: str, port: int, feed: Feed) -> AsyncIterat
         await supervisor.stop()
 
 
-def _program(plan: Plan, python: str) -> Program:
+def _program(plan: Plan) -> Program:
     environment = {
         # Azure's host sets this when the app does not (DefaultWorkerProcessFactory.ApplyWorkerConcurrencyLimits).
         "PYTHON_THREADPOOL_THREAD_COUNT": "1000",
@@ -95,7 +96,7 @@ def _program(plan: Plan, python: str) -> Program:
     }
     if asked := os.environ.get(crashpoints.WORKER_VARIABLE):
         environment[crashpoints.WORKER_VARIABLE] = asked
-    return Program(worker_command(python), WORKERS, environment, plan.app.directory)
+    return Program(worker_command(plan.python), WORKERS, environment, plan.app.directory)
 
 
 async def _load(supervisor: Supervisor, app: App) -> Hello:

@@ -29,29 +29,27 @@ async def serve(options: Options) -> None:
     stopping = _told_to_stop(options.parent)
     if options.log is not None:
         _keep_small(LogFile(options.log))
-    python = interpreter.for_apps(options.python)
-    plans = _plans(options.apps, options.host_json)
-    door = QueueDoor(options.data_dir)
+    plans = _plans(options.apps, interpreter.for_apps(options.python), options.host_json)
+    door, file = QueueDoor(options.data_dir), KeyFile(options.data_dir)
     async with AsyncExitStack() as stack:
-        starting = asyncio.create_task(_start(stack, plans, python, options, door))
+        stack.callback(file.remove)
+        starting = asyncio.create_task(_start(stack, plans, options.port, door, file))
         if not await _ended_first(starting, stopping):
             return
         connection = asyncio.create_task(door.run())
         await stopping.wait()
+        file.remove()  # whoever looks for an app from here on waits for the next host
         await _drain(starting.result())
         connection.cancel()
         with suppress(asyncio.CancelledError):
             await connection
 
 
-async def _start(stack: AsyncExitStack, plans: Sequence[Plan], python: str, options: Options, door: QueueDoor) -> list[Running]:
+async def _start(stack: AsyncExitStack, plans: Sequence[Plan], port: int, door: QueueDoor, file: KeyFile) -> list[Running]:
     """Start the apps one after the other; `stack` stops them."""
-    file = KeyFile(options.data_dir)
-    stack.callback(file.remove)
     started = []
     for index, plan in enumerate(plans):
-        port = options.port + index if options.port else 0
-        app = await stack.enter_async_context(functionapp.running(plan, python, port, door))
+        app = await stack.enter_async_context(functionapp.running(plan, port + index if port else 0, door))
         for pump in app.pumps:
             pump.start()
         file.add(plan.app.name, app.entry)
@@ -73,12 +71,12 @@ async def _ended_first(starting: asyncio.Task[list[Running]], stopping: asyncio.
     return False
 
 
-def _plans(folder: Path, host_json: Path) -> list[Plan]:
+def _plans(folder: Path, python: str, host_json: Path) -> list[Plan]:
     """The plans of all apps. Raises ConfigurationError with the problems of all of them."""
     plans, problems = [], []
     for app in apps.discover(folder):
         try:
-            plans.append(functionapp.plan(app, host_json, os.environ))
+            plans.append(functionapp.plan(app, python, host_json, os.environ))
         except ConfigurationError as refused:
             problems += refused.problems
     if problems:

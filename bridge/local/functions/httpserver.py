@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Iterable
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 
 from bridge.errors import ConfigurationError
 from bridge.local.functions.front import Answer, Front, Request
 
 HOST = "127.0.0.1"
+#: A page that has made its own name lead here is not let in, not even to functions that want no key.
+_NAMES = frozenset({HOST, "localhost"})
 _HOP_BY_HOP = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a line tells of a mistake of this program: who may reach the port could fill the log with requests that are no HTTP."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_log = logging.getLogger("bridge.functions.http")
+_log.addFilter(_is_ours)
 
 
 @contextlib.asynccontextmanager
@@ -20,9 +33,11 @@ async def serving(front: Front, port: int, largest_body: int) -> AsyncIterator[s
     """Serve while the block runs; yields the base URL. Port 0 takes a free one. Raises ConfigurationError if the port is taken."""
 
     async def handle(received: web.BaseRequest) -> web.StreamResponse:
+        if received.host.partition(":")[0].lower() not in _NAMES:
+            return web.Response(status=421)
         return _response(await _answered(front, received, largest_body))
 
-    runner = web.ServerRunner(web.Server(handle, access_log=None), shutdown_timeout=0)
+    runner = web.ServerRunner(web.Server(handle, access_log=None, logger=_log), shutdown_timeout=0)
     await runner.setup()
     try:
         await _listen(runner, port)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from .conftest import Host, StartHost
 
@@ -52,6 +53,44 @@ async def test_functions_want_the_key_unless_they_are_anonymous(host: Host, http
     assert await status("things/a", **host.headers) == 202
     assert await status(f"things/a?code={host.app['key']}") == 202
     assert host.app["key"] not in host.log
+
+
+@pytest.mark.parametrize("name", ["evil.example", "localhost.evil.example", "", "127.0.0.1.evil.example:80", "evil@localhost", "[::1]"])
+async def test_a_page_that_made_its_name_lead_here_is_not_let_in(host: Host, http: aiohttp.ClientSession, name: str) -> None:
+    for path in ("ping", "things/a"):
+        async with http.get(host.url(path), headers={**host.headers, "Host": name}) as answer:
+            assert (answer.status, await answer.text()) == (421, "")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "admin/host/status",
+        "admin/functions",
+        "runtime/webhooks",
+        "",
+        "x/../api/ping",
+        "api%2fping",
+        "api/ping%00",
+        "api/ping/.",
+        "api/%2e/ping",
+    ],
+)
+async def test_there_is_nothing_but_functions(host: Host, http: aiohttp.ClientSession, path: str) -> None:
+    async with http.get(URL(f"{host.app['url']}/{path}", encoded=True), headers=host.headers) as answer:
+        assert (answer.status, await answer.text()) == (404, "")
+
+
+async def test_what_is_no_http_is_refused_without_filling_the_log(host: Host, http: aiohttp.ClientSession) -> None:
+    address = URL(host.app["url"])
+    start = b"GET /api/ping HTTP/1.1\r\nhost: localhost\r\n"
+    for wrong in (b"nonsense\r\n", b"x: " + b"y" * 10_000, b"a: b\r\n" * 1_000, b"content-length: 1\r\ntransfer-encoding: chunked\r\n"):
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(start + wrong + b"\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"400"
+        writer.close()
+    assert await _status(http, host, "things/a") == 202
+    assert "Traceback" not in host.log
 
 
 async def test_what_is_not_there_is_404_and_a_wrong_method_405(host: Host, http: aiohttp.ClientSession) -> None:

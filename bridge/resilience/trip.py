@@ -1,0 +1,101 @@
+"""When a breaker opens: `trip`, an expression of the Common Expression Language over what its calls came to, as in Dapr's schema.
+
+The variables are those of Dapr (dapr/kit, package circuitbreaker). As there, an expression that cannot be worked out, such as a division
+by zero, does not open the breaker.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+_SIMPLE = re.compile(r"\s*consecutiveFailures\s*(>=?)\s*(\d{1,6})\s*")
+
+
+class Counts(NamedTuple):
+    """Calls since the breaker changed its state, or since its interval began."""
+
+    requests: int = 0
+    total_successes: int = 0
+    total_failures: int = 0
+    consecutive_successes: int = 0
+    consecutive_failures: int = 0
+
+    def asked(self, number: int = 1) -> Counts:
+        """One call more has been let through, or one less."""
+        return self._replace(requests=max(self.requests + number, 0))
+
+    def succeeded(self) -> Counts:
+        """One of them has succeeded."""
+        return Counts(self.requests, self.total_successes + 1, self.total_failures, self.consecutive_successes + 1, 0)
+
+    def failed(self) -> Counts:
+        """One of them has failed."""
+        return Counts(self.requests, self.total_successes, self.total_failures + 1, 0, self.consecutive_failures + 1)
+
+
+NONE = Counts()
+_NAMES = ("requests", "totalSuccesses", "totalFailures", "consecutiveSuccesses", "consecutiveFailures")
+
+
+def in_a_row(failures: int) -> str:
+    """The expression that so many failures in a row open the breaker."""
+    return f"consecutiveFailures >= {failures}"
+
+
+def trips(text: str, counts: Counts) -> bool:
+    """Whether the expression is true of the counts."""
+    return _program(text)(counts)
+
+
+def check(text: str) -> str:
+    """The expression as it is. Raises ValueError for what cannot be read, names something unknown, or is not true or false."""
+    simple = _SIMPLE.fullmatch(text)
+    if simple is None:
+        for counts in (Counts(), Counts(1, 1, 1, 1, 1)):
+            _check_once(text, counts)
+    return text
+
+
+def _check_once(text: str, counts: Counts) -> None:
+    from celpy import celparser, celtypes, evaluation  # noqa: PLC0415 - takes a third of a second, and most policies do without it
+
+    try:
+        value = _evaluate(text)(counts)
+    except celparser.CELParseError:
+        raise ValueError(f'{text!r} is not an expression in CEL; write it like "consecutiveFailures > 5"') from None
+    except evaluation.CELEvalError as fault:
+        if "zero" in str(fault):
+            return
+        raise ValueError(f"{text!r} cannot be worked out; the names are {', '.join(_NAMES)}, all of them whole numbers") from None
+    if not isinstance(value, bool | celtypes.BoolType):
+        raise ValueError(f"{text!r} is not true or false; compare it with a number")  # noqa: TRY004 - pydantic takes a ValueError
+
+
+@lru_cache(maxsize=256)
+def _program(text: str) -> Callable[[Counts], bool]:
+    simple = _SIMPLE.fullmatch(text)
+    if simple is not None:
+        least = int(simple[2]) + (simple[1] == ">")
+        return lambda counts: counts.consecutive_failures >= least
+    from celpy import evaluation  # noqa: PLC0415 - as above
+
+    evaluate = _evaluate(text)
+
+    def told(counts: Counts) -> bool:
+        try:
+            return bool(evaluate(counts))
+        except evaluation.CELEvalError:
+            return False
+
+    return told
+
+
+def _evaluate(text: str) -> Callable[[Counts], Any]:
+    import celpy  # noqa: PLC0415 - as above
+
+    environment = celpy.Environment()
+    program = environment.program(environment.compile(text))
+    return lambda counts: program.evaluate({name: celpy.celtypes.IntType(count) for name, count in zip(_NAMES, counts, strict=True)})
