@@ -15,7 +15,7 @@ from bridge.ports import Message
 SERVICE_BUS = Component("bus", "pubsub.azure.servicebus.topics")
 REDIS = Component("bus", "pubsub.redis")
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-MESSAGE = Message("topic", b"", "m-1", "c-1", "certificate.inspect", properties={"DeadLetterReason": "because"})
+MESSAGE = Message("topic", b"", "m-1", "c-1", "certificate.inspect", properties={"region": "west"})
 
 
 def delivered(message, component):
@@ -56,6 +56,13 @@ def test_no_property_passes_for_a_header_of_the_request():
     headers = to_metadata(Message("topic", b"", properties={"dapr-api-token": "forged", "a\nb": "x"}), REDIS, NOW)
     assert "dapr-api-token" not in headers
     assert not [name for name in headers if "\n" in name]
+
+
+def test_only_a_broker_says_of_a_message_that_it_was_given_up():
+    headers = {"metadata.deadletterreason": "why", "metadata.x-opt-deadletter-source": "elsewhere", "metadata.region": "west"}
+    assert to_delivery("topic/bridge", b"", headers).message.properties == {"region": "west"}
+    given_up = to_delivery("automation-deadletters", b"", headers, dead_letters=True)
+    assert given_up.message.properties == {"DeadLetterReason": "why", "region": "west"}
 
 
 def test_service_bus_is_told_when_to_deliver_and_others_are_not():

@@ -129,11 +129,13 @@ class Sidecar:
 
 
 @asynccontextmanager
-async def sidecar(directory: Path, components: Path, environ: Mapping[str, str], app_port: int = 0) -> AsyncIterator[Sidecar]:
+async def sidecar(
+    directory: Path, components: Path, environ: Mapping[str, str], app_port: int = 0, port: int = 0
+) -> AsyncIterator[Sidecar]:
     """daprd with the components of a folder. It starts; the adapter waits until it is ready."""
     path = daprd()
     http, grpc, internal, metrics, free = free_ports(5)
-    app_port = app_port or free
+    app_port, http = app_port or free, port or http
     flags = {
         "app-id": "automation-bridge",
         "app-port": app_port,

@@ -38,6 +38,7 @@ class Machine:
     components: Path
     redis_port: int
     app_port: int
+    port: int
     stack: AsyncExitStack
 
     async def redis(self) -> Redis:
@@ -45,7 +46,7 @@ class Machine:
 
     async def sidecar(self) -> Sidecar:
         environ = {"REDIS_HOST": f"127.0.0.1:{self.redis_port}"}
-        return await self.stack.enter_async_context(sidecar(self.directory, self.components, environ, self.app_port))
+        return await self.stack.enter_async_context(sidecar(self.directory, self.components, environ, self.app_port, self.port))
 
     def adapter(self, connection: Connection, replica: str = "one"):
         return Dapr.open(connection, ENTITIES, replica=replica, max_message=2**20)
@@ -54,8 +55,7 @@ class Machine:
 @pytest.fixture
 async def machine(tmp_path):
     async with AsyncExitStack() as stack:
-        redis_port, app_port = free_ports(2)
-        yield Machine(tmp_path, quick(tmp_path), redis_port, app_port, stack)
+        yield Machine(tmp_path, quick(tmp_path), *free_ports(3), stack)
 
 
 @pytest.fixture
@@ -97,6 +97,8 @@ async def test_a_message_in_hand_comes_again_when_the_sidecar_was_killed(machine
             await dapr.store.create("key", b"1")
         await machine.sidecar()
         assert (await inbox.next()).message.message_id == "m-1"
+        await _until_taken(dapr, Message(TOPIC, b"event", "m-3"))
+        assert (await inbox.next()).message.message_id == "m-3"
 
 
 async def test_redis_may_go_and_come_back(machine, inbox):

@@ -26,12 +26,23 @@ ENVELOPE = 64 * 2**10  #: bytes a message may have beyond its body
 
 
 class DaprBus:
-    """Implements `ports.Bus`. `components` says which component carries each topic and queue; other names are refused."""
+    """Implements `ports.Bus`. `components` says which component carries each topic and queue; other names are refused.
 
-    def __init__(
-        self, sidecar: Sidecar, components: Mapping[str, Component], deliveries: Deliveries, later: Later, *, max_message: int
+    `dead_letters` are the sources to which a broker forwards its dead letters.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one neighbour
+        self,
+        sidecar: Sidecar,
+        components: Mapping[str, Component],
+        deliveries: Deliveries,
+        later: Later,
+        *,
+        dead_letters: frozenset[str],
+        max_message: int,
     ) -> None:
         self._sidecar, self._components, self._deliveries, self._later = sidecar, components, deliveries, later
+        self._dead_letters = dead_letters
         self._max_message = max_message
         self._topics: dict[str, Gathering[Message, None]] = {
             topic: Gathering(partial(self._send, topic), size=_size) for topic in components
@@ -55,7 +66,9 @@ class DaprBus:
 
     async def subscribe(self, source: str, handler: Handler, *, concurrency: int) -> None:
         """Hand every message of `source` to `handler`. Raises Undeliverable if there is no such queue or subscription."""
-        self._deliveries.take(source, handler, concurrency=concurrency)
+        component = self._components.get(source.partition("/")[0])
+        dead_letters = component is not None and is_service_bus(component) and source in self._dead_letters
+        self._deliveries.take(source, handler, concurrency=concurrency, dead_letters=dead_letters)
 
     async def close(self, patience: float = 0) -> None:
         """Take nothing more, let handlers go on for `patience` seconds and cancel the rest; their messages stay on the bus."""

@@ -36,6 +36,7 @@ _log = logging.getLogger("bridge.dapr")
 class _Reader:
     handler: Handler
     room: asyncio.Semaphore
+    dead_letters: bool
     running: set[asyncio.Task[Ack]] = field(default_factory=set)
 
 
@@ -66,11 +67,14 @@ class Deliveries:
         finally:
             await runner.cleanup()
 
-    def take(self, source: str, handler: Handler, *, concurrency: int) -> None:
-        """Let `handler` take the messages of `source`. Raises Undeliverable if there is no such queue or subscription."""
+    def take(self, source: str, handler: Handler, *, concurrency: int, dead_letters: bool = False) -> None:
+        """Let `handler` take the messages of `source`; `dead_letters`: a broker forwards its own there.
+
+        Raises Undeliverable if there is no such queue or subscription.
+        """
         if source not in self._sources:
             raise Undeliverable(f"There is no queue or subscription named {source!r}.", hint='Write it "queue" or "topic/subscription".')
-        self._readers[source] = _Reader(handler, asyncio.Semaphore(concurrency))
+        self._readers[source] = _Reader(handler, asyncio.Semaphore(concurrency), dead_letters)
 
     async def close(self, patience: float) -> None:
         """Take nothing more, let handlers go on for `patience` seconds, then cancel them; the sidecar keeps what they had."""
@@ -101,7 +105,7 @@ class Deliveries:
         except (ValueError, KeyError, TypeError):
             _log.error('%s: a delivery is not raw; its subscription needs the metadata rawPayload: "true"', source)
             return _told(_RETRY)
-        delivery = to_delivery(source, body, request.headers)
+        delivery = to_delivery(source, body, request.headers, dead_letters=reader.dead_letters)
         task = asyncio.ensure_future(reader.handler(delivery))
         reader.running.add(task)
         try:

@@ -24,14 +24,14 @@ _PREFIX = "metadata."
 _FITS = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,126}[\x21-\x7e])?")  # 128 is the longest MessageId and SessionId of Service Bus
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _OWN = {"messageid", "correlationid", "label", "contenttype"}
-#: What is spelt in capitals by those who read it; headers lose that.
-_SPELT = {name.lower(): name for name in ("DeadLetterReason", "DeadLetterErrorDescription", "deliveryCount")}
+#: What a broker says of a dead letter, as those who read it spell it: headers lose the capitals.
+_OF_A_DEAD_LETTER = {name.lower(): name for name in ("DeadLetterReason", "DeadLetterErrorDescription", "deliveryCount")}
 _OF_THE_BUS = {"rawpayload", "ttlinseconds", "pubsubname", "lockeduntilutc", "locktoken", "enqueuedtimeutc", "sequencenumber"}
 
 
 def is_service_bus(component: Component) -> bool:
     """Whether messages have Service Bus's own properties, and a time before which they are not delivered."""
-    return component.type.startswith("pubsub.azure.servicebus.")
+    return component.type.startswith("pubsub.azure.servicebus")
 
 
 def to_metadata(message: Message, component: Component, now: datetime) -> dict[str, str]:
@@ -52,10 +52,15 @@ def to_metadata(message: Message, component: Component, now: datetime) -> dict[s
     return {"rawPayload": "true", **told}
 
 
-def to_delivery(source: str, body: bytes, headers: Mapping[str, str]) -> Delivery:
-    """The delivery that the sidecar has brought; `headers` with their names in any case."""
+def to_delivery(source: str, body: bytes, headers: Mapping[str, str], *, dead_letters: bool = False) -> Delivery:
+    """The delivery that the sidecar has brought; `headers` with their names in any case.
+
+    `dead_letters`: a broker forwards its dead letters to this source and says why. Anywhere else that is the word of a sender, who could
+    make any message look like one that was given up.
+    """
     told = {name.lower().removeprefix(_PREFIX): value for name, value in headers.items() if name.lower().startswith(_PREFIX)}
-    properties = {_SPELT.get(name, name): value for name, value in told.items() if name not in _OWN and name not in _OF_THE_BUS}
+    left_out = _OWN | _OF_THE_BUS | (set() if dead_letters else _OF_A_DEAD_LETTER.keys()) | {"x-opt-deadletter-source"}
+    properties = {_OF_A_DEAD_LETTER.get(name, name): value for name, value in told.items() if name not in left_out}
     count = told.get("deliverycount", "")
     return Delivery(
         source,
