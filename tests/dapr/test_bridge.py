@@ -15,7 +15,7 @@ from bridge.adapters.dapr import Dapr
 from bridge.app import Bridge, Plans, Ports, SystemClock, assemble
 from bridge.events import Ask
 from bridge.identity import LOCAL
-from bridge.ports import Answer
+from bridge.ports import Answer, Functions
 from bridge.run import Status
 from bridge.settings import Settings
 from bridge.testing import ScriptedFunctions, json_answer
@@ -67,7 +67,7 @@ def functions() -> ScriptedFunctions:
 
 
 @asynccontextmanager
-async def bridge(folder: Path, beside: Sidecar, functions: ScriptedFunctions) -> AsyncIterator[Bridge]:
+async def bridge(folder: Path, beside: Sidecar, functions: Functions) -> AsyncIterator[Bridge]:
     (folder / "catalogue.yaml").write_text(CATALOGUE)
     (folder / "policy.yaml").write_text(POLICY)
     listed = entities.load(COMPONENTS / "servicebus.json")

@@ -3,59 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from bridge import entities
 from bridge.adapters.dapr import Connection, Dapr
 from bridge.errors import ConfigurationError, Unavailable
 from bridge.ports import Ack, Delivery, Message
 from tests.contracts.conftest import Inbox
-from tests.dapr.sidecar import COMPONENTS, Redis, Sidecar, free_ports, redis, sidecar
+from tests.dapr.sidecar import COMPONENTS, sidecar
 
 TOPIC, SOURCE = "automation-requests", "automation-requests/bridge"
-ENTITIES = entities.load(COMPONENTS / "servicebus.json")
-
-
-def quick(directory: Path) -> Path:
-    """The components of Redis, with a second instead of a minute until what was handed out counts as lost."""
-    copied = shutil.copytree(COMPONENTS / "redis", directory / "components")
-    path = copied / "bus.yaml"
-    path.write_text(path.read_text().replace('value: "60000"', 'value: "1000"').replace('value: "5000"', 'value: "500"'))
-    return copied
-
-
-@dataclass
-class Machine:
-    """Redis, sidecar and adapter, which can be ended and started one by one."""
-
-    directory: Path
-    components: Path
-    redis_port: int
-    app_port: int
-    port: int
-    stack: AsyncExitStack
-
-    async def redis(self) -> Redis:
-        return await self.stack.enter_async_context(redis(self.directory / "redis", self.redis_port))
-
-    async def sidecar(self) -> Sidecar:
-        environ = {"REDIS_HOST": f"127.0.0.1:{self.redis_port}"}
-        return await self.stack.enter_async_context(sidecar(self.directory, self.components, environ, self.app_port, self.port))
-
-    def adapter(self, connection: Connection, replica: str = "one"):
-        return Dapr.open(connection, ENTITIES, replica=replica, max_message=2**20)
-
-
-@pytest.fixture
-async def machine(tmp_path):
-    async with AsyncExitStack() as stack:
-        yield Machine(tmp_path, quick(tmp_path), *free_ports(3), stack)
 
 
 @pytest.fixture
