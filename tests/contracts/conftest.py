@@ -71,7 +71,18 @@ async def _dapr(directory: Path) -> AsyncIterator[Ports]:
         yield Ports(dapr.bus, dapr.store)
 
 
+@asynccontextmanager
+async def _dapr_on_a_laptop(directory: Path) -> AsyncIterator[Ports]:
+    """Its bus lives in memory and hands out one message at a time, so only its store is held to the contract."""
+    async with (
+        sidecar(directory, ENTITIES.parent / "local", {"BRIDGE_STATE_FILE": str(directory / "state.db")}) as beside,
+        Dapr.open(beside.connection, entities.load(ENTITIES), replica="one", max_message=2**20) as dapr,
+    ):
+        yield Ports(dapr.bus, dapr.store)
+
+
 ADAPTERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Ports]]] = {"embedded": _embedded, "dapr": _dapr}
+STORES = {**ADAPTERS, "dapr-sqlite": _dapr_on_a_laptop}
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -85,9 +96,10 @@ def bus(ports: Ports) -> Bus:
     return ports.bus
 
 
-@pytest.fixture
-def store(ports: Ports) -> Store:
-    return ports.store
+@pytest.fixture(params=STORES)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    async with STORES[request.param](tmp_path / "data") as opened:
+        yield opened.store
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.adapters.dapr import Connection, Dapr
+from bridge.adapters.dapr.faults import Refused
+from bridge.adapters.dapr.sidecar import Sidecar
 from bridge.errors import ConfigurationError, Unavailable
 from bridge.ports import Ack, Delivery, Message
 from tests.contracts.conftest import Inbox
@@ -129,6 +131,17 @@ async def test_the_components_for_a_laptop_carry_events_and_values(machine, inbo
         await dapr.bus.subscribe(SOURCE, inbox, concurrency=1)
         await dapr.bus.publish([Message(TOPIC, b"\xff", deliver_at=datetime.now(UTC) + timedelta(seconds=0.1))])
         assert (await inbox.next()).message.body == b"\xff"
+
+
+@pytest.mark.parametrize("path", ["invoke/other/method/x", "secrets/any/key", "bindings/any", "shutdown"])
+async def test_through_the_sidecar_nothing_but_bus_and_store_can_be_reached(machine, path):
+    environ = {"BRIDGE_STATE_FILE": str(machine.directory / "state.db")}
+    beside = await machine.stack.enter_async_context(sidecar(machine.directory, COMPONENTS / "local", environ))
+    async with Sidecar.open(beside.connection.address, beside.connection.api_token) as client:
+        await client.ready(20)
+        answer = await client.post(path, b"{}", content_type="application/json")
+    assert isinstance(answer, Refused)
+    assert answer.status == 404
 
 
 async def test_a_sidecar_that_never_comes_is_told(machine):
