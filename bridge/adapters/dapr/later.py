@@ -138,11 +138,17 @@ class Later:
     async def _take_over(self) -> None:
         now = datetime.now(UTC)
         for record in await self._held.others():
-            overdue = frozenset(slot for slot in record.slots if end_of(slot) + GRACE < now)
-            messages = [message for slot in sorted(overdue) async for message in self._held.messages(record.replica, slot)]
-            if overdue and not await self._sent(messages):
-                await self._held.release_of(record, overdue)
-                _log.info("took over %s messages for later from %s", len(messages), record.replica)
+            overdue = [slot for slot in record.slots if end_of(slot) + GRACE < now]
+            done = [slot for slot in overdue if await self._taken_over(record.replica, slot)]
+            if done:
+                await self._held.release_of(record, frozenset(done))
+
+    async def _taken_over(self, replica: str, slot: int) -> bool:
+        messages = [message async for message in self._held.messages(replica, slot)]
+        if await self._sent(messages):
+            return False
+        _log.info("took over %s messages for later from %s", len(messages), replica)
+        return True
 
     async def _sent(self, messages: Sequence[Message]) -> list[Message]:
         """Publish what has been held; what the bus did not take and must be tried again."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from bridge.adapters.dapr import values
 from bridge.adapters.dapr.faults import Refused, of_state
+from bridge.adapters.dapr.firstwrite import Found, Write, conflict
 from bridge.adapters.dapr.gathering import Gathering
 from bridge.adapters.dapr.sidecar import Component, Sidecar
 from bridge.adapters.dapr.values import Version
@@ -25,24 +26,6 @@ COUNTING = frozenset({"state.redis"})
 _AT_ONCE = 64  #: keys the sidecar reads at a time for one request
 
 
-@dataclass(frozen=True, slots=True)
-class _Write:
-    key: str
-    value: bytes
-    ends: int | None
-    replaces: Version | None  #: None: the key must not exist
-
-    @property
-    def size(self) -> int:
-        return len(self.key) + len(self.value)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    value: bytes
-    version: Version
-
-
 class State:
     """Implements `ports.Store` over one state component. What many ask at a time shares requests."""
 
@@ -52,12 +35,12 @@ class State:
     def __init__(self, sidecar: Sidecar, component: Component) -> None:
         self._sidecar, self._path = sidecar, f"state/{component.name}"
         self._counts = component.type in COUNTING
-        self._writes: Gathering[_Write, Version] = Gathering(self._write, size=lambda each: each.size, name=lambda each: each.key)
-        self._reads: Gathering[str, _Found | None] = Gathering(self._read_each, size=len)
+        self._writes: Gathering[Write, Version] = Gathering(self._write, size=lambda each: each.size, name=lambda each: each.key)
+        self._reads: Gathering[str, Found | None] = Gathering(self._read_each, size=len)
 
     async def create(self, key: str, value: bytes, ttl: timedelta | None = None) -> str:
         """Store a new key and return its etag. Raises Conflict if it exists, Unavailable if the outcome is not known."""
-        return (await self._writes.ask(_Write(key, value, values.end_of(ttl, time.time()), None))).text
+        return (await self._writes.ask(Write(key, value, values.end_of(ttl, time.time()), None))).text
 
     async def save(self, key: str, value: bytes, etag: str, ttl: timedelta | None = None) -> str:
         """Replace the version `etag` and return the new etag. Raises Conflict (also if the key is gone) or Unavailable."""
@@ -65,7 +48,7 @@ class State:
         # Redis takes any version for a key that is gone, so what can be told from the version alone is told here.
         if replaces is None or replaces.over(now):
             raise Conflict(f"The key {key!r} has no version {etag!r}, or it has ended.")
-        return (await self._writes.ask(_Write(key, value, values.end_of(ttl, now), replaces))).text
+        return (await self._writes.ask(Write(key, value, values.end_of(ttl, now), replaces))).text
 
     async def get(self, key: str) -> Stored | None:
         """The key's value, or None if it was never stored or its time to live is over. Raises Unavailable."""
@@ -77,7 +60,7 @@ class State:
         found = dict(zip(distinct, await asyncio.gather(*distinct.values()), strict=True))
         return [_stored(found[key]) for key in keys]
 
-    async def _write(self, writes: Sequence[_Write]) -> list[Version | PortError]:
+    async def _write(self, writes: Sequence[Write]) -> list[Version | PortError]:
         refused = await self._send(writes)
         if refused is None:
             return list(await self._written(writes))
@@ -87,14 +70,12 @@ class State:
         # Which of them were refused is not told: those that do not stand there are sent once more, each alone.
         return list(await asyncio.gather(*(self._again(write, each) for write, each in zip(writes, found, strict=True))))
 
-    async def _again(self, write: _Write, found: _Found | None) -> Version | PortError:
-        if found is not None and _is(found, write):
+    async def _again(self, write: Write, found: Found | None) -> Version | PortError:
+        if found is not None and found.is_of(write):
             return found.version
-        if _in_the_way(write, found):
-            return _conflict(write)
-        return await self._alone(write)
+        return conflict(write, found, time.time()) or await self._alone(write)
 
-    async def _alone(self, write: _Write) -> Version | PortError:
+    async def _alone(self, write: Write) -> Version | PortError:
         try:
             refused = await self._send([write])
             if refused is None:
@@ -103,85 +84,47 @@ class State:
         except PortError as fault:
             return fault
 
-    async def _after_refusal(self, write: _Write, found: _Found | None, refused: Refused, *, repeated: bool) -> Version | PortError:
+    async def _after_refusal(self, write: Write, found: Found | None, refused: Refused, *, repeated: bool) -> Version | PortError:
         """What a refused write has come to. `repeated`: it was sent before, so what stands there may be its own."""
-        if repeated and found is not None and _is(found, write):
+        if repeated and found is not None and found.is_of(write):
             return found.version
         if write.replaces is None and found is not None and found.version.over(time.time()):
             return await self._alone(replace(write, replaces=found.version))
-        return _conflict(write) if _in_the_way(write, found) else of_state(refused)
+        return conflict(write, found, time.time()) or of_state(refused)
 
-    async def _send(self, writes: Sequence[_Write]) -> Refused | None:
+    async def _send(self, writes: Sequence[Write]) -> Refused | None:
         now = time.time()
-        body = values.dump([_request(each, now) for each in writes])
+        body = values.dump([each.request(now) for each in writes])
         answer = await self._sidecar.post(self._path, body, content_type="application/json")
         return answer if isinstance(answer, Refused) else None
 
-    async def _written(self, writes: Sequence[_Write]) -> list[Version]:
+    async def _written(self, writes: Sequence[Write]) -> list[Version]:
         """The versions that the writes have made."""
         if self._counts:
             return [Version(str(int(each.replaces.etag) + 1 if each.replaces else 1), each.ends) for each in writes]
         found = await self._read([each.key for each in writes])
         # What somebody else has put there since has another version: whoever names this one gets a conflict, as it should be.
         return [
-            each.version if each is not None and _is(each, write) else Version("", 0) for write, each in zip(writes, found, strict=True)
+            each.version if each is not None and each.is_of(write) else Version("", 0) for write, each in zip(writes, found, strict=True)
         ]
 
-    async def _read(self, keys: Sequence[str]) -> list[_Found | None]:
+    async def _read(self, keys: Sequence[str]) -> list[Found | None]:
         """Raises Unavailable if one of them cannot be read."""
-        found: list[_Found | None] = []
+        found: list[Found | None] = []
         for each in await self._read_each(keys):
             if isinstance(each, PortError):
                 raise each
             found.append(each)
         return found
 
-    async def _read_each(self, keys: Sequence[str]) -> list[_Found | PortError | None]:
+    async def _read_each(self, keys: Sequence[str]) -> list[Found | PortError | None]:
         body = values.dump({"keys": list(dict.fromkeys(keys)), "parallelism": _AT_ONCE})
         answer = await self._sidecar.post(f"{self._path}/bulk", body, content_type="application/json")
         if isinstance(answer, Refused):
             raise Unavailable(f"{answer}.")
         found = {item["key"]: item for item in values.load(answer)}
-        return [_found(key, found.get(key, {})) for key in keys]
+        return [Found.read(key, found.get(key, {})) for key in keys]
 
 
-def _request(write: _Write, now: float) -> dict[str, object]:
-    replaces = write.replaces
-    request: dict[str, object] = {
-        "key": write.key,
-        "value": values.wrap(write.value, write.ends),
-        "options": {"concurrency": "first-write"},
-        "metadata": values.metadata(write.ends, now, had_end=replaces is not None and replaces.ends is not None),
-    }
-    return {**request, "etag": replaces.etag} if replaces else request
-
-
-def _found(key: str, item: Mapping[str, object]) -> _Found | PortError | None:
-    if item.get("error"):
-        return Unavailable(f"The key {key!r} could not be read: {item['error']}")
-    if item.get("data") is None:
-        return None
-    try:
-        value, ends = values.unwrap(item["data"])
-    except ValueError as fault:
-        return Unavailable(f"The key {key!r} could not be read: {fault}.")
-    return _Found(value, Version(str(item.get("etag", "")), ends))
-
-
-def _conflict(write: _Write) -> Conflict:
-    return Conflict(f"The key {write.key!r} exists already, has changed or is gone.")
-
-
-def _is(found: _Found, write: _Write) -> bool:
-    return found.value == write.value and found.version.ends == write.ends
-
-
-def _in_the_way(write: _Write, found: _Found | None) -> bool:
-    """Whether what stands there (or that nothing does) forbids the write for good."""
-    if write.replaces is None:
-        return found is not None and not found.version.over(time.time())
-    return found is None or found.version != write.replaces
-
-
-def _stored(found: _Found | None) -> Stored | None:
+def _stored(found: Found | None) -> Stored | None:
     return None if found is None or found.version.over(time.time()) else Stored(found.value, found.version.text)
