@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -44,7 +45,7 @@ kind: Resiliency
 metadata: {name: test}
 spec:
   policies:
-    timeouts: {call: 10s}
+    timeouts: {call: 2s}
     retries: {late: {policy: constant, duration: 6s, maxRetries: 1}}
   targets:
     apps:
@@ -67,13 +68,13 @@ def functions() -> ScriptedFunctions:
 
 
 @asynccontextmanager
-async def bridge(folder: Path, beside: Sidecar, functions: Functions) -> AsyncIterator[Bridge]:
+async def bridge(folder: Path, beside: Sidecar, functions: Functions, replica: str = "one") -> AsyncIterator[Bridge]:
     (folder / "catalogue.yaml").write_text(CATALOGUE)
     (folder / "policy.yaml").write_text(POLICY)
     listed = entities.load(COMPONENTS / "servicebus.json")
     plans = Plans(catalog.load(folder / "catalogue.yaml"), resilience.load(folder / "policy.yaml"), listed)
-    async with Dapr.open(beside.connection, listed, replica="one", max_message=2**20) as dapr:
-        made = assemble(Settings(), plans, Ports(dapr.bus, dapr.store, functions, SystemClock(), b"k" * 32, "one"))
+    async with Dapr.open(beside.connection, listed, replica=replica, max_message=2**20) as dapr:
+        made = assemble(Settings(), plans, Ports(dapr.bus, dapr.store, functions, SystemClock(), b"k" * 32, replica))
         for source, handler in made.pipeline.subscriptions().items():
             await dapr.bus.subscribe(source, handler, concurrency=32)
         yield made
@@ -93,6 +94,19 @@ async def test_many_requests_each_run_once(tmp_path, beside, functions):
         runs = await asyncio.gather(*(made.services.doors.find(each, LOCAL, wait=20) for each in ids))
     assert {run.status for run in runs} == {Status.SUCCEEDED}
     assert len(functions.calls) == 200
+
+
+async def test_two_replicas_share_the_work_and_each_request_runs_once(tmp_path, machine, functions):
+    await machine.redis()
+    first = await machine.sidecar()
+    second = await replace(machine, directory=tmp_path / "second", app_port=0, port=0).sidecar()
+    async with bridge(tmp_path, first, functions, "one") as one, bridge(tmp_path, second, functions, "two") as two:
+        ids = [f"id-{number}" for number in range(100)]
+        await asyncio.gather(*(one.services.doors.ask(Ask("one", None, each), LOCAL) for each in ids))
+        await asyncio.gather(*(two.services.doors.ask(Ask("one", None, each), LOCAL) for each in ids))
+        runs = await asyncio.gather(*(two.services.doors.find(each, LOCAL, wait=20) for each in ids))
+    assert {run.status for run in runs} == {Status.SUCCEEDED}
+    assert len(functions.calls) == 100
 
 
 async def test_a_run_ends_at_its_deadline_although_the_bus_cannot_schedule(tmp_path, beside, functions):
