@@ -74,6 +74,12 @@ def test_what_is_too_large_for_the_sidecar_is_undeliverable(status):
     assert type(of_publish(Refused.read(status, b"too large"))) is Undeliverable
 
 
+@pytest.mark.parametrize("words", ["the message is too large", "*Error{Condition: amqp:link:message-size-exceeded}"])
+def test_what_is_too_large_for_service_bus_is_undeliverable(words):
+    told = {"errorCode": "ERR_PUBSUB_PUBLISH_MESSAGE", "message": f"error when publishing: {words}"}
+    assert type(of_publish(Refused.read(500, json.dumps(told).encode()))) is Undeliverable
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"\xff", b'{"failedEntries":null}', b'{"failedEntries":[1]}'])
 def test_any_answer_can_be_read(body):
     assert Refused.read(500, body).entries == ()

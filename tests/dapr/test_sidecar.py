@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bridge import entities
 from bridge.adapters.dapr import Connection, Dapr
 from bridge.adapters.dapr.faults import Refused
 from bridge.adapters.dapr.sidecar import Sidecar
@@ -164,3 +165,17 @@ async def test_a_connection_that_does_not_fit_is_told(machine, changed, told):
 async def test_without_a_token_of_the_app_nothing_starts(machine):
     with pytest.raises(ConfigurationError, match="APP_API_TOKEN"):
         await machine.stack.enter_async_context(machine.adapter(Connection("http://127.0.0.1:1", 0, "")))
+
+
+async def test_duplicate_detection_would_drop_what_is_put_off(machine):
+    text = (
+        (COMPONENTS / "servicebus.json")
+        .read_text()
+        .replace('"Name": "automation-timers",', '"Name": "automation-timers", "Properties": {"RequiresDuplicateDetection": true},')
+    )
+    (machine.directory / "servicebus.json").write_text(text)
+    listed = entities.load(machine.directory / "servicebus.json")
+    with pytest.raises(ConfigurationError, match="automation-timers: RequiresDuplicateDetection"):
+        await machine.stack.enter_async_context(
+            Dapr.open(Connection("http://127.0.0.1:1", 0, "token"), listed, replica="one", max_message=1)
+        )

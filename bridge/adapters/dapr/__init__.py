@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -48,10 +48,9 @@ class Dapr:
 
         Raises ConfigurationError (no token, a component is missing, the port is taken) and Unavailable (no sidecar, no store).
         """
-        if not connection.app_token:
-            raise ConfigurationError(
-                ["APP_API_TOKEN is not set: whoever reaches the port for deliveries could forge them; give the sidecar and the bridge one."]
-            )
+        problems = list(_unusable(connection, entities))
+        if problems:
+            raise ConfigurationError(problems)
         async with AsyncExitStack() as stack:
             names = frozenset(name for name, _ in entities.sources)
             deliveries = await stack.enter_async_context(Deliveries.open(connection.app_port, connection.app_token, names))
@@ -66,6 +65,15 @@ class Dapr:
             stack.push_async_callback(bus.close)
             await later.start(bus.publish)
             yield cls(bus, store, deliveries.port)
+
+
+def _unusable(connection: Connection, entities: Entities) -> Iterator[str]:
+    if not connection.app_token:
+        yield "APP_API_TOKEN is not set: whoever reaches the port for deliveries could forge them; give the sidecar and the bridge one."
+    detecting = [topic.name for topic in entities.topics if topic.properties.requires_duplicate_detection]
+    detecting += [queue.name for queue in entities.queues if queue.properties.requires_duplicate_detection]
+    for name in detecting:
+        yield f"{name}: RequiresDuplicateDetection would drop what is put off, as it keeps its message id; set it to false."
 
 
 def _carriers(loaded: Mapping[str, Component], connection: Connection, entities: Entities) -> dict[str, Component]:

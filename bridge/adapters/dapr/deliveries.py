@@ -87,7 +87,7 @@ class Deliveries:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if not hmac.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(), self._token):
+        if not hmac.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(errors="surrogateescape"), self._token):
             _log.warning("a request to the port for deliveries was refused: it had not the token of the application (APP_API_TOKEN)")
             return web.Response(status=HTTPStatus.UNAUTHORIZED)
         if request.method == "GET":
@@ -96,7 +96,7 @@ class Deliveries:
         if reader is None:
             return _told(_RETRY)
         async with reader.room:
-            return _told(_RETRY) if self._closing else await self._handled(request, reader)
+            return await self._handled(request, reader)
 
     async def _handled(self, request: web.BaseRequest, reader: _Reader) -> web.Response:
         source = request.path.removeprefix(ROUTE)
@@ -104,6 +104,8 @@ class Deliveries:
             body = base64.b64decode(values.load(await request.content.read())["data_base64"], validate=True)
         except (ValueError, KeyError, TypeError):
             _log.error('%s: a delivery is not raw; its subscription needs the metadata rawPayload: "true"', source)
+            return _told(_RETRY)
+        if self._closing:  # it may have begun while the message was read
             return _told(_RETRY)
         delivery = to_delivery(source, body, request.headers, dead_letters=reader.dead_letters)
         task = asyncio.ensure_future(reader.handler(delivery))

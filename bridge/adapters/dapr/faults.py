@@ -54,6 +54,8 @@ MAY_PASS = frozenset(
 )
 #: Statuses of an answer without a code that the sidecar or a proxy before it gives to a request that it will never take.
 _NEVER_TAKEN = frozenset({HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE})
+#: What Service Bus's client says of a message that is larger than the namespace takes; Dapr has no code for it.
+_TOO_LARGE = ("the message is too large", "message-size-exceeded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,9 @@ class Refused:
 
 def of_publish(refused: Refused) -> PortError:
     """Undeliverable if the same message would be refused again, else Unavailable."""
-    if refused.code in REFUSED_FOR_GOOD or (not refused.code and refused.status in _NEVER_TAKEN):
-        return Undeliverable(f"{refused}.", hint="The sidecar's log says more; does its API allow list name publish?")
+    never_taken = not refused.code and refused.status in _NEVER_TAKEN
+    if refused.code in REFUSED_FOR_GOOD or never_taken or any(words in refused.message for words in _TOO_LARGE):
+        return Undeliverable(f"{refused}.", hint="The sidecar's log says more.")
     return Unavailable(f"{refused}.")
 
 

@@ -17,7 +17,9 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 MOST = 100  #: items of one request
-BUDGET = 192 * 1024  #: bytes of one request; what alone is larger goes alone. Service Bus takes 256 KB in a batch, properties included
+BUDGET = (
+    96 * 1024
+)  #: bytes of one request; what alone is larger goes alone. Dapr gives a batch for Service Bus 128 KiB, properties included
 
 
 class Gathering(Generic[Item, Outcome]):
