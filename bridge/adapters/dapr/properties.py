@@ -83,6 +83,8 @@ def _fitting(value: str) -> str:
 
 
 def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             moment = read(text)
