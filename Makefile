@@ -10,10 +10,11 @@ PYTHON ?= $(shell for python in python3.15 python3.14 python3.13 python3.12 pyth
 RUN := .venv/bin
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
+FUZZ := .venv/.fuzz
 FUNCTIONS := .venv-functions/.installed
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup demo up check test mutants bench dapr clean
+.PHONY: help setup demo up check test mutants fuzz chaos bench clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,9 +40,16 @@ test: $(DEV) $(FUNCTIONS) ## Run every test that can run here; what is skipped i
 mutants: $(DEV) ## Seed faults into the code that decides; the tests must notice each (5 minutes)
 	@$(RUN)/python -m tests.mutants
 
+fuzz: $(FUZZ) ## Throw at API, events and parsers what nobody would send (6 minutes)
+	@$(RUN)/python -m tests.fuzz
+
+chaos: $(DEV) ## Kill a bridge under load again and again, and count what came of what it accepted (2 minutes)
+	@$(RUN)/python -m tests.chaos
+
 bench: $(DEV) $(FUNCTIONS) ## Measure
 	$(RUN)/python -m tests.benchmarks
 
+.PHONY: dapr
 dapr: ## Find the Dapr sidecar, or build the official one with Go
 	@"$(PYTHON)" tools/dapr/binaries.py
 
@@ -59,6 +67,10 @@ $(RUNTIME): pyproject.toml | .venv/bin/python
 
 $(DEV): $(RUNTIME)
 	$(RUN)/python $(PIP) -e '.[dev]'
+	@touch $@
+
+$(FUZZ): $(DEV)
+	$(RUN)/python $(PIP) -e '.[fuzz]'
 	@touch $@
 
 # --clear, because another interpreter may have made the environment that is there.

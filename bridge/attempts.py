@@ -8,6 +8,7 @@ from bridge import lifecycle, telemetry
 from bridge.calls import Calls
 from bridge.crashpoints import CrashPoint, passed
 from bridge.dispatch import Dispatch
+from bridge.errors import Unavailable
 from bridge.lifecycle import Lapsed, Over, Start, Tried, Wait
 from bridge.outcome import Failed, Outcome
 from bridge.parts import Parts
@@ -20,6 +21,8 @@ from bridge.run import Invocation, Run
 MARGIN = timedelta(seconds=2)
 #: The longest pause between attempts that is waited out here; for a longer one the work item goes back to the bus.
 HOLD = timedelta(seconds=5)
+#: The pauses before an outcome that could not be stored is stored again, in seconds; then the call is made again.
+PATIENCE = (0.1, 0.4, 1.0, 3.0)
 
 
 class Attempts:
@@ -73,7 +76,16 @@ class Attempts:
             passed(CrashPoint.ATTEMPT_SAVED_NOT_CALLED)
             telemetry.step("attempt.started", automation=run.automation, run=run.correlation_id, target=part.target, attempt=number)
             outcome = await self._calls.call(place, begun, started, limit)
-        return await self._attempted(begun, started, number - 1, outcome, event_id)
+        return await self._kept(begun, started, number - 1, outcome, event_id)
+
+    async def _kept(self, run: Run, part: Invocation, attempt: int, outcome: Outcome, event_id: str) -> Run:
+        """Record the outcome of a call. It is known here and nowhere else, so a store that is away for a moment is waited for."""
+        for pause in PATIENCE:
+            try:
+                return await self._attempted(run, part, attempt, outcome, event_id)
+            except Unavailable:
+                await self._clock.sleep(pause)
+        return await self._attempted(run, part, attempt, outcome, event_id)
 
     async def _attempted(self, run: Run, part: Invocation, attempt: int, outcome: Outcome, event_id: str) -> Run:
         """Record the outcome, with the pause before the next attempt if the policy allows one in time."""

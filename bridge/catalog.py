@@ -105,6 +105,8 @@ def _check_schema(schema: dict[str, Any]) -> dict[str, Any]:
     except jsonschema_rs.ValidationError as fault:
         place = "/".join(str(part) for part in fault.instance_path)
         raise ValueError(f"is not JSON Schema 2020-12 at {place or 'its top'}: {fault.message}") from None
+    except jsonschema_rs.ReferencingError:
+        raise ValueError("names a $schema that is not known here; leave it out, 2020-12 is meant") from None
     return schema
 
 

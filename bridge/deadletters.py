@@ -26,6 +26,7 @@ LOOK_THROUGH = 5_000
 #: About how many bytes of dead letters one page holds, unless a single one is larger.
 PAGE_BYTES = 8 * 2**20
 _TOGETHER = 50  #: dead letters read at a time
+_COUNT = re.compile(r"[0-9]{1,9}")
 _REPLAYED = re.compile(r"([0-9a-f]{24})/[1-9][0-9]{0,5}")
 
 
@@ -112,7 +113,7 @@ class DeadLetters:
             detail=detail[:2000],
             source=origin,
             topic=origin.partition("/")[0],
-            attempts=int(counted) if counted.isdecimal() else delivery.attempt,
+            attempts=int(counted) if _COUNT.fullmatch(counted) else delivery.attempt,
             kept_at=self._clock.now(),
             correlation_id=message.correlation_id or _text(named, "correlationid") or own,
             causation_id=_text(named, "causationid"),

@@ -150,14 +150,11 @@ def read(value: Any) -> Event:
             attributes[name] = str(content)
         else:
             problems.append(_violation(name, "type", f"{_shown(name)} must be a string, an integer or true/false"))
-    return _checked(attributes, _data(value, attributes, problems), problems)
+    return _checked(attributes, _data(value, problems), problems)
 
 
-def _data(value: Mapping[str, Any], attributes: Mapping[str, str], problems: list[Violation]) -> Any:
-    content_type = attributes.get("datacontenttype", "application/json")
-    if not _JSON_TYPE.fullmatch(content_type):
-        problems.append(_violation("datacontenttype", "json", f"the data of an automation event is JSON, not {content_type[:100]!r}"))
-    elif "data" in value and "data_base64" in value:
+def _data(value: Mapping[str, Any], problems: list[Violation]) -> Any:
+    if "data" in value and "data_base64" in value:
         problems.append(_violation("data_base64", "either", "an event has data or data_base64, not both"))
     elif "data_base64" in value:
         try:
@@ -180,6 +177,9 @@ def _checked(attributes: dict[str, str], data: Any, problems: list[Violation] | 
         problems += [_violation(name, "characters", f"{_shown(name)} has control characters") for name in broken]
     if attributes.get("specversion", "1.0") != "1.0":
         problems.append(_violation("specversion", "enum", f"specversion must be 1.0, not {attributes['specversion'][:20]!r}"))
+    content_type = attributes.get("datacontenttype", "application/json")
+    if not _JSON_TYPE.fullmatch(content_type):
+        problems.append(_violation("datacontenttype", "json", f"the data of an automation event is JSON, not {content_type[:100]!r}"))
     if "time" in attributes and timestamp(attributes["time"]) is None:
         problems.append(_violation("time", "timestamp", f"time must be RFC 3339, not {attributes['time'][:40]!r}"))
     if problems:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from pydantic_core import to_json
 
 MASK = "***"
-SHORTEST = 4  #: characters of a secret text that is looked for; a shorter one stands in too many other words
+SHORTEST = 6  #: characters of a secret text that is looked for; a shorter one stands in too many other words
 MOST = 100  #: secret texts that are looked for; of one with several lines each line counts
 Path = tuple[str, ...]
 

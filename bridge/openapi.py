@@ -18,6 +18,7 @@ _PROBLEMS: Mapping[int, tuple[str, Sequence[str]]] = {
     403: ("The caller's roles do not allow this.", ["Forbidden"]),
     404: ("There is no such thing, or it is not the caller's to see.", ["NotFound", "UnknownAutomation"]),
     405: ("The path has no such method.", ["MethodNotAllowed"]),
+    408: ("The request was not whole in time.", ["RequestTimeout"]),
     409: (
         "The correlation id belongs to another request, the run has no output, somebody else was faster, or a deadline has passed.",
         ["CorrelationConflict", "NoOutput", "ChangedMeanwhile", "BeingReplayed", "NotReplayable"],
@@ -34,7 +35,7 @@ _PROBLEMS: Mapping[int, tuple[str, Sequence[str]]] = {
     500: ("A mistake of the bridge; its log says more.", ["InternalError"]),
     503: ("It could not be made durable, or there is no room.", ["Unavailable", "Full"]),
 }
-_EVERYWHERE = (405, 421, 431, 500)
+_EVERYWHERE = (400, 405, 408, 421, 431, 500)
 _ASKING = (400, 401, 403, 404, 409, 413, 415, 422, 503)
 _NO_EVENT: Node = {"description": "Anything else: a problem stands in its place of the answer."}
 #: The attributes of an event in binary mode (CloudEvents HTTP binding 1.0.2, section 3.1), for which the header is `ce-` and the name.

@@ -199,9 +199,11 @@ class Settings(_Frozen):
     @field_validator("tokens")
     @classmethod
     def _distinct(cls, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-        for what in ("name", "sha256"):
-            if len({getattr(token, what) for token in tokens}) < len(tokens):
-                raise ValueError(f"two tokens have the same {what}; each needs its own")
+        if len({token.sha256 for token in tokens}) < len(tokens):
+            raise ValueError("two tokens have the same sha256; each needs its own")
+        # An owner has two tokens while one of them takes the place of the other.
+        if len({(token.name, frozenset(token.roles)) for token in tokens}) > len({token.name for token in tokens}):
+            raise ValueError("two tokens of one name have different roles; give both the same, or each a name of its own")
         return tokens
 
     @field_validator("host")

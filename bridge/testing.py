@@ -62,7 +62,6 @@ class MemoryStore:
     def __init__(self, clock: FakeClock, *, shared: bool = False) -> None:
         self.shared = shared
         self.is_full = False  #: for the test to say; `create` stays as it is
-        self.is_full = False
         self.calls: dict[str, int] = {"create": 0, "save": 0, "get": 0}
         self.unreachable: PortError | None = None  #: what every verb raises, if anything
         self._clock = clock

@@ -22,9 +22,18 @@ def read(path: Path, how_to_name: str) -> list[Any]:
         raise ConfigurationError([f"{path}: cannot be read ({fault.strerror}). {how_to_name}"]) from None
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
         raise ConfigurationError([f"{path}: is not YAML: {' '.join(str(fault).split())}"]) from None
+    except RecursionError:
+        raise ConfigurationError([f"{path}: is nested too deeply to be read"]) from None
 
 
 class _UniqueKeys(yaml.SafeLoader):
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError):  # how PyYAML says that a text is not what it looks like, such as 2026-13-45
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(None, None, f"{str(node.value)[:40]!r} is no {kind}", node.start_mark) from None
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:

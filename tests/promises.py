@@ -6,22 +6,18 @@ calls, answers to deliveries. So it judges any runtime of which such a journal w
 
 from __future__ import annotations
 
-import base64
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import cached_property
 from itertools import pairwise
-from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
 from bridge.errors import CallFailed
-from bridge.ports import Ack, Answer, Message
-from tests.observed import Admitted, Called, Handled, Journal, Observation, Published, Returned, Stored, Trouble
+from bridge.ports import Answer
+from tests.observed import Admitted, Handled, Journal
+from tests.seen import FINAL, Made, Record, Seen, Sent, moment, part_of, read
 
-FINAL = {"Succeeded": "succeeded", "Failed": "failed", "TimedOut": "timedout", "Canceled": "canceled"}
 ENDINGS = {f"automation.{kind}" for kind in FINAL.values()}
 REPEATABLE = {408, 429, *range(500, 600)}
 #: How long the sending of one work item may take before it counts as lost.
@@ -29,151 +25,6 @@ LEASE = timedelta(seconds=30)
 
 #: The topics and the queue that the bridge itself reads.
 OWN = {"automation-requests", "automation-invocations", "automation-results", "automation-timers", "automation-deadletters"}
-
-Record = dict[str, Any]
-
-
-class Version(NamedTuple):
-    """One stored version of a run, and its place in the journal."""
-
-    place: int
-    record: Record
-
-
-class Sent(NamedTuple):
-    """One published event; `event` is empty if the body is none."""
-
-    place: int
-    at: datetime
-    message: Message
-    event: Record
-
-
-class Made(NamedTuple):
-    """One call of a function, with what came of it and where in the journal that stands."""
-
-    place: int
-    at: datetime
-    called: Called
-    outcome: Answer | CallFailed | None
-    returned: int | None
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A journal, by what one wants to know of it."""
-
-    entries: Sequence[Observation]
-
-    @cached_property
-    def runs(self) -> dict[str, list[Version]]:
-        """The versions of each run, by `<correlation id>/<created at>`: the id of its reply."""
-        found: dict[str, list[Version]] = defaultdict(list)
-        for place, entry in enumerate(self.entries):
-            if isinstance(entry, Stored) and entry.key.startswith("run/"):
-                record = from_json(entry.value)
-                found[f"{record['correlationId']}/{record['createdAt']}"].append(Version(place, record))
-        return found
-
-    @cached_property
-    def by_correlation(self) -> dict[str, list[Version]]:
-        """The versions of all runs that had the correlation id, in their order."""
-        found: dict[str, list[Version]] = defaultdict(list)
-        for versions in self.runs.values():
-            found[versions[0].record["correlationId"]] += versions
-        return found
-
-    @cached_property
-    def letters(self) -> dict[bytes, list[tuple[int, Record]]]:
-        """The dead letters, by the body of the event they hold, each with its place in the journal."""
-        found: dict[bytes, list[tuple[int, Record]]] = defaultdict(list)
-        for place, entry in enumerate(self.entries):
-            if isinstance(entry, Stored) and entry.key.startswith("deadletter/"):
-                letter = from_json(entry.value)
-                body = base64.b64decode(letter["bodyBase64"]) if letter.get("bodyBase64") else letter["body"].encode()
-                found[body].append((place, letter))
-        return found
-
-    @cached_property
-    def sent(self) -> list[Sent]:
-        """What was published."""
-        return [
-            Sent(place, entry.at, entry.message, _read(entry.message.body))
-            for place, entry in enumerate(self.entries)
-            if isinstance(entry, Published)
-        ]
-
-    @cached_property
-    def by_kind(self) -> dict[str, list[Sent]]:
-        """What was published, by the type of the event."""
-        found: dict[str, list[Sent]] = defaultdict(list)
-        for each in self.sent:
-            found[str(each.event.get("type"))].append(each)
-        return found
-
-    @cached_property
-    def places(self) -> dict[bytes, list[int]]:
-        """Where in the journal each body was published."""
-        found: dict[bytes, list[int]] = defaultdict(list)
-        for each in self.sent:
-            found[each.message.body].append(each.place)
-        return found
-
-    @cached_property
-    def work(self) -> dict[str, list[Sent]]:
-        """The work that was sent, by invocation id."""
-        found: dict[str, list[Sent]] = defaultdict(list)
-        for each in self.by_kind["automation.invoked"]:
-            found[str(each.event["id"])].append(each)
-        return found
-
-    @cached_property
-    def handled(self) -> list[tuple[int, Handled, Record]]:
-        """The deliveries that were answered with yes."""
-        return [
-            (place, entry, _read(entry.delivery.message.body))
-            for place, entry in enumerate(self.entries)
-            if isinstance(entry, Handled) and entry.ack is Ack.DONE
-        ]
-
-    @cached_property
-    def calls(self) -> dict[str, list[Made]]:
-        """The calls, by invocation id."""
-        ends = {entry.number: (place, entry.outcome) for place, entry in enumerate(self.entries) if isinstance(entry, Returned)}
-        found: dict[str, list[Made]] = defaultdict(list)
-        for place, entry in enumerate(self.entries):
-            if isinstance(entry, Called):
-                returned, outcome = ends.get(entry.number, (None, None))
-                made = Made(place, entry.at, entry, outcome, returned)
-                found[entry.call.headers.get("x-invocation-id", "")].append(made)
-        return found
-
-    @cached_property
-    def troubles(self) -> dict[str, list[tuple[int, str]]]:
-        """Where something went wrong, by correlation id; those of all runs under an empty one."""
-        found: dict[str, list[tuple[int, str]]] = defaultdict(list)
-        for place, entry in enumerate(self.entries):
-            if isinstance(entry, Trouble):
-                found[entry.correlation_id].append((place, entry.kind))
-        return found
-
-    def latest(self, correlation_id: str, place: int) -> Record | None:
-        """The run as it stood at that place of the journal."""
-        before = [version.record for version in self.by_correlation.get(correlation_id, ()) if version.place < place]
-        return before[-1] if before else None
-
-    def published_before(self, body: bytes, place: int, since: int = 0) -> bool:
-        """Whether this body was published between two places."""
-        return any(since <= each < place for each in self.places.get(body, ()))
-
-    def is_letter(self, body: bytes, place: int) -> bool:
-        """Whether a dead letter held this body by then."""
-        return any(each < place for each, _ in self.letters.get(body, ()))
-
-    def went_wrong(self, correlation_id: str, first: int, last: int, kinds: set[str]) -> bool:
-        """Whether something went wrong for this run between two places, so that an outcome may not be known."""
-        known = [*self.troubles.get(correlation_id, ()), *self.troubles.get("", ())]
-        return any(first < place < last and kind in kinds for place, kind in known)
 
 
 def durable_before_yes(seen: Seen) -> Iterator[str]:
@@ -198,6 +49,8 @@ def _requested(seen: Seen, place: int, handled: Handled, event: Record) -> str:
         return ""
     if run is None:
         return "neither its run nor a dead letter is stored"
+    if run["automation"] != str(event.get("subject"))[:100] or run.get("input", event.get("data")) != event.get("data"):
+        return "its id belongs to another request and no dead letter tells so"
     if _closed(run, handled.at) or seen.published_before(body, place, handled.since):
         return ""
     if not any(each.place < place for each in seen.by_kind["automation.deadline"] if each.event["correlationid"] == run["correlationId"]):
@@ -218,7 +71,7 @@ def _invoked(seen: Seen, place: int, handled: Handled, event: Record) -> str:
     run = seen.latest(str(event["correlationid"]), place)
     if run is None:
         return "" if seen.is_letter(body, place) else "there is neither its run nor a dead letter"
-    part = _part(run, str(event["id"]))
+    part = part_of(run, str(event["id"]))
     accepted = bool(part["attempts"]) and part["attempts"][-1]["outcome"] == "Accepted"
     if part["status"] in FINAL or accepted or _closed(run, handled.at) or seen.is_letter(body, place):
         return ""
@@ -234,7 +87,7 @@ def _result(seen: Seen, place: int, handled: Handled, event: Record) -> str:
         return "it is not a rightful result, and no dead letter holds it"
     if event["data"]["status"] == "running":
         return ""
-    part = _part(run, str(event["causationid"]))
+    part = part_of(run, str(event["causationid"]))
     told = [attempt for attempt in part["attempts"] if attempt["outcome"] in ("Succeeded", "Failed")]
     return "" if told or part["status"] in FINAL else "what it says is not stored"
 
@@ -270,6 +123,8 @@ def one_ending(seen: Seen) -> Iterator[str]:
             continue
         if unended and unended[-1] > next(version.place for version in versions if version.record["status"] in FINAL):
             yield f"{name} was {final[0]['status']} and then {versions[-1].record['status']}"
+        if final[0]["status"] == "TimedOut" and moment(final[0]["updatedAt"]) < moment(final[0]["deadline"]):
+            yield f"{name} timed out before its deadline"
         for later in final[1:]:
             changed = _differences(_without_late(final[0]), _without_late(later))
             if changed:
@@ -282,7 +137,7 @@ def always_a_reply(seen: Seen) -> Iterator[str]:
     for kind in sorted(ENDINGS):
         for each in seen.by_kind[kind]:
             replies[str(each.event["id"])].append(each)
-    kept = {str(_read(body).get("id")) for body, letters in seen.letters.items() if letters[0][1]["reason"] == "ReplyUndeliverable"}
+    kept = {str(read(body).get("id")) for body, letters in seen.letters.items() if letters[0][1]["reason"] == "ReplyUndeliverable"}
     for name, versions in seen.runs.items():
         ended = next((version for version in versions if version.record["status"] in FINAL), None)
         if ended is None:
@@ -327,7 +182,7 @@ def _is_unknown(seen: Seen, name: str, first: Made, second: Made) -> bool:
     correlation_id, _, _ = name.rpartition("/")
     run = seen.latest(correlation_id, second.place)
     number = int(first.called.call.headers["x-attempt"]) - 1
-    return run is not None and _part(run, name)["attempts"][number]["outcome"] == "Unknown"
+    return run is not None and part_of(run, name)["attempts"][number]["outcome"] == "Unknown"
 
 
 def _told(made: Made) -> str:
@@ -354,8 +209,8 @@ def _sent_again(seen: Seen, name: str, work: list[Sent]) -> Iterator[str]:
 def _lapsed(seen: Seen, name: str, sent: Sent) -> int:
     """How many attempts were given up because nobody said in time that the work was sent."""
     run = seen.latest(name.rpartition("/")[0], sent.place)
-    attempts = _part(run, name)["attempts"] if run else []
-    return sum(each["outcome"] == "Unknown" and _moment(each["startedAt"]) + LEASE <= sent.at for each in attempts)
+    attempts = part_of(run, name)["attempts"] if run else []
+    return sum(each["outcome"] == "Unknown" and moment(each["startedAt"]) + LEASE <= sent.at for each in attempts)
 
 
 def _is_retriable_failure(seen: Seen, name: str, sent: Sent) -> bool:
@@ -371,9 +226,9 @@ def no_start_after_the_deadline(seen: Seen) -> Iterator[str]:
     """5. No call starts, and no work is sent that could start, at or after the deadline."""
     for name, calls in seen.calls.items():
         for made in calls:
-            deadline, until = _moment(made.called.call.headers["x-deadline"]), made.at + made.called.call.timeout
+            deadline, until = moment(made.called.call.headers["x-deadline"]), made.at + made.called.call.timeout
             run = seen.latest(name.rpartition("/")[0], made.place)
-            if run is None or _moment(run["deadline"]) != deadline:
+            if run is None or moment(run["deadline"]) != deadline:
                 yield f"{name} was called with another deadline than its run has"
             if max(made.at, until) > deadline or made.at == deadline:
                 yield f"{name} was called at {made.at} until {until}; its deadline is {deadline}"
@@ -431,7 +286,7 @@ def _rightful_outputs(seen: Seen) -> dict[str, set[bytes]]:
 
 def rightful(run: Record, event: Record) -> bool:
     """Whether a result carries the token of the invocation it names."""
-    part = _part(run, str(event.get("causationid")))
+    part = part_of(run, str(event.get("causationid")))
     return bool(part) and part["control"]["token"] == event.get("invocationtoken") and isinstance(event.get("data"), dict)
 
 
@@ -465,26 +320,9 @@ def hold(journal: Journal, *, at_rest: bool = True) -> None:
     assert not breaches, "\n".join(breaches)
 
 
-def _read(body: bytes) -> Record:
-    try:
-        event = from_json(body)
-    except ValueError:
-        return {}
-    return event if isinstance(event, dict) else {}
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _part(run: Record, invocation_id: str) -> Record:
-    target = invocation_id.rpartition("/")[2]
-    return next((part for part in run["invocations"] if part["target"] == target), {})
-
-
 def _closed(run: Record, now: datetime) -> bool:
     """Whether nothing more may start."""
-    return run["status"] in FINAL or run["status"] == "Canceling" or now >= _moment(run["deadline"])
+    return run["status"] in FINAL or run["status"] == "Canceling" or now >= moment(run["deadline"])
 
 
 def _without_late(record: Record) -> Record:

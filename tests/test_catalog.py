@@ -96,6 +96,7 @@ def test_an_automation_is_found_by_name_and_the_nearest_is_named(tmp_path):
         (document(zzz=1), "spec.zzz: is not known here; remove it"),
         (document(allow={"submit": "operators"}), "spec.allow.submit: "),
         (document(input={"type": "strin"}), "input: is not JSON Schema 2020-12 at type: "),
+        (document(input={"$schema": "https://example.com/own"}), "input: names a $schema that is not known here; leave it out"),
         (document(input={"properties": {"a": {"pattern": "("}}}), "input: is not JSON Schema 2020-12 at properties/a/pattern: "),
         (document(input={"properties": {"a": {"$ref": "https://elsewhere/a"}}}), "elsewhere"),
         (document(input={"$ref": "#/$defs/none"}), "none"),

@@ -284,6 +284,13 @@ def test_all_that_were_never_replayed_are_replayed_oldest_first(api: ScriptedApi
     assert replays(api) == [f"/v1/deadletters/d{number}/replay?number=1" for number in (1, 2, 3)]
 
 
+def test_a_bar_shows_on_a_terminal_how_far_it_is(api: ScriptedApi) -> None:
+    api.letters = letters("d2", "d1")
+    result = bridge("deadletters", "replay", "--all", env={"FORCE_COLOR": "1", "TERM": "xterm"})
+    assert "2/2" in result.stderr
+    assert "replayed 2" in result.stdout
+
+
 def test_a_limit_takes_the_oldest(api: ScriptedApi) -> None:
     api.letters = letters("d3", "d2", "d1")
     assert json.loads(bridge("deadletters", "replay", "--all", "--limit", "1", "--json").stdout)["replayed"] == 1

@@ -164,8 +164,9 @@ async def test_keeping_that_failed_is_told_and_may_be_repeated(world, key):
     assert len(await world.listed()) == 1
 
 
-async def test_a_count_of_deliveries_that_is_none_does_no_harm(world):
-    assert (await world.kept(delivery(deliveryCount="many"))).attempts == 2
+@pytest.mark.parametrize("count", ["many", "", "-1", "9" * 5_000, "٣"])
+async def test_a_count_of_deliveries_that_is_none_does_no_harm(world, count):
+    assert (await world.kept(delivery(deliveryCount=count))).attempts == 2
 
 
 async def test_a_dead_letter_ends_with_its_time(world):

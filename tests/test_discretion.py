@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.discretion import discreet
+from bridge.masking import SHORTEST
 from bridge.outcome import MAX_MESSAGE, Accepted, Failed, Succeeded
 from bridge.run import Run
 from tests.core_kit import a_run, moderate
@@ -51,7 +52,7 @@ def test_a_failure_says_them_neither_in_its_code_nor_in_its_message_nor_in_its_h
 
 @pytest.mark.parametrize("ending", ["", "…"])
 def test_a_secret_that_was_cut_off_with_the_message_is_hidden_to_its_beginning(ending):
-    for length in range(4, len(PASSWORD)):
+    for length in range(SHORTEST, len(PASSWORD)):
         message = ("x" * MAX_MESSAGE)[: MAX_MESSAGE - length - len(ending)] + PASSWORD[:length] + ending
         shown = discreet(Failed("Cut", message), RUN)
         assert isinstance(shown, Failed)
@@ -75,7 +76,7 @@ def test_what_repeats_nothing_stays_the_very_same():
 
 
 def test_texts_too_short_to_be_told_from_others_are_left():
-    assert discreet(Succeeded("abc, 1234"), asked({"a": "abc", "b": 1234}, ("a",), ("b",))) == Succeeded("abc, 1234")
+    assert discreet(Succeeded("prod5, 123456"), asked({"a": "prod5", "b": 123456}, ("a",), ("b",))) == Succeeded("prod5, 123456")
 
 
 def test_secrets_behind_a_reference_to_itself_are_found():
@@ -84,10 +85,10 @@ def test_secrets_behind_a_reference_to_itself_are_found():
 
 
 @moderate
-@given(st.text(min_size=4, max_size=30), st.text(max_size=20), st.sampled_from(["{}", '{{"a": {}}}', "a{}b{}c"]))
+@given(st.text(min_size=SHORTEST, max_size=30), st.text(max_size=20), st.sampled_from(["{}", '{{"a": {}}}', "a{}b{}c"]))
 def test_no_text_that_was_secret_is_said_in_any_frame(secret, other, frame):
     run = asked({"secret": secret}, ("secret",))
-    known = [line.strip() for line in secret.splitlines() if len(line.strip()) >= 4]
+    known = [line.strip() for line in secret.splitlines() if len(line.strip()) >= SHORTEST]
     shown = discreet(Succeeded({"a": frame.format(secret, secret), "b": [json.dumps(secret)], "c": other}), run)
     assert isinstance(shown, Succeeded)
     assert not [line for line in known if line in shown.output["a"] or line in shown.output["b"][0]]

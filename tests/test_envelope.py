@@ -254,6 +254,12 @@ def test_problems_of_binary_mode_are_named_too():
     assert sorted(pointers(fault)) == [("/", "name"), ("/id", "required"), ("/source", "required"), ("/type", "required")]
 
 
+def test_a_type_of_data_that_is_no_json_is_refused_in_binary_mode_too():
+    headers = {name: value for name, value in BINARY.items() if name != "content-type"}
+    fault = refused(envelope.decode_http, {**headers, "ce-datacontenttype": "text/xml"}, b"1")
+    assert pointers(fault) == [("/datacontenttype", "json")]
+
+
 def test_data_is_no_attribute():
     refused(envelope.decode_http, {**BINARY, "ce-data": "x"}, b"1")
 

@@ -340,6 +340,17 @@ async def test_nothing_starts_if_the_deadline_passes_while_the_attempt_is_saved(
     assert (await started.run()).status is Status.TIMED_OUT
 
 
+async def test_an_outcome_is_not_lost_because_the_store_is_away_for_a_moment(started: World) -> None:
+    async def answer(_: Call) -> Answer:
+        started.store.fail(Unavailable("the store is away"), key="run/", times=3)
+        return json_answer("x")
+
+    started.functions.answers["/api/one"] = [answer]
+    await started.ask("one")
+    await started.bus.deliver()
+    assert ((await started.run()).output, len(started.functions.calls)) == ("x", 1)
+
+
 async def test_trouble_with_the_store_brings_the_event_back_and_loses_nothing(started: World) -> None:
     await started.ask("one")
     started.store.unreachable = Unavailable("the store is away")

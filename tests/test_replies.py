@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 
 from bridge import envelope, lifecycle
-from bridge.deadletters import DeadLetters
+from bridge.deadletters import DeadLetters, Terms
 from bridge.errors import Unavailable
 from bridge.index import Index
 from bridge.lifecycle import Cause, Tried
 from bridge.outcome import Succeeded
+from bridge.replay import Wish
 from bridge.replies import Replies
 from bridge.run import Run
 from bridge.testing import NOON, FakeClock, MemoryBus, MemoryStore
@@ -22,7 +23,8 @@ class World:
     def __init__(self) -> None:
         clock = FakeClock()
         self.bus, store = MemoryBus(clock), MemoryStore(clock)
-        self.letters = DeadLetters(store, self.bus, Index(store, clock, name="deadletters", replica="a", keep=WEEK), clock, keep=WEEK)
+        index = Index(store, clock, name="deadletters", replica="a", keep=WEEK)
+        self.letters = DeadLetters(store, self.bus, index, clock, Terms(WEEK, lease=MINUTE))
         self.sent = Index(store, clock, name="replies", replica="a", keep=WEEK)
         self.replies = Replies(self.bus, self.letters, self.sent, clock, public_url="https://bridge.example")
 
@@ -57,5 +59,5 @@ async def test_a_reply_that_the_bus_refuses_for_good_is_kept_once_and_can_be_rep
     (letter,), _ = await world.letters.page(10, "")
     assert (letter.reason, letter.correlation_id, letter.topic) == ("ReplyUndeliverable", "order-1", "automation-replies")
     world.bus.unknown_topics.clear()
-    await world.letters.replay(letter.id)
+    await world.letters.replay(letter.id, Wish("root"))
     assert envelope.decode(world.bus.published[0].body).type == "automation.succeeded"

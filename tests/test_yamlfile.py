@@ -16,7 +16,15 @@ def test_documents_come_as_they_stand_in_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("a: 1\na: 2", "the key 'a' stands twice"), ("a: [", "is not YAML"), ("a: !!python/object:os.system {}", "is not YAML")],
+    [
+        ("a: 1\na: 2", "the key 'a' stands twice"),
+        ("a: [", "is not YAML"),
+        ("a: !!python/object:os.system {}", "is not YAML"),
+        ("a: 2026-13-45", "'2026-13-45' is no timestamp .* line 1, column 4"),
+        ("a: " + "9" * 5_000, "is no int"),
+        ("a: !!bool maybe", "'maybe' is no bool"),
+        ("[" * 3_000, "is nested too deeply"),
+    ],
 )
 def test_what_cannot_be_meant_is_refused_with_the_file(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "file.yaml"

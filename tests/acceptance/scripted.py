@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,19 +16,25 @@ KEY = "key-of-the-scripted-app"
 
 @dataclass
 class Scripted:
-    """The server, its address and the calls it got, as (path, headers, body)."""
+    """The server, its address and the calls it got, as (path, headers, body), up to `kept` of them; `effects` counts by invocation id."""
 
     url: str = ""
+    kept: int = 100_000
     calls: list[tuple[str, dict[str, str], object]] = field(default_factory=list)
+    effects: Counter[str] = field(default_factory=Counter)
+    by_run: Counter[str] = field(default_factory=Counter)
     release: asyncio.Event = field(default_factory=asyncio.Event)
 
     def count(self, correlation_id: str) -> int:
-        return sum(headers.get("x-correlation-id") == correlation_id for _, headers, _ in self.calls)
+        return self.by_run[correlation_id]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json() if request.can_read_body else None
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.calls.append((request.path, headers, body))
+        if len(self.calls) < self.kept:
+            self.calls.append((request.path, headers, body))
+        self.effects[headers.get("x-invocation-id", "")] += 1
+        self.by_run[headers.get("x-correlation-id", "")] += 1
         if headers.get("x-functions-key") != KEY:
             return web.Response(status=401)
         kind = request.path.removeprefix("/api/")
@@ -69,8 +76,8 @@ ANSWERS: dict[str, Callable[[], web.StreamResponse]] = {
 
 
 @asynccontextmanager
-async def scripted() -> AsyncIterator[Scripted]:
-    app = Scripted()
+async def scripted(**settings: int) -> AsyncIterator[Scripted]:
+    app = Scripted(**settings)
     server = web.Application(client_max_size=10 * 2**20)
     server.router.add_route("*", "/{path:.*}", app.handle)
     runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.1)

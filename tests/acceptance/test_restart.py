@@ -14,50 +14,17 @@ import aiohttp
 import pytest
 
 from tests.acceptance.bridge_process import BridgeProcess
-from tests.acceptance.queue_client import queue
 from tests.acceptance.scripted import Scripted
+from tests.chaos.storm import Plan, storm
 
 Http = aiohttp.ClientSession
 
 
-async def test_every_accepted_request_ends_once_although_the_bridge_is_killed_again_and_again(bridge: BridgeProcess, app: Scripted) -> None:
-    accepted: set[str] = set()
-    stop = asyncio.Event()
-
-    async def client(number: int) -> None:
-        count = 0
-        async with Http(bridge.url) as http:
-            while not stop.is_set():
-                count += 1
-                name = f"c{number}-{count}"
-                try:
-                    async with http.post(
-                        "/v1/automations/echo/requests", json={"text": name}, headers={"X-Correlation-Id": name}
-                    ) as answer:
-                        if answer.status == 202:
-                            accepted.add(name)
-                except aiohttp.ClientError:
-                    await asyncio.sleep(0.05)
-
-    clients = [asyncio.create_task(client(number)) for number in range(8)]
-    for _ in range(3):
-        await asyncio.sleep(0.5 + random.random() / 2)
-        await bridge.kill()
-        await bridge.start()
-    stop.set()
-    await asyncio.gather(*clients)
-    assert len(accepted) > 50
-    async with Http(bridge.url) as http:
-        for name in accepted:
-            async with http.get(f"/v1/requests/{name}?wait=20") as answer:
-                run = await answer.json()
-            assert (answer.status, run["status"], run["output"]) == (200, "Succeeded", {"text": name})
-    async with queue(bridge.data_dir) as bus:
-        replied: set[str] = set()
-        while not accepted <= replied:
-            reply, _ = await bus.receive("automation-replies/requesters")
-            replied.add(reply["correlationid"])
-    assert all(app.count(name) <= 3 for name in accepted)
+async def test_what_was_accepted_ends_once_and_is_replied_to_although_the_bridge_is_killed_again_and_again(tmp_path: Path) -> None:
+    plan = Plan(seconds=10, kills=3, seed=random.randrange(10**6))
+    came = await storm(plan, tmp_path)
+    assert came.wrong == (), f"python -m tests.chaos --seconds 10 --kills 3 --seed {plan.seed}"
+    assert came.verdict.accepted > 50
 
 
 async def test_a_stopping_bridge_lets_calls_end_and_takes_none(bridge: BridgeProcess, app: Scripted) -> None:

@@ -33,6 +33,7 @@ class Weather:
     """How often what goes wrong; shares between 0 and 1."""
 
     twice: float = 0.0  #: a delivery is handed to two workers at once
+    lapses: float = 0.0  #: of those two, the first to answer answers for both: the other had lost its lock
     early: float = 0.0  #: a message for later is handed out now
     conflicts: bool = False  #: the first save over each version is a conflict
     unsaid: float = 0.0  #: a write took effect but reports failure
@@ -47,7 +48,9 @@ CALM = Weather()
 #: Nothing fails so that its outcome is unknown: here every target is called once, without exception.
 REPEATING = Weather(twice=1.0, early=0.5, conflicts=True, unsaid=0.2)
 #: Everything at once.
-STORM = Weather(twice=0.8, early=0.5, conflicts=True, unsaid=0.1, refused=0.03, partial=0.1, crash=0.001, slow=0.003, longest=12.0)
+STORM = Weather(
+    twice=0.8, lapses=0.3, early=0.5, conflicts=True, unsaid=0.1, refused=0.03, partial=0.1, crash=0.001, slow=0.003, longest=12.0
+)
 
 
 class HarshClock(FakeClock):
@@ -190,6 +193,13 @@ class _Waiting:
     expires: datetime | None = None
 
 
+@dataclass
+class _Lock:
+    """A message in the hands of a worker, or of two that each think it theirs; once it is done it comes to nobody again."""
+
+    done: bool = False
+
+
 class HarshBus:
     """Implements `ports.Bus`. Messages wait until `deliver` hands them out.
 
@@ -283,9 +293,10 @@ class HarshBus:
         workers = self._workers[each.delivery.source]
         twice = self._fate.strikes(self._fate.weather.twice) and self._again(each)
         first = self._fate.random.randrange(len(workers))
-        return [self._hand_out(each, workers[(first + number) % len(workers)]) for number in range(1 + twice)]
+        one_lock = _Lock() if self._fate.strikes(self._fate.weather.lapses) else None
+        return [self._hand_out(each, workers[(first + number) % len(workers)], one_lock or _Lock()) for number in range(1 + twice)]
 
-    async def _hand_out(self, each: _Waiting, worker: Handler) -> None:
+    async def _hand_out(self, each: _Waiting, worker: Handler, lock: _Lock) -> None:
         since, ack = len(self._journal.entries), None
         await self._fate.passes()
         try:
@@ -295,7 +306,8 @@ class HarshBus:
         except Exception:  # noqa: BLE001 - a bus takes any exception of a handler as RETRY
             ack = Ack.RETRY
         self._journal.handled(each.delivery, ack, since)
-        if ack is not Ack.DONE:
+        lock.done = lock.done or ack is Ack.DONE
+        if not lock.done:
             away = timedelta(seconds=self._fate.random.uniform(*BACK))
             again = replace(each.delivery, attempt=each.delivery.attempt + 1)
             self._waiting.append(_Waiting(again, self._clock.now() + away, each.expires))

@@ -1,0 +1,75 @@
+"""`python -m tests.chaos`: kills a bridge under load again and again, and counts what came of everything it had accepted.
+
+Exit code 1 if anything accepted is missing, has no reply, was done twice without a reason, or ended in two ways.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tests.chaos import report
+from tests.chaos.storm import Plan, Storm, storm
+
+SHOWN = 30  #: lines of what is wrong
+
+
+def rows(plan: Plan, came: Storm) -> list[tuple[str, str]]:
+    """Everything that was counted, in words."""
+    account = came.audit
+    ends = ", ".join(f"{how} {count}" for how, count in sorted(came.ends.items()))
+    ended = sum(account["ended"].values()) + account["forgotten"]
+    sums = f"accepted {account['accepted']:,} = ended {ended:,} + unfinished {account['unfinished']:,}; replies {account['replies']:,}"
+    return [
+        ("load", f"{plan.seconds:g} s, {plan.callers} HTTP callers, {plan.publishers} publishers; seed {plan.seed}"),
+        ("the process was ended", f"{came.ends.total()} times ({ends})"),
+        *came.verdict.rows,
+        ("seconds to drain", f"{came.drained:.1f}"),
+        ("bridge audit", f"{sums}; {account['misfitCount']:,} do not fit; exit code {came.audit_code}"),
+    ]
+
+
+def show(console: Console, shown: list[tuple[str, str]], wrong: tuple[str, ...]) -> None:
+    table = Table(show_header=False, box=None)
+    for name, value in shown:
+        table.add_row(name, escape(value))
+    console.print(table)
+    for line in wrong[:SHOWN]:
+        console.print(f"[red]{escape(line)}[/]", highlight=False)
+    console.print(f"[red]{len(wrong)} promises broken[/]" if wrong else "[green]Every promise held.[/]")
+
+
+def read() -> tuple[Plan, bool]:
+    """The options."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=Plan.seconds, help="of load (%(default)s)")
+    parser.add_argument("--kills", type=int, default=Plan.kills, help="within them (%(default)s)")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="decides the moments and what is asked")
+    parser.add_argument("--report", action="store_true", help="write the figures into docs/reliability.md, too")
+    chosen = parser.parse_args()
+    return Plan(chosen.seconds, chosen.kills, chosen.seed), chosen.report
+
+
+def main() -> int:
+    plan, wants_report = read()
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(f"{plan.kills} kills in {plan.seconds:g} s of load, --seed {plan.seed}", highlight=False)
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        came = asyncio.run(storm(plan, Path(folder)))
+    shown = rows(plan, came)
+    show(console, shown, came.wrong)
+    if wants_report:
+        report.write("chaos", shown)
+    return 1 if came.wrong or came.audit_code else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

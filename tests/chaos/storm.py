@@ -1,0 +1,190 @@
+"""Starts a bridge, drives load from all sides, kills it at moments drawn from a seed, and waits until everything has come to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.acceptance.bridge_process import BridgeProcess, scripted_config
+from tests.acceptance.scripted import KEY, Scripted, scripted
+from tests.chaos import programs
+from tests.chaos.clients import HttpCaller, Load, Publisher
+from tests.chaos.ledger import Ledger
+from tests.chaos.verdict import Verdict, judge
+
+PATIENCE = 90.0  #: seconds that everything accepted may take to end after the load; the longest deadline is a minute
+TOGETHER = 20  #: look-ups under way
+MOST = 40_000  #: requests
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`seconds` of load with `kills` at moments that the seed decides; the pauses of callers are the longest, in seconds."""
+
+    seconds: float = 60
+    kills: int = 12
+    seed: int = 0
+    callers: int = 24
+    publishers: int = 3
+    pause: float = 0.05
+
+
+@dataclass
+class Storm:
+    """What came of it. `ends`: how the process was ended, and how often."""
+
+    verdict: Verdict
+    ends: Counter[str] = field(default_factory=Counter)
+    drained: float = 0.0
+    audit: dict[str, Any] = field(default_factory=dict)
+    audit_code: int | None = None
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """Everything that must not be, in words."""
+        misfits = tuple(f"{each['correlationId']}: {each['what']} (bridge audit)" for each in self.audit["misfits"])
+        left = (f"{self.audit['unfinished']} unfinished (bridge audit)",) if self.audit["unfinished"] else ()
+        return (*self.verdict.wrong, *misfits, *left)
+
+
+async def storm(plan: Plan, folder: Path) -> Storm:
+    """Raises TimeoutError if it does not come to an end."""
+    ledger = Ledger()
+    async with asyncio.timeout(plan.seconds + 2 * PATIENCE + 60), scripted(kept=0) as app:
+        config = scripted_config(app.url, "drain: 2s", "log_level: warning", "sweep_every: 5s")
+        bridge = BridgeProcess(folder / "data", config, environment={"SCRIPTED_KEY": KEY})
+        await bridge.start()
+        try:
+            async with _programs(bridge, ledger):
+                ends = await _under_load(plan, bridge, ledger)
+                drained = await _drained(bridge, ledger)
+                await _look_at_everything(bridge, ledger, app)
+                account, code = await audit(bridge, ledger)
+        finally:
+            if bridge.process is not None and bridge.process.returncode is None:
+                await bridge.stop()
+    return Storm(judge(ledger), ends, drained, account, code)
+
+
+@asynccontextmanager
+async def _programs(bridge: BridgeProcess, ledger: Ledger) -> AsyncIterator[None]:
+    worker, reader = programs.Worker(ledger), programs.reader(ledger)
+    served = [(entity, worker.handle) for entity in programs.WORK] + [(entity, reader) for entity in programs.REPLIES]
+    tasks = [asyncio.create_task(programs.serve(bridge.data_dir, *each)) for each in served]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for fault in await asyncio.gather(*tasks, return_exceptions=True):
+            if not isinstance(fault, asyncio.CancelledError):
+                ledger.surprises.append(f"a program on the bus ended: {fault!r}")
+
+
+async def _under_load(plan: Plan, bridge: BridgeProcess, ledger: Ledger) -> Counter[str]:
+    load = Load(ledger, plan.seed, MOST)
+    async with aiohttp.ClientSession(bridge.url, timeout=aiohttp.ClientTimeout(15)) as http, asyncio.TaskGroup() as group:
+        for number in range(plan.callers):
+            group.create_task(HttpCaller(load, number, http, plan.pause).run())
+        for number in range(plan.publishers):
+            group.create_task(Publisher(load, number, bridge.data_dir, plan.pause).run())
+        ends = await _killed_again_and_again(plan, bridge)
+        load.stopped.set()
+    return ends
+
+
+async def _killed_again_and_again(plan: Plan, bridge: BridgeProcess) -> Counter[str]:
+    chance = random.Random(f"{plan.seed}/ends")
+    began, ends = time.monotonic(), Counter[str]()
+    for moment in [*sorted(chance.uniform(0.5, plan.seconds) for _ in range(plan.kills)), None]:
+        until = began + (plan.seconds if moment is None else moment)
+        await asyncio.sleep(max(until - time.monotonic(), 0))
+        if moment is None:
+            break
+        how = chance.choices(["SIGKILL", "SIGKILL again while it starts", "SIGTERM"], [7, 2, 1])[0]
+        ends[how] += 1
+        await bridge.stop(signal.SIGTERM if how == "SIGTERM" else signal.SIGKILL)
+        if how.endswith("starts"):
+            await _killed_while_it_starts(bridge, chance.uniform(0.1, 1.0))
+        await bridge.start()
+    return ends
+
+
+async def _killed_while_it_starts(bridge: BridgeProcess, after: float) -> None:
+    starting = asyncio.create_task(bridge.start())
+    await asyncio.sleep(after)
+    assert bridge.process is not None
+    await bridge.kill()
+    with contextlib.suppress(AssertionError):  # it says that the bridge did not come up
+        await starting
+
+
+async def _drained(bridge: BridgeProcess, ledger: Ledger) -> float:
+    """Seconds until everything accepted had ended and been replied to, or until patience is over."""
+    began = time.monotonic()
+    async with aiohttp.ClientSession(bridge.url) as http:
+        while time.monotonic() < began + PATIENCE:
+            open_runs = [each for each in ledger.accepted if each not in ledger.runs]
+            await _look(http, ledger, open_runs, wait=5)
+            silent = any(not ledger.replies.get(each) for each in ledger.accepted)
+            if not open_runs and not silent:
+                break
+            await asyncio.sleep(0.2)
+    return time.monotonic() - began
+
+
+async def _look(http: aiohttp.ClientSession, ledger: Ledger, ids: list[str], wait: int = 0) -> None:
+    room = asyncio.Semaphore(TOGETHER)
+
+    async def look(each: str) -> None:
+        async with room, http.get(f"/v1/requests/{each}?wait={wait}") as answer:
+            if answer.status < 300:
+                ledger.saw(await answer.json())
+
+    await asyncio.gather(*map(look, ids))
+
+
+async def _look_at_everything(bridge: BridgeProcess, ledger: Ledger, app: Scripted) -> None:
+    """Every run that was accepted or had an effect, as it stands at the end, and every dead letter."""
+    ledger.effects += app.effects
+    touched = {invocation.rpartition("/")[0] for invocation in ledger.effects}
+    async with aiohttp.ClientSession(bridge.url) as http:
+        await _look(http, ledger, sorted(ledger.accepted.keys() | touched), wait=5)
+        cursor = ""
+        while True:
+            async with http.get(f"/v1/deadletters?limit=200&cursor={cursor}") as answer:
+                page = await answer.json()
+            for letter in page["items"]:
+                ledger.kept(letter)
+            cursor = page.get("nextCursor", "")
+            if not cursor:
+                return
+
+
+async def audit(bridge: BridgeProcess, ledger: Ledger) -> tuple[dict[str, Any], int | None]:
+    """The bridge's own account once nothing is on its way any more, or after patience."""
+    accepted = bridge.data_dir.parent / "accepted"
+    accepted.write_text("\n".join(ledger.accepted))
+    command = (sys.executable, "-m", "bridge", "--url", bridge.url, "audit", "--json", "--accepted", str(accepted))
+    until = time.monotonic() + PATIENCE
+    while True:
+        process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+        said, _ = await process.communicate()
+        account = json.loads(said)
+        if not (account["unfinished"] or account["repliesDue"]) or time.monotonic() > until:
+            return account, process.returncode
+        await asyncio.sleep(1)
