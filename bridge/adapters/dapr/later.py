@@ -1,8 +1,9 @@
 """Messages for later on a bus that cannot schedule: kept in the store until they are due, then published.
 
 To publish them at once and put each off until it is due would either go round in a hot loop or fill the sidecar's workers with messages
-that wait. The replica that was given a message remembers it and publishes it in time. If the replica ends, another one finds the pages of
-its slot half a minute after they fell due. So a message may be published twice, but never not at all.
+that wait. The replica that was given a message publishes it in time; it reads the pages of a slot a minute before, so that memory holds
+only what is due soon. If the replica ends, another one finds the pages half a minute after they fell due. So a message may be published
+twice, but never not at all.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bridge.adapters.dapr.held import SLOT, Held, end_of, slot_of
 from bridge.errors import PortError, Unavailable, Undeliverable
 from bridge.ports import Message
 
+SOON = timedelta(minutes=1)  #: before a slot's end: its messages are held in memory from then on
 GRACE = timedelta(seconds=30)  #: after a slot's end: what another replica has not released by then is taken over
 _AT_ONCE = 100  #: messages that are published together
 _AGAIN = 1.0  #: seconds until what the bus or the store refused is tried again
@@ -38,6 +40,7 @@ class Later:
         self._publish: Publish = _nowhere
         self._keeping: Gathering[Message, None] = Gathering(self._keep, size=lambda each: len(each.body) + 1024)
         self._due: list[tuple[datetime, int, Message]] = []
+        self._loaded: set[int] = set()  # slots whose messages are in memory
         self._busy: Counter[int] = Counter()  # by slot: messages that are being kept or published
         self._numbers = itertools.count()
         self._changed = asyncio.Event()
@@ -46,10 +49,8 @@ class Later:
     async def start(self, publish: Publish) -> None:
         """Publish through `publish` what falls due: what is held from now on, and what earlier processes have left. Raises Unavailable."""
         self._publish = publish
-        own = await self._held.open()
-        for slot in own.slots:
-            async for message in self._held.messages(own.replica, slot):
-                self._remember(message)
+        await self._held.open()
+        await self._load()
         self._tasks = [asyncio.create_task(self._send_due()), asyncio.create_task(self._look_after())]
 
     async def close(self) -> None:
@@ -66,6 +67,8 @@ class Later:
         by_slot: dict[int, list[Message]] = {}
         for message in messages:
             by_slot.setdefault(slot_of(_due_at(message)), []).append(message)
+        # Of a slot that is new no page exists yet, so there is nothing to read.
+        self._loaded |= {slot for slot in by_slot if _soon(slot)} - set(self._held.own.slots)
         with self._busy_with(messages):
             await self._held.name(frozenset(by_slot))
             outcomes = await asyncio.gather(*(self._kept(slot, each) for slot, each in by_slot.items()))
@@ -77,9 +80,25 @@ class Later:
             await self._held.keep(slot, messages)
         except PortError as fault:
             return fault
-        for message in messages:
-            self._remember(message)
+        if slot in self._loaded:
+            for message in messages:
+                self._remember(message)
         return None
+
+    async def _load(self) -> None:
+        """Read the slots that are due soon into memory."""
+        for slot in self._held.own.slots:
+            if slot in self._loaded or not _soon(slot):
+                continue
+            # From here on what is kept for the slot is remembered at once; what was kept before is on the pages.
+            self._loaded.add(slot)
+            try:
+                messages = [message async for message in self._held.messages(self._held.own.replica, slot)]
+            except BaseException:
+                self._loaded.discard(slot)
+                raise
+            for message in messages:
+                self._remember(message)
 
     def _remember(self, message: Message) -> None:
         heapq.heappush(self._due, (_due_at(message), next(self._numbers), message))
@@ -122,6 +141,7 @@ class Later:
         while True:
             await asyncio.sleep(self._every)
             try:
+                await self._load()
                 await self._let_go()
                 await self._take_over()
             except PortError as fault:
@@ -133,7 +153,9 @@ class Later:
         """Slots that are over, and of which nothing waits here, are done."""
         now = datetime.now(UTC)
         waiting = {slot_of(due) for due, _, _ in self._due} | set(self._busy)
-        await self._held.release(lambda slot: end_of(slot) < now and slot not in waiting)
+        done = {slot for slot in self._loaded if end_of(slot) < now and slot not in waiting}
+        await self._held.release(lambda slot: slot in done)
+        self._loaded -= done
 
     async def _take_over(self) -> None:
         now = datetime.now(UTC)
@@ -168,6 +190,10 @@ class Later:
 
 async def _nowhere(_: Sequence[Message]) -> None:
     raise Unavailable("Messages for later are not published yet.")
+
+
+def _soon(slot: int) -> bool:
+    return end_of(slot) < datetime.now(UTC) + SOON
 
 
 def _due_at(message: Message) -> datetime:
