@@ -49,6 +49,10 @@ chaos: $(DEV) ## Kill a bridge under load again and again, and count what came o
 bench: $(DEV) $(FUNCTIONS) ## Measure
 	$(RUN)/python -m tests.benchmarks
 
+.PHONY: dapr
+dapr: ## Find the Dapr sidecar, or build the official one with Go
+	@"$(PYTHON)" tools/dapr/binaries.py
+
 clean: ## Remove what make and the tools made
 	rm -rf .venv .venv-functions .bridge .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

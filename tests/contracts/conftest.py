@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from bridge import entities
+from bridge.adapters.dapr import Dapr
 from bridge.adapters.embedded import Embedded
 from bridge.ports import Ack, Bus, Delivery, Store
+from tests.dapr.sidecar import redis, sidecar
 
 ENTITIES = Path(__file__).parents[2] / "components" / "servicebus.json"
 
@@ -59,7 +61,28 @@ async def _embedded(directory: Path) -> AsyncIterator[Ports]:
         yield Ports(embedded.bus, embedded.store)
 
 
-ADAPTERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Ports]]] = {"embedded": _embedded}
+@asynccontextmanager
+async def _dapr(directory: Path) -> AsyncIterator[Ports]:
+    async with (
+        redis(directory / "redis") as storing,
+        sidecar(directory, ENTITIES.parent / "redis", {"REDIS_HOST": f"127.0.0.1:{storing.port}"}) as beside,
+        Dapr.open(beside.connection, entities.load(ENTITIES), replica="one", max_message=2**20) as dapr,
+    ):
+        yield Ports(dapr.bus, dapr.store)
+
+
+@asynccontextmanager
+async def _dapr_on_a_laptop(directory: Path) -> AsyncIterator[Ports]:
+    """Its bus lives in memory and hands out one message at a time, so only its store is held to the contract."""
+    async with (
+        sidecar(directory, ENTITIES.parent / "local", {"BRIDGE_STATE_FILE": str(directory / "state.db")}) as beside,
+        Dapr.open(beside.connection, entities.load(ENTITIES), replica="one", max_message=2**20) as dapr,
+    ):
+        yield Ports(dapr.bus, dapr.store)
+
+
+ADAPTERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Ports]]] = {"embedded": _embedded, "dapr": _dapr}
+STORES = {**ADAPTERS, "dapr-sqlite": _dapr_on_a_laptop}
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -73,9 +96,10 @@ def bus(ports: Ports) -> Bus:
     return ports.bus
 
 
-@pytest.fixture
-def store(ports: Ports) -> Store:
-    return ports.store
+@pytest.fixture(params=STORES)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    async with STORES[request.param](tmp_path / "data") as opened:
+        yield opened.store
 
 
 @pytest.fixture

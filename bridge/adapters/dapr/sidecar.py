@@ -1,0 +1,100 @@
+"""The sidecar's HTTP API: one client, one pool of connections to loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import aiohttp
+from pydantic_core import from_json
+from yarl import URL
+
+from bridge.adapters.dapr.faults import Refused
+from bridge.errors import ConfigurationError, Unavailable
+
+TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the name of Dapr's header, in both directions
+CONNECTIONS = 256  #: to the sidecar at a time
+PATIENCE = 60.0  #: seconds that one request may take: what Dapr's components allow themselves
+LARGE = 2**20  #: bytes; a larger body is written to the connection in parts, so that nothing else waits for it
+_LOOK = 0.1  #: seconds between looks whether the sidecar is ready
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A component the sidecar has loaded, such as `bus` of type `pubsub.redis`."""
+
+    name: str
+    type: str
+
+
+class Sidecar:
+    """Asks the sidecar. Raises Unavailable when there is no answer; whether what was asked has happened is not known then."""
+
+    def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
+        self._session, self._address = session, address
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, address: str, api_token: str) -> AsyncIterator[Self]:
+        """A client while the context is open. An empty token sends none."""
+        headers = {"user-agent": "automation-bridge", **({TOKEN_HEADER: api_token} if api_token else {})}
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+            timeout=aiohttp.ClientTimeout(total=PATIENCE, connect=10),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
+        ) as session:
+            yield cls(session, address.rstrip("/"))
+
+    async def post(self, path: str, body: bytes, *, content_type: str, query: Mapping[str, str] | None = None) -> bytes | Refused:
+        """The body of a success, or what was refused. Raises Unavailable."""
+        return await self._ask("POST", path, body, content_type, query)
+
+    async def _ask(self, method: str, path: str, body: bytes | None, content_type: str, query: Mapping[str, str] | None) -> bytes | Refused:
+        url = URL(f"{self._address}/v1.0/{path}").with_query(query or {})
+        headers = {"content-type": content_type} if body is not None else {}
+        data = io.BytesIO(body) if body is not None and len(body) > LARGE else body
+        try:
+            async with self._session.request(method, url, data=data, headers=headers, allow_redirects=False) as response:
+                answer = await response.read()
+                return answer if response.ok else Refused.read(response.status, answer)
+        except (aiohttp.ClientError, TimeoutError, OSError) as fault:
+            raise Unavailable(f"The sidecar at {self._address} gave no answer ({type(fault).__name__}).") from None
+
+    async def ready(self, seconds: float) -> None:
+        """Wait until its components can be used. Raises Unavailable after `seconds`."""
+        last: object = "it gave no answer"
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    try:
+                        answer = await self._ask("GET", "healthz/outbound", None, "", None)
+                    except Unavailable as fault:
+                        answer, last = None, fault.detail
+                    if isinstance(answer, bytes):
+                        return
+                    last = answer or last
+                    await asyncio.sleep(_LOOK)
+        except TimeoutError:
+            raise Unavailable(
+                f"The sidecar at {self._address} was not ready within {seconds:g} s: {last}",
+                hint="Start the sidecar, or correct its address; its own log says which component failed.",
+            ) from None
+
+    async def components(self) -> dict[str, Component]:
+        """What it has loaded, by name. Raises Unavailable, and ConfigurationError if it may not be asked."""
+        told = await self._metadata()
+        return {each["name"]: Component(each["name"], each["type"]) for each in told.get("components", ())}
+
+    async def _metadata(self) -> dict[str, Any]:
+        answer = await self._ask("GET", "metadata", None, "", None)
+        if isinstance(answer, Refused):
+            raise ConfigurationError(
+                [f"The sidecar does not tell its components: {answer}. Allow `metadata` in its API allow list, and send its API token."]
+            )
+        told: dict[str, Any] = from_json(answer)
+        return told

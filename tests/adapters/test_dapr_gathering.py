@@ -1,0 +1,79 @@
+"""What many ask at a time shares requests."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bridge.adapters.dapr.gathering import BUDGET, MOST, Gathering
+from bridge.errors import Full, Unavailable
+
+
+class Sender:
+    """Keeps what it was given; the first request goes on until `gate` is set."""
+
+    def __init__(self, fail=None):
+        self.requests: list[list[str]] = []
+        self.gate = asyncio.Event()
+        self.fail = fail
+
+    async def __call__(self, items):
+        self.requests.append(list(items))
+        if len(self.requests) == 1:
+            await self.gate.wait()
+        if isinstance(self.fail, Exception):
+            raise self.fail
+        return [Full("no room") if item == "refused" else item.upper() for item in items]
+
+
+async def asked(gathering, sender, items):
+    """Each item's future, after a first request is under way."""
+    first = gathering.ask("first")
+    await asyncio.sleep(0)
+    rest = [gathering.ask(item) for item in items]
+    sender.gate.set()
+    return await asyncio.gather(first, *rest, return_exceptions=True)
+
+
+async def test_what_waits_goes_together_and_each_gets_its_own_answer():
+    sender = Sender()
+    assert await asked(Gathering(sender, size=len), sender, ["a", "b", "c"]) == ["FIRST", "A", "B", "C"]
+    assert sender.requests == [["first"], ["a", "b", "c"]]
+
+
+async def test_one_that_is_refused_does_not_touch_the_others():
+    sender = Sender()
+    answers = await asked(Gathering(sender, size=len), sender, ["a", "refused", "b"])
+    assert [type(each) for each in answers] == [str, str, Full, str]
+
+
+@pytest.mark.parametrize("fault", [Unavailable("gone"), RuntimeError("a mistake")])
+async def test_a_request_that_fails_fails_for_all_and_the_next_is_sent(fault):
+    sender = Sender(fault)
+    answers = await asked(Gathering(sender, size=len), sender, ["a"])
+    assert [type(each) for each in answers] == [Unavailable, Unavailable]
+    assert len(sender.requests) == 2
+
+
+async def test_items_of_one_name_never_share_a_request():
+    sender = Sender()
+    await asked(Gathering(sender, size=len, name=lambda item: item[0]), sender, ["a1", "b1", "a2"])
+    assert sender.requests == [["first"], ["a1", "b1"], ["a2"]]
+
+
+async def test_a_request_has_limits():
+    sender = Sender()
+    await asked(Gathering(sender, size=len), sender, ["x"] * (MOST + 1) + ["y" * (BUDGET + 1), "z"])
+    assert [len(each) for each in sender.requests] == [1, MOST, 1, 1, 1]
+
+
+async def test_a_caller_that_goes_away_holds_up_nobody():
+    sender = Sender()
+    gathering = Gathering(sender, size=len)
+    first = gathering.ask("first")
+    await asyncio.sleep(0)
+    gone, stays = gathering.ask("gone"), gathering.ask("stays")
+    gone.cancel()
+    sender.gate.set()
+    assert await asyncio.gather(first, stays) == ["FIRST", "STAYS"]

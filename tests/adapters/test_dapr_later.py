@@ -1,0 +1,224 @@
+"""Messages for later on a bus that cannot schedule."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bridge.adapters.dapr.held import SLOT, Held, slot_of
+from bridge.adapters.dapr.later import GRACE, Later
+from bridge.errors import Unavailable, Undeliverable
+from bridge.ports import Message
+from bridge.testing import FakeClock, MemoryStore
+
+LONG_AGO = datetime.now(UTC) - GRACE - timedelta(seconds=3 * SLOT)
+
+
+class Bus:
+    """Keeps what is published, after it has refused as often as it was told to."""
+
+    def __init__(self) -> None:
+        self.came: asyncio.Queue[Message] = asyncio.Queue()
+        self.faults: list[Exception] = []
+
+    async def publish(self, messages) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
+        for message in messages:
+            self.came.put_nowait(message)
+
+    async def next(self) -> Message:
+        return await asyncio.wait_for(self.came.get(), 10)
+
+
+@pytest.fixture
+def bus() -> Bus:
+    return Bus()
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore(FakeClock(), shared=True)
+
+
+@asynccontextmanager
+async def replica(store, bus, name="one") -> AsyncIterator[Later]:
+    later = Later(Held(store, name), every=0.01)
+    await later.start(bus.publish)
+    try:
+        yield later
+    finally:
+        await later.close()
+
+
+def message(number=1, *, seconds=0.0) -> Message:
+    return Message("topic", b"\xff%d" % number, f"m-{number}", "c", "label", deliver_at=datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+async def left(store, name, *messages):
+    """What a replica that has ended left behind: pages of a slot that is long over."""
+    held = Held(store, name)
+    await held.open()
+    await held.name(frozenset({slot_of(LONG_AGO)}))
+    await held.keep(slot_of(LONG_AGO), messages)
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(10):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_message_comes_when_it_is_due_and_not_before(store, bus):
+    async with replica(store, bus) as later:
+        held = message(seconds=0.3)
+        await later.hold(held)
+        assert bus.came.empty()
+        came = await bus.next()
+        assert datetime.now(UTC) >= held.deliver_at
+        assert (came.body, came.message_id, came.deliver_at) == (held.body, held.message_id, None)
+
+
+async def test_messages_come_in_the_order_they_are_due(store, bus):
+    async with replica(store, bus) as later:
+        await asyncio.gather(*(later.hold(message(number, seconds=number / 20)) for number in (3, 1, 2)))
+        assert [(await bus.next()).message_id for _ in range(3)] == ["m-1", "m-2", "m-3"]
+
+
+async def test_messages_of_the_same_moment_share_a_page(store, bus):
+    async with replica(store, bus) as later:
+        due = datetime.now(UTC) + timedelta(hours=1)
+        await asyncio.gather(*(later.hold(Message("topic", b"", deliver_at=due)) for _ in range(50)))
+        assert [key for key in store.stored_keys() if key.count("/") == 3] == [f"later/one/{slot_of(due)}/0"]
+
+
+async def test_what_is_due_much_later_is_read_from_its_page_when_the_time_comes(store, bus, monkeypatch):
+    monkeypatch.setattr("bridge.adapters.dapr.later.SOON", -timedelta(hours=1))
+    async with replica(store, bus) as later:
+        await later.hold(message(1))
+        await later.hold(message(2))
+        await asyncio.sleep(0.05)
+        assert bus.came.empty()
+        monkeypatch.setattr("bridge.adapters.dapr.later.SOON", timedelta(minutes=1))
+        assert {(await bus.next()).message_id for _ in range(2)} == {"m-1", "m-2"}
+    assert bus.came.empty()
+
+
+async def test_pages_that_cannot_be_read_are_read_again(store, bus, monkeypatch):
+    monkeypatch.setattr("bridge.adapters.dapr.later.SOON", -timedelta(hours=1))
+    async with replica(store, bus) as later:
+        await later.hold(message())
+        store.unreachable = Unavailable("away")
+        monkeypatch.setattr("bridge.adapters.dapr.later.SOON", timedelta(minutes=1))
+        await asyncio.sleep(0.05)
+        store.unreachable = None
+        assert (await bus.next()).message_id == "m-1"
+
+
+async def test_slots_that_are_done_leave_nothing_in_the_record(store, bus):
+    async with replica(store, bus) as later:
+        await later.hold(message(seconds=-SLOT - 1))
+        await bus.next()
+
+        async def let_go() -> bool:
+            return not (await Held(store, "x").records(["one"]))[0].slots
+
+        await until(let_go)
+
+
+async def test_what_a_process_held_is_published_by_the_next_of_its_name(store, bus):
+    async with replica(store, bus) as later:
+        await later.hold(message(seconds=0.2))
+    async with replica(store, bus):
+        assert (await bus.next()).message_id == "m-1"
+
+
+async def test_what_a_replica_left_is_published_by_another(store, bus):
+    await left(store, "gone", message(1), message(2))
+    async with replica(store, bus):
+        assert {(await bus.next()).message_id for _ in range(2)} == {"m-1", "m-2"}
+
+        async def let_go() -> bool:
+            return not (await Held(store, "x").records(["gone"]))[0].slots
+
+        await until(let_go)
+    assert bus.came.empty()
+
+
+async def test_a_replica_that_is_a_little_late_is_left_alone(store, bus):
+    late, others = Bus(), Bus()
+    late.faults = [Unavailable("away")] * 100
+    async with replica(store, late, "one") as later, replica(store, others, "two"):
+        await later.hold(message(seconds=-SLOT - 5))
+        await asyncio.sleep(0.1)
+        assert others.came.empty()
+
+
+@pytest.mark.parametrize("fault", [Unavailable("away"), RuntimeError("a mistake")])
+async def test_a_bus_that_is_away_gets_the_message_when_it_is_back(store, bus, fault):
+    bus.faults = [fault]
+    async with replica(store, bus) as later:
+        await later.hold(message())
+        assert (await bus.next()).message_id == "m-1"
+
+
+async def test_what_the_bus_refuses_for_good_does_not_hold_up_the_rest(store, bus):
+    bus.faults = [Undeliverable("no such topic")]
+    async with replica(store, bus) as later:
+        await later.hold(message(1))
+        await later.hold(message(2))
+        assert (await bus.next()).message_id == "m-2"
+
+
+async def test_what_was_left_stays_while_the_bus_is_away(store, bus):
+    await left(store, "gone", message())
+    bus.faults = [Unavailable("away")] * 3
+    async with replica(store, bus):
+        assert (await bus.next()).message_id == "m-1"
+
+
+async def test_a_message_that_cannot_be_stored_is_refused(store, bus):
+    async with replica(store, bus) as later:
+        store.fail(Unavailable("full"), key="later/one/")
+        with pytest.raises(Unavailable):
+            await later.hold(message())
+        await later.hold(message(2))
+        assert (await bus.next()).message_id == "m-2"
+
+
+async def test_a_page_whose_write_is_not_known_hides_no_later_page(store, bus):
+    due = datetime.now(UTC) + timedelta(hours=1)
+    async with replica(store, bus) as later:
+        store.fail(Unavailable("lost"), key=f"later/one/{slot_of(due)}/", written=True)
+        with pytest.raises(Unavailable):
+            await later.hold(Message("topic", b"first", deliver_at=due))
+        await later.hold(Message("topic", b"second", deliver_at=due))
+    found = [each.body async for each in Held(store, "x").messages("one", slot_of(due))]
+    assert found == [b"first", b"second"]
+
+
+async def test_a_record_that_another_has_changed_is_read_again(store, bus):
+    async with replica(store, bus) as later:
+        await later.hold(message(1, seconds=3600))
+        key = "later/one"
+        await store.save(key, b"[]", (await store.get(key)).etag)
+        await later.hold(message(2, seconds=7200))
+        assert len((await Held(store, "x").records(["one"]))[0].slots) == 1
+
+
+async def test_more_pages_than_are_read_at_a_time_are_all_read(store):
+    held = Held(store, "one")
+    await held.open()
+    await held.name(frozenset({7}))
+    for number in range(20):
+        await held.keep(7, [message(number)])
+    assert [each.message_id async for each in held.messages("one", 7)] == [f"m-{number}" for number in range(20)]
+
+
+async def test_replicas_that_start_together_are_all_known(store):
+    await asyncio.gather(*(Held(store, f"r{number}").open() for number in range(5)))
+    assert {each.replica for each in await Held(store, "x").others()} == {f"r{number}" for number in range(5)}

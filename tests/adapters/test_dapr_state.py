@@ -1,0 +1,145 @@
+"""How the store behaves when the sidecar refuses, answers late or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from bridge.adapters.dapr.faults import Refused
+from bridge.adapters.dapr.sidecar import Component
+from bridge.adapters.dapr.state import State
+from bridge.errors import Conflict, Unavailable
+
+REDIS, OTHER = Component("store", "state.redis"), Component("store", "state.other")
+LOST = Refused(500, "ERR_STATE_SAVE", "failed to set key")
+
+
+class Redis:
+    """Answers as the sidecar does over Redis: many keys are written one by one, a first that fails makes one error of them all."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[object, int]] = {}
+        self.writes: list[list[str]] = []
+        self.reads: list[list[str]] = []
+        self.before: Callable[[], Refused | None] = lambda: None
+
+    async def post(self, path, body, **_):
+        asked = json.loads(body)
+        if path.endswith("/bulk"):
+            self.reads.append(asked["keys"])
+            return json.dumps([self._item(key) for key in asked["keys"]]).encode()
+        self.writes.append([each["key"] for each in asked])
+        refused = self.before()
+        answers = [self._write(each) for each in asked] if refused is None else [refused]
+        return next((each for each in answers if each), b"")
+
+    def _item(self, key):
+        return {"key": key, "data": self.kept[key][0], "etag": str(self.kept[key][1])} if key in self.kept else {"key": key}
+
+    def _write(self, each):
+        version = self.kept[each["key"]][1] if each["key"] in self.kept else 0
+        named = int(each.get("etag", 0))
+        if version and version != named:
+            return Refused(409, "ERR_STATE_SAVE", "mismatch") if named else LOST
+        self.kept[each["key"]] = (each["value"], version + 1)
+        return None
+
+
+@pytest.fixture
+def redis() -> Redis:
+    return Redis()
+
+
+async def test_writes_of_the_same_moment_share_a_request(redis):
+    store = State(redis, REDIS)
+    await asyncio.gather(*(store.create(f"k{number}", b"") for number in range(5)))
+    assert redis.writes == [["k0", "k1", "k2", "k3", "k4"]]
+
+
+async def test_many_who_read_one_key_share_one_look(redis):
+    store = State(redis, REDIS)
+    await store.create("key", b"1")
+    await asyncio.gather(*(store.get("key") for _ in range(10)), store.get("other"))
+    assert redis.reads == [["key", "other"]]
+
+
+async def test_after_a_refusal_of_many_only_what_is_missing_is_sent_again(redis):
+    store = State(redis, REDIS)
+    await store.create("taken", b"1")
+    redis.writes.clear()
+    outcomes = await asyncio.gather(*(store.create(key, b"2") for key in ("a", "taken", "b")), return_exceptions=True)
+    assert [type(each) for each in outcomes] == [str, Conflict, str]
+    assert redis.writes == [["a", "taken", "b"]]
+
+
+async def test_a_create_that_is_lost_on_redis_is_a_conflict(redis):
+    await State(redis, REDIS).create("key", b"1")
+    with pytest.raises(Conflict):
+        await State(redis, REDIS).create("key", b"2")
+
+
+async def test_a_refusal_that_nothing_explains_leaves_the_outcome_open(redis):
+    redis.before = lambda: LOST
+    with pytest.raises(Unavailable):
+        await State(redis, REDIS).create("key", b"1")
+
+
+async def test_a_gathered_write_that_was_stored_before_the_refusal_is_done(redis):
+    store, refusals = State(redis, REDIS), iter([LOST])
+
+    def stored_but_refused() -> Refused | None:
+        redis.kept["a"] = ("1", 1)
+        return next(refusals, None)
+
+    redis.before = stored_but_refused
+    first, second = await asyncio.gather(store.create("a", b"1"), store.create("b", b"1"))
+    assert (first, second) == ("1~", "1~")
+    assert redis.writes == [["a", "b"], ["b"]]
+
+
+async def test_the_version_after_a_write_is_read_where_the_store_does_not_count(redis):
+    store = State(redis, OTHER)
+    etag = await store.create("key", b"1")
+    assert etag == (await store.get("key")).etag
+    assert await store.save("key", b"2", etag) == (await store.get("key")).etag
+
+
+async def test_whoever_was_overtaken_before_the_version_was_read_gets_a_conflict(redis):
+    store = State(redis, OTHER)
+    overtaken = redis._write
+
+    def written_twice(each):
+        overtaken(each)
+        redis.kept[each["key"]] = ("another", 7)
+
+    redis._write = written_twice
+    etag = await store.create("key", b"1")
+    with pytest.raises(Conflict):
+        await store.save("key", b"2", etag)
+
+
+async def test_a_version_whose_time_is_over_is_a_conflict_although_redis_would_take_it(redis):
+    etag = await State(redis, REDIS).create("key", b"1", -timedelta(seconds=1))
+    redis.kept.clear()
+    with pytest.raises(Conflict):
+        await State(redis, REDIS).save("key", b"2", etag)
+    assert not redis.kept
+
+
+async def test_a_key_whose_time_is_over_is_created_anew_although_the_store_still_has_it(redis):
+    store = State(redis, REDIS)
+    await store.create("key", b"1", -timedelta(seconds=1))
+    assert await store.get("key") is None
+    assert await store.create("key", b"2") == "2~"
+
+
+async def test_a_key_that_others_have_written_cannot_be_read_and_the_rest_can(redis):
+    redis.kept["foreign"] = ({"not": "ours"}, 1)
+    store = State(redis, REDIS)
+    await store.create("own", b"1")
+    foreign, own = await asyncio.gather(store.get("foreign"), store.get("own"), return_exceptions=True)
+    assert (type(foreign), own.value) == (Unavailable, b"1")

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.dapr.machine import Machine, quick
+from tests.dapr.sidecar import free_ports
+
+
+@pytest.fixture
+async def machine(tmp_path) -> AsyncIterator[Machine]:
+    async with AsyncExitStack() as stack:
+        yield Machine(tmp_path, quick(tmp_path), *free_ports(3), stack)

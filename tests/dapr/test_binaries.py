@@ -1,0 +1,64 @@
+"""Where the sidecar's program is looked for."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from tools.dapr import binaries
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch, tmp_path):
+    """A machine without Dapr."""
+    monkeypatch.delenv("BRIDGE_DAPRD", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(binaries, "BUILT", tmp_path / "built")
+    monkeypatch.setattr(binaries, "_GO", ())
+    return tmp_path
+
+
+def program(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\necho 1.2.3\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_the_nearest_one_is_taken(elsewhere, monkeypatch):
+    built = program(elsewhere / "built" / "daprd")
+    assert binaries.find() == built
+    of_the_cli = program(elsewhere / "home" / ".dapr" / "bin" / "daprd")
+    assert binaries.find() == of_the_cli
+    on_the_path = program(elsewhere / "path" / "daprd")
+    assert binaries.find() == on_the_path
+    named = program(elsewhere / "named")
+    monkeypatch.setenv("BRIDGE_DAPRD", str(named))
+    assert binaries.find() == named
+
+
+def test_the_variable_is_for_daprd_alone(elsewhere, monkeypatch):
+    monkeypatch.setenv("BRIDGE_DAPRD", str(program(elsewhere / "named")))
+    built = program(elsewhere / "built" / "sentry")
+    assert binaries.find("sentry") == built
+
+
+def test_a_variable_that_names_nothing_is_told(monkeypatch, capsys):
+    monkeypatch.setenv("BRIDGE_DAPRD", "/no/such/daprd")
+    assert binaries.main() == 1
+    assert "/no/such/daprd" in capsys.readouterr().err
+
+
+def test_without_go_it_says_what_to_install(capsys):
+    assert binaries.main() == 1
+    assert "https://go.dev/dl" in capsys.readouterr().err
+
+
+def test_it_says_what_it_has_found(elsewhere, capsys):
+    found = program(elsewhere / "path" / "daprd")
+    assert binaries.main() == 0
+    said = capsys.readouterr().out
+    assert f"daprd 1.2.3: {found}" in said
+    assert binaries.VERSION in said
