@@ -219,6 +219,15 @@ async def test_more_pages_than_are_read_at_a_time_are_all_read(store):
     assert [each.message_id async for each in held.messages("one", 7)] == [f"m-{number}" for number in range(20)]
 
 
+async def test_pages_of_an_earlier_process_are_not_in_the_way(store):
+    for number in range(20):
+        held = Held(store, "one")
+        await held.open()
+        await held.name(frozenset({7}))
+        await held.keep(7, [message(number)])
+    assert [each.message_id async for each in held.messages("one", 7)] == [f"m-{number}" for number in range(20)]
+
+
 async def test_replicas_that_start_together_are_all_known(store):
     await asyncio.gather(*(Held(store, f"r{number}").open() for number in range(5)))
     assert {each.replica for each in await Held(store, "x").others()} == {f"r{number}" for number in range(5)}

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import ConfigDict, TypeAdapter
 
-from bridge.errors import Conflict, PortError, Unavailable
+from bridge.errors import Conflict, Unavailable
 from bridge.ports import Message, Store
 
 SLOT = 10  #: seconds
@@ -74,14 +74,12 @@ class Held:
         value, lifetime = _PAGE.dump_json(list(messages)), _until_end([slot]) + KEEP
         for _ in range(_ATTEMPTS):
             number = self._next.get(slot, 0)
-            self._next[slot] = number + 1
             try:
                 await self._store.create(self._page(self._replica, slot, number), value, lifetime)
             except Conflict:  # written by an earlier process of this name, or by a request whose outcome was not known
+                self._next[slot] = await self._free(slot, number)
                 continue
-            except PortError:
-                self._next[slot] = number  # a page that is missing would hide those after it
-                raise
+            self._next[slot] = number + 1
             return
         raise Unavailable("A message for later could not be stored.")
 
@@ -151,6 +149,14 @@ class Held:
                 continue
             return
         raise Unavailable(f"The replica {self._replica} could not be made known.")
+
+    async def _free(self, slot: int, number: int) -> int:
+        """The first page from `number` on that does not exist: a gap would hide those after it."""
+        while True:
+            pages = await self._store.get_many([self._page(self._replica, slot, number + each) for each in range(_AT_ONCE)])
+            if None in pages:
+                return number + pages.index(None)
+            number += _AT_ONCE
 
     def _page(self, replica: str, slot: int, number: int) -> str:
         return f"{_ROOT}/{replica}/{slot}/{number}"
