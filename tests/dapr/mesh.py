@@ -88,6 +88,7 @@ class Mesh:
 
 
 def _written(path: Path, spec: dict[str, object]) -> Path:
+    path.parent.mkdir(exist_ok=True)
     document = {"apiVersion": "dapr.io/v1alpha1", "kind": "Configuration", "metadata": {"name": path.stem}, "spec": spec}
     path.write_text(yaml.safe_dump(document))
     return path
@@ -99,7 +100,6 @@ async def _sentry(directory: Path) -> AsyncIterator[Sentry]:
         path = binaries.find("sentry")
     except binaries.NotThere as fault:
         path = missing(str(fault))
-    directory.mkdir(exist_ok=True)
     port, health, metrics = free_ports(3)
     flags = {
         "config": _written(directory / "sentry.yaml", {"mtls": {"enabled": True}}),
