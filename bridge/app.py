@@ -109,7 +109,11 @@ def _mismatches(plans: Plans, settings: Settings) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Ports:
-    """The world the bridge runs in. `replica` names this process in the index: no two that run at the same time have the same name."""
+    """The world the bridge runs in.
+
+    `replica` names this process in the index: no two that run at the same time have the same name. `trouble` names the parts of the
+    runtime and what is wrong with each, empty if nothing.
+    """
 
     bus: Bus
     store: Store
@@ -117,6 +121,7 @@ class Ports:
     clock: Clock
     signing_key: bytes = field(repr=False)
     replica: str = "embedded"
+    trouble: Callable[[], Mapping[str, str]] = dict
 
 
 @contextlib.asynccontextmanager
@@ -137,7 +142,9 @@ async def open_bridge(settings: Settings) -> AsyncIterator[Bridge]:
         )
         functions = await stack.enter_async_context(HttpFunctions.open(settings))
         signing_key = key(settings.data_dir, "signing.key")
-        bridge = assemble(settings, plans, Ports(runtime.bus, runtime.store, functions, SystemClock(), signing_key))
+        bridge = assemble(
+            settings, plans, Ports(runtime.bus, runtime.store, functions, SystemClock(), signing_key, trouble=runtime.trouble)
+        )
         for source, handler in bridge.pipeline.subscriptions().items():
             await runtime.bus.subscribe(source, handler, concurrency=CONCURRENCY)
         sweeping = asyncio.create_task(bridge.sweeper.run())
@@ -170,7 +177,7 @@ def assemble(settings: Settings, plans: Plans, ports: Ports) -> Bridge:
     )
 
     async def ready() -> Mapping[str, str]:
-        return {"store": "has no room; raise data_limit or shorten retention" if store.is_full else ""}
+        return {"store": "has no room; raise data_limit or shorten retention" if store.is_full else "", **ports.trouble()}
 
     audit = Audit(results, index, sent, deadletters, clock)
     services = api.Services(Doors(parts, index), deadletters, audit, plans.catalog, settings, ready)

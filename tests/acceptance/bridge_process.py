@@ -24,6 +24,7 @@ class BridgeProcess:
     config: str = ""
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
     url: str = ""
     process: Process | None = None
 
@@ -33,7 +34,7 @@ class BridgeProcess:
         config.write_text(self.config)
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
         self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "up", "--port", self.url.rpartition(":")[2] or "0"),
+            *(*self.prefix, sys.executable, "-m", "bridge", "up", "--port", self.url.rpartition(":")[2] or "0"),
             *("--data-dir", str(self.data_dir), "--config", str(config), *self.arguments),
             stdout=PIPE,
             stderr=PIPE,

@@ -96,6 +96,40 @@ async def test_messages_of_the_same_moment_share_a_page(store, bus):
         assert [key for key in store.stored_keys() if key.count("/") == 3] == [f"later/one/{slot_of(due)}/0"]
 
 
+async def test_what_is_due_much_later_is_read_from_its_page_when_the_time_comes(store, bus, monkeypatch):
+    monkeypatch.setattr("bridge.adapters.dapr.later.SOON", -timedelta(hours=1))
+    async with replica(store, bus) as later:
+        await later.hold(message(1))
+        await later.hold(message(2))
+        await asyncio.sleep(0.05)
+        assert bus.came.empty()
+        monkeypatch.setattr("bridge.adapters.dapr.later.SOON", timedelta(minutes=1))
+        assert {(await bus.next()).message_id for _ in range(2)} == {"m-1", "m-2"}
+    assert bus.came.empty()
+
+
+async def test_pages_that_cannot_be_read_are_read_again(store, bus, monkeypatch):
+    monkeypatch.setattr("bridge.adapters.dapr.later.SOON", -timedelta(hours=1))
+    async with replica(store, bus) as later:
+        await later.hold(message())
+        store.unreachable = Unavailable("away")
+        monkeypatch.setattr("bridge.adapters.dapr.later.SOON", timedelta(minutes=1))
+        await asyncio.sleep(0.05)
+        store.unreachable = None
+        assert (await bus.next()).message_id == "m-1"
+
+
+async def test_slots_that_are_done_leave_nothing_in_the_record(store, bus):
+    async with replica(store, bus) as later:
+        await later.hold(message(seconds=-SLOT - 1))
+        await bus.next()
+
+        async def let_go() -> bool:
+            return not (await Held(store, "x").records(["one"]))[0].slots
+
+        await until(let_go)
+
+
 async def test_what_a_process_held_is_published_by_the_next_of_its_name(store, bus):
     async with replica(store, bus) as later:
         await later.hold(message(seconds=0.2))
@@ -181,6 +215,15 @@ async def test_more_pages_than_are_read_at_a_time_are_all_read(store):
     await held.open()
     await held.name(frozenset({7}))
     for number in range(20):
+        await held.keep(7, [message(number)])
+    assert [each.message_id async for each in held.messages("one", 7)] == [f"m-{number}" for number in range(20)]
+
+
+async def test_pages_of_an_earlier_process_are_not_in_the_way(store):
+    for number in range(20):
+        held = Held(store, "one")
+        await held.open()
+        await held.name(frozenset({7}))
         await held.keep(7, [message(number)])
     assert [each.message_id async for each in held.messages("one", 7)] == [f"m-{number}" for number in range(20)]
 

@@ -216,3 +216,31 @@ async def test_a_message_done_while_the_disk_is_full_is_removed_once_there_is_ro
     async with open_queue(small_disk) as queue:
         await queue.subscribe("orders/all", again, concurrency=1)
         assert await again.stays_empty()
+
+
+async def test_what_the_disk_refused_is_known_until_it_takes_something_again(small_disk, monkeypatch):
+    monkeypatch.setattr(state, "_CLEAN_EVERY", 0.01)
+    ballast = small_disk / "ballast"
+    async with Database.open(small_disk, state.SCHEMA) as database:
+        store = State(database, data_limit=2**30)
+        await store.start()
+        fill(ballast)
+        await until_full(lambda number: store.create(f"{number}", b"x" * 50_000))
+        await database.write(lambda _: None)
+        assert isinstance(database.trouble, Full)
+        ballast.unlink()
+        async with asyncio.timeout(10):
+            while database.trouble is not None:
+                await asyncio.sleep(0.01)
+        await store.close()
+
+
+async def test_a_refusal_that_is_not_the_disks_is_no_trouble(tmp_path):
+    async with Database.open(tmp_path, state.SCHEMA) as database:
+        store = State(database, data_limit=2**30)
+        await store.start()
+        await store.create("key", b"value")
+        with pytest.raises(Conflict):
+            await store.create("key", b"other")
+        assert database.trouble is None
+        await store.close()

@@ -49,8 +49,9 @@ async def letters(of: World) -> dict[bytes, str]:
 
 async def has_run(of: World, body: bytes) -> bool:
     """Whether the run under the event's correlation id was asked for by this event."""
-    event = json.loads(body)
-    run = await of.run(event.get("correlationid") or event["id"])
+    told = json.loads(body)  # numbers and true and false stand for the text that JSON writes for them
+    event = {name: value if isinstance(value, str) else json.dumps(value) for name, value in told.items() if value is not None}
+    run = await of.run(event.get("correlationid", event["id"]))
     return run.control.request_id == event["id"]
 
 

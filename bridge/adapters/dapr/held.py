@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import ConfigDict, TypeAdapter
 
-from bridge.errors import Conflict, PortError, Unavailable
+from bridge.errors import Conflict, Unavailable
 from bridge.ports import Message, Store
 
 SLOT = 10  #: seconds
@@ -54,20 +54,19 @@ class Held:
 
     def __init__(self, store: Store, replica: str) -> None:
         self._store, self._replica = store, replica
-        self._own = Record(replica)
+        self.own = Record(replica)  #: as this process knows it
         self._next: dict[int, int] = {}  # by slot: the number of its next page
         self._changing = asyncio.Lock()
 
-    async def open(self) -> Record:
-        """Make this replica known; its record as an earlier process of this name has left it."""
+    async def open(self) -> None:
+        """Make this replica known, and take up its record as it stands."""
         await self._register()
-        self._own = (await self.records([self._replica]))[0]
-        return self._own
+        self.own = (await self.records([self._replica]))[0]
 
     async def name(self, slots: frozenset[int]) -> None:
         """Say in the record that these slots have pages. This comes before the pages, so that none is ever out of sight."""
         async with self._changing:
-            if not slots <= set(self._own.slots):
+            if not slots <= set(self.own.slots):
                 await self._save_own(lambda own: tuple(sorted({*own, *slots})))
 
     async def keep(self, slot: int, messages: Sequence[Message]) -> None:
@@ -75,23 +74,21 @@ class Held:
         value, lifetime = _PAGE.dump_json(list(messages)), _until_end([slot]) + KEEP
         for _ in range(_ATTEMPTS):
             number = self._next.get(slot, 0)
-            self._next[slot] = number + 1
             try:
                 await self._store.create(self._page(self._replica, slot, number), value, lifetime)
             except Conflict:  # written by an earlier process of this name, or by a request whose outcome was not known
+                self._next[slot] = await self._free(slot, number)
                 continue
-            except PortError:
-                self._next[slot] = number  # a page that is missing would hide those after it
-                raise
+            self._next[slot] = number + 1
             return
         raise Unavailable("A message for later could not be stored.")
 
     async def release(self, done: Callable[[int], bool]) -> None:
         """Of the slots for which `done` says so nothing is left to be sent."""
         async with self._changing:
-            if any(done(slot) for slot in self._own.slots):
+            if any(done(slot) for slot in self.own.slots):
                 await self._save_own(lambda own: tuple(slot for slot in own if not done(slot)))
-                self._next = {slot: number for slot, number in self._next.items() if slot in self._own.slots}
+                self._next = {slot: number for slot, number in self._next.items() if slot in self.own.slots}
 
     async def release_of(self, record: Record, slots: frozenset[int]) -> None:
         """The same for another replica, which may have done it meanwhile."""
@@ -127,15 +124,15 @@ class Held:
 
     async def _save_own(self, change: Callable[[tuple[int, ...]], tuple[int, ...]]) -> None:
         for _ in range(_ATTEMPTS):
-            slots = change(self._own.slots)
+            slots = change(self.own.slots)
             value, lifetime = _SLOTS.dump_json(list(slots)), _until_end(slots) + KEEP
-            key, etag = f"{_ROOT}/{self._replica}", self._own.etag
+            key, etag = f"{_ROOT}/{self._replica}", self.own.etag
             try:
                 etag = await (self._store.save(key, value, etag, lifetime) if etag else self._store.create(key, value, lifetime))
             except Conflict:  # another replica has released slots of this one, or the time of the record was over
                 await self.open()
                 continue
-            self._own = Record(self._replica, slots, etag)
+            self.own = Record(self._replica, slots, etag)
             return
         raise Unavailable(f"The record of {self._replica} was changed by others {_ATTEMPTS} times in a row.")
 
@@ -152,6 +149,14 @@ class Held:
                 continue
             return
         raise Unavailable(f"The replica {self._replica} could not be made known.")
+
+    async def _free(self, slot: int, number: int) -> int:
+        """The first page from `number` on that does not exist: a gap would hide those after it."""
+        while True:
+            pages = await self._store.get_many([self._page(self._replica, slot, number + each) for each in range(_AT_ONCE)])
+            if None in pages:
+                return number + pages.index(None)
+            number += _AT_ONCE
 
     def _page(self, replica: str, slot: int, number: int) -> str:
         return f"{_ROOT}/{replica}/{slot}/{number}"

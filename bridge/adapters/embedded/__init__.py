@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,12 @@ class Embedded:
     bus: Queue
     store: State
     door: Door
+    database: Database
+
+    def trouble(self) -> Mapping[str, str]:
+        """What is wrong with the disk, empty if nothing."""
+        found = self.database.trouble
+        return {"disk": str(found) if found is not None else ""}
 
     @classmethod
     @asynccontextmanager
@@ -41,4 +47,4 @@ class Embedded:
             await store.start()
             await bus.start()
             door = await stack.enter_async_context(Door.open(bus, data_dir, port=queue_port, max_message=max_message))
-            yield cls(bus, store, door)
+            yield cls(bus, store, door, database)

@@ -11,6 +11,7 @@ statements in the thread too, every one of them would wait for the interpreter l
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 import threading
@@ -51,6 +52,8 @@ class Database:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._closing = False
+        self._changes = 0
+        self.trouble: Unavailable | None = None  #: why the disk took nothing of what was last written; None if it did
         self._reader: sqlite3.Connection
         self._writer: sqlite3.Connection
 
@@ -120,12 +123,20 @@ class Database:
     def _finish(self, outcomes: list[Any]) -> None:
         batch, self._under_way = self._under_way, []
         self._waiting -= len(batch)
+        self._judge(outcomes)
         for (_, then), outcome in zip(batch, outcomes, strict=True):
             then(outcome)
         if self._closing and not self._gathered:
             self._commits.put(None)
         else:
             self._hand_over()
+
+    def _judge(self, outcomes: list[Any]) -> None:
+        """Learn whether the disk takes what is written. A transaction that changed nothing did not ask it."""
+        changed, self._changes = self._writer.total_changes > self._changes, self._writer.total_changes
+        failed = next((outcome for outcome in outcomes if isinstance(outcome, Unavailable)), None)
+        if failed is not None or changed:
+            self.trouble = failed
 
     def _commit_all(self) -> None:
         """The writer's thread. While it works on a transaction, nothing else uses the connection."""
@@ -212,7 +223,7 @@ def _port_error(fault: sqlite3.Error) -> Exception:
     """Trouble with the disk is Full or Unavailable; anything else is a mistake of ours and stays what it is."""
     code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_FULL:
-        return Full("The disk is full.", hint="Nothing was stored. Make room on the disk of data_dir.", retry_after=10)
+        return Full("The disk is full.", hint="Make room on the disk of data_dir, then send the same again.", retry_after=10)
     if code in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE}:
         return fault
     return Unavailable(f"The database could not be used ({getattr(fault, 'sqlite_errorname', type(fault).__name__)}: {fault}).")
@@ -241,9 +252,9 @@ def _connect(path: Path, schema: Sequence[str]) -> sqlite3.Connection:
             connection.close()
             raise
     except (OSError, sqlite3.Error) as fault:
-        raise ConfigurationError(
-            [f"{path}: cannot be used as the bridge's database ({fault}); move it away or choose another data_dir."]
-        ) from None
+        full = getattr(fault, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(fault, "errno", None) == errno.ENOSPC
+        mend = "make room on its disk; the file is whole" if full else "move it away or choose another data_dir"
+        raise ConfigurationError([f"{path}: cannot be used as the bridge's database ({fault}); {mend}."]) from None
     return connection
 
 

@@ -94,6 +94,8 @@ class State:
             try:
                 deleted = await self._database.write(partial(_delete_expired, time.time()))
                 self._used = self._database.bytes_used()
+                if self._database.trouble is not None:
+                    await self._database.write(_touch)
             except PortError:
                 deleted = 0
             await asyncio.sleep(0.05 if deleted == _CLEAN_AT_ONCE else _CLEAN_EVERY)
@@ -103,6 +105,11 @@ def _count_opening(connection: sqlite3.Connection) -> int:
     connection.execute("INSERT INTO openings SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM openings)")
     connection.execute("UPDATE openings SET number = number + 1")
     return int(connection.execute("SELECT number FROM openings").fetchone()[0])
+
+
+def _touch(connection: sqlite3.Connection) -> None:
+    """Ask the disk for a page: when nobody else writes, this finds out that there is room again."""
+    connection.execute("UPDATE openings SET number = number")
 
 
 def _create(key: str, etag: str, value: bytes, ttl: timedelta | None, connection: sqlite3.Connection) -> None:
