@@ -107,6 +107,7 @@ async def _sentry(directory: Path) -> AsyncIterator[Sentry]:
         "trust-domain": CONTROL_PLANE,
         "listen-address": "127.0.0.1",
         "port": port,
+        # Sentry 1.18 listens on all addresses with these two ports all the same.
         "healthz-listen-address": "127.0.0.1",
         "healthz-port": health,
         "metrics-listen-address": "127.0.0.1",
