@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +29,8 @@ def up(  # noqa: PLR0913, PLR0917 - one flag a setting; typer passes them by nam
     catalogue: Annotated[str | None, typer.Option(help="The automations (functions/automations.yaml).", metavar="FILE")] = None,
     functions: Annotated[str | None, typer.Option(help="Run the function apps below this folder, too.", metavar="DIR")] = None,
     functions_port: Annotated[str | None, typer.Option(help="The port of the local functions host (7071).")] = None,
+    with_sidecar: Annotated[bool | None, typer.Option("--with-sidecar", help="Start a Dapr sidecar, too (runtime dapr).")] = None,
+    resources: Annotated[str | None, typer.Option(help="Components for that sidecar (components/local).", metavar="DIR")] = None,
     log_format: Annotated[str | None, typer.Option(help="Log for people or machines.", metavar="console|json")] = None,
     log_level: Annotated[str | None, typer.Option(help="The least severe lines to log.", metavar="debug|info|warning|error")] = None,
 ) -> None:
@@ -42,6 +44,8 @@ def up(  # noqa: PLR0913, PLR0917 - one flag a setting; typer passes them by nam
         "catalogue": catalogue,
         "functions": functions,
         "functions_port": functions_port,
+        "with_sidecar": with_sidecar or None,
+        "resources": resources,
         "log_format": log_format,
         "log_level": log_level,
     }
@@ -69,11 +73,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(found: Settings, screen: Screen) -> None:
-    from bridge import server  # noqa: PLC0415 - the other commands start faster without the server
+    # The other commands start faster without the server.
+    from bridge import server  # noqa: PLC0415
+    from bridge.cli import sidecar  # noqa: PLC0415
 
-    serve: Callable[[Settings, Callable[[str], None]], Awaitable[None]] = server.serve
-    async with functions_host.running(found, screen):
-        await serve(found, lambda url: banner(screen, found, url))
+    serve: Callable[[Settings, Callable[[str], None], Mapping[str, str]], Awaitable[None]] = server.serve
+    async with sidecar.running(found, screen) as environ, functions_host.running(found, screen):
+        await serve(found, lambda url: banner(screen, found, url), environ)
 
 
 def banner(screen: Screen, found: Settings, url: str) -> None:
