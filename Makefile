@@ -14,7 +14,7 @@ FUZZ := .venv/.fuzz
 FUNCTIONS := .venv-functions/.installed
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup demo demo-dapr up check test mutants fuzz chaos bench clean
+.PHONY: help setup demo demo-dapr up check test mutants fuzz chaos soak bench clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ fuzz: $(FUZZ) ## Throw at API, events and parsers what nobody would send (6 minu
 
 chaos: $(DEV) ## Kill a bridge under load again and again, and count what came of what it accepted (2 minutes)
 	@$(RUN)/python -m tests.chaos
+
+soak: $(DEV) ## Half the load this machine takes, for half an hour; then 100,000 steps of random stories
+	@$(RUN)/python -m tests.soak
+	@$(RUN)/python -m tests.stateful --steps 100000 --runs 10000
 
 bench: $(DEV) $(FUNCTIONS) ## Measure
 	$(RUN)/python -m tests.benchmarks

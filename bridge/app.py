@@ -193,10 +193,8 @@ async def _dapr(settings: Settings, plans: Plans, environ: Mapping[str, str]) ->
             relay = await stack.enter_async_context(beside)
             for topic in work:
                 await dapr.bus.subscribe(topic, relay.take, concurrency=CONCURRENCY)
-        if settings.signing_secret:
-            signing_key = await signingkey.from_secret(dapr.sidecar, settings.dapr_secrets, settings.signing_secret)
-        else:
-            signing_key = await signingkey.from_state(dapr.store)
+        file = settings.signing_key_file
+        signing_key = signingkey.from_file(file) if file else await signingkey.from_state(dapr.store)
         trouble, close = dapr.health.trouble, dapr.bus.close
         yield Ports(dapr.bus, dapr.store, functions, SystemClock(), signing_key, replica, trouble, close, relay)
 

@@ -22,6 +22,8 @@ from bridge.index import Entry, Index
 from bridge.ports import Clock, Store
 from bridge.run import Run
 
+#: Bytes of memory that a run takes for each byte of its stored form, about.
+IN_MEMORY = 6
 _ATTEMPTS = 20
 _POLL = (0.2, 0.3, 0.45, 0.7, 1.0)  #: seconds between looks for a run that another replica may change
 
@@ -34,7 +36,7 @@ class _Known:
 
 
 class Results:
-    """The store of runs."""
+    """The store of runs; `remember` is about how many bytes of memory those kept in it may take."""
 
     def __init__(self, store: Store, index: Index, clock: Clock, *, remember: int = 64 * 1024 * 1024) -> None:
         self._store, self._index, self._clock, self._remember = store, index, clock, remember
@@ -227,7 +229,7 @@ class Results:
         self._forget(known.run.correlation_id)
         self._known[known.run.correlation_id] = known
         self._size += known.size
-        while self._size > self._remember:
+        while self._size * IN_MEMORY > self._remember:
             _, oldest = self._known.popitem(last=False)
             self._size -= oldest.size
 

@@ -205,10 +205,8 @@ class Settings(_Frozen):
     """The pub/sub component that carries what is a queue and no topic; where there is none, dapr_bus does."""
     dapr_store: Name = "store"
     """The state component that keeps the runs."""
-    dapr_secrets: Name = "secrets"
-    """The secret store component that signing_secret is read from."""
-    signing_secret: Name | None = None
-    """The secret, 32 characters or more, that marks what the bridge's doors have checked; without it the state store keeps one."""
+    signing_key_file: Location | None = None
+    """A file such as a mounted secret, 32 characters or more: it marks what doors have checked. Without it the state store keeps a key."""
     replica: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None = None
     """The name of this bridge among those on the same state store (runtime dapr); without it host name and deliveries_port."""
     log_format: LogFormat = LogFormat.CONSOLE

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from bridge.index import Index
 from bridge.lifecycle import Cause, Tried
 from bridge.outcome import Succeeded
 from bridge.ports import Stored
-from bridge.results import Results
+from bridge.results import IN_MEMORY, Results
 from bridge.run import Run, Status
 from bridge.testing import NOON, FakeClock, MemoryStore
 from tests.core_kit import MINUTE, SECOND, a_run
@@ -310,12 +311,22 @@ async def test_an_ended_run_is_answered_from_memory(world, results):
 
 
 async def test_memory_is_bounded(world):
-    results = world.process(remember=3_000)
+    results = world.process(remember=3_000 * IN_MEMORY)
     for number in range(20):
         await results.create(a_run(data="x" * 100, correlationid=f"r{number}"))
     before = world.store.calls["get"]
     assert [(await results.find(f"r{number}")).correlation_id for number in range(20)] == [f"r{number}" for number in range(20)]
     assert world.store.calls["get"] > before + 10
+
+
+def test_a_run_takes_the_memory_that_is_counted_for_it():
+    stored = [runs.dump(a_run(data="x" * 300, correlationid=f"r{number}")) for number in range(300)]
+    runs.load(stored[0])
+    tracemalloc.start()
+    loaded = [runs.load(value) for value in stored]
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(loaded) * len(stored[0]) * IN_MEMORY / 2 < taken < len(loaded) * len(stored[0]) * IN_MEMORY * 1.3
 
 
 async def test_a_run_larger_than_the_memory_can_still_be_changed(world):

@@ -24,7 +24,7 @@ def up(  # noqa: PLR0913, PLR0917 - one flag a setting; typer passes them by nam
     runtime: Annotated[str | None, typer.Option(help="embedded, or dapr with a sidecar.", metavar="embedded|dapr")] = None,
     host: Annotated[str | None, typer.Option(help="Listen on this address (127.0.0.1).")] = None,
     port: Annotated[str | None, typer.Option(help="Listen on this port (8080); 0 takes a free one.")] = None,
-    data_dir: Annotated[str | None, typer.Option(help="Keep the embedded runtime's file here (.bridge).", metavar="DIR")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Keep files here (.bridge).", metavar="DIR")] = None,
     config: Annotated[str | None, typer.Option(help="Read settings from this file (bridge.yaml).", metavar="FILE")] = None,
     catalogue: Annotated[str | None, typer.Option(help="The automations (functions/automations.yaml).", metavar="FILE")] = None,
     functions: Annotated[str | None, typer.Option(help="Run the function apps below this folder, too.", metavar="DIR")] = None,
@@ -86,6 +86,8 @@ def banner(screen: Screen, found: Settings, url: str) -> None:
     """Say where the bridge is and what to try."""
     screen.line(f"Automation Bridge listens on {url}", "bold green")
     facts = {"API": f"{url}/openapi.json", "runtime": str(found.runtime), "data": str(found.data_dir)}
+    if found.with_sidecar:
+        facts["sidecar"] = f"log in {found.data_dir / 'daprd.log'}"
     if found.functions is not None:
         where = f"http://127.0.0.1:{found.functions_port}, " if found.functions_port else ""
         facts["functions"] = f"{where}log in {functions_host.log_of(found)}"

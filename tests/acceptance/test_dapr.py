@@ -134,7 +134,7 @@ async def test_sigterm_lets_a_call_end_and_leaves_no_sidecar(bridge: BridgeProce
         assert bridge.process is not None
         bridge.process.send_signal(signal.SIGTERM)
         app.release.set()
-        assert await bridge.stop() == 0
+        assert await asyncio.wait_for(bridge.process.wait(), 30) == 0
     assert beside(bridge) == set()
     await bridge.start()
     async with aiohttp.ClientSession(bridge.url) as http:

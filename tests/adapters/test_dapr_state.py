@@ -143,3 +143,11 @@ async def test_a_key_that_others_have_written_cannot_be_read_and_the_rest_can(re
     await store.create("own", b"1")
     foreign, own = await asyncio.gather(store.get("foreign"), store.get("own"), return_exceptions=True)
     assert (type(foreign), own.value) == (Unavailable, b"1")
+
+
+async def test_no_key_has_a_character_that_a_store_forbids_and_no_two_become_one(redis):
+    store, keys = State(redis, REDIS), ["run/a", "run~1a", "run~a", "a?b", "a#b", "a\\b"]
+    for key in keys:
+        await store.create(key, key.encode())
+    assert not [name for name in redis.kept if set(name) & set("/\\?#")]
+    assert [(await store.get(key)).value.decode() for key in keys] == keys

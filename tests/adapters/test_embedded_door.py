@@ -120,6 +120,23 @@ async def test_a_message_comes_with_all_that_a_trigger_shows(embedded, client):
     assert properties["sequenceNumber"] > 0
 
 
+async def test_no_sequence_number_comes_again_after_a_restart(tmp_path):
+    numbers = []
+    for _ in range(2):
+        async with Embedded.open(tmp_path, KNOWN, queue_limit=100, data_limit=2**30, max_message=100_000) as embedded:
+            client = Client(*await asyncio.open_connection(embedded.door.host, embedded.door.port, limit=2**20))
+            await client.say("hello", token=json.loads((tmp_path / "queue.json").read_text())["token"])
+            await client.hear()
+            await client.say("receive", entity="slow/all", credit=1)
+            await embedded.bus.publish([Message("slow", b"")])
+            came = await client.hear()
+            await client.say("settle", lock=came["lock"], outcome="complete")
+            await client.hear()
+            client.writer.close()
+            numbers.append(came["properties"]["sequenceNumber"])
+    assert numbers[0] < numbers[1]
+
+
 async def test_no_more_messages_come_than_there_is_credit_and_settling_gives_one_back(embedded, client):
     await embedded.bus.publish([Message("slow", b"1"), Message("slow", b"2"), Message("slow", b"3")])
     await client.say("receive", entity="slow/all", credit=2)

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tests.chaos import report
-from tests.chaos.storm import Plan, Storm, storm
+from tests.chaos.storm import Plan, Storm, end_on_sigterm, storm
 
 SHOWN = 30  #: lines of what is wrong
 
@@ -58,12 +58,17 @@ def read() -> tuple[Plan, bool]:
     return Plan(chosen.seconds, chosen.kills, chosen.seed), chosen.report
 
 
+async def _storm(plan: Plan, folder: Path) -> Storm:
+    end_on_sigterm()
+    return await storm(plan, folder)
+
+
 def main() -> int:
     plan, wants_report = read()
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(f"{plan.kills} kills in {plan.seconds:g} s of load, --seed {plan.seed}", highlight=False)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        came = asyncio.run(storm(plan, Path(folder)))
+        came = asyncio.run(_storm(plan, Path(folder)))
     shown = rows(plan, came)
     show(console, shown, came.wrong)
     if wants_report:
@@ -72,4 +77,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit(130)

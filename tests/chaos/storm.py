@@ -61,6 +61,13 @@ class Storm:
         return (*self.verdict.wrong, *misfits, *left)
 
 
+def end_on_sigterm() -> None:
+    """Let SIGTERM cancel the task that calls this, so that the processes it started are stopped."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
 async def storm(plan: Plan, folder: Path) -> Storm:
     """Raises TimeoutError if it does not come to an end."""
     ledger = Ledger()

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.dapr.machine import Machine, quick
+from tests.dapr.mesh import Mesh
 from tests.dapr.sidecar import free_ports
 
 
@@ -13,3 +14,9 @@ from tests.dapr.sidecar import free_ports
 async def machine(tmp_path) -> AsyncIterator[Machine]:
     async with AsyncExitStack() as stack:
         yield Machine(tmp_path, quick(tmp_path), *free_ports(3), stack)
+
+
+@pytest.fixture
+async def mesh(tmp_path) -> AsyncIterator[Mesh]:
+    async with AsyncExitStack() as stack:
+        yield Mesh(tmp_path, stack)

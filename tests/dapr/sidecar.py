@@ -26,16 +26,16 @@ def daprd() -> Path:
     try:
         return binaries.find()
     except binaries.NotThere as fault:
-        return _missing(str(fault))
+        return missing(str(fault))
 
 
 def redis_server() -> Path:
     """The same for Redis."""
     found = shutil.which("redis-server")
-    return Path(found) if found else _missing("redis-server is not on this machine; install the package redis-server or redis.")
+    return Path(found) if found else missing("redis-server is not on this machine; install the package redis-server or redis.")
 
 
-def _missing(why: str) -> Path:
+def missing(why: str) -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(why)
     pytest.skip(why)
@@ -130,9 +130,9 @@ class Sidecar:
 
 @asynccontextmanager
 async def sidecar(
-    directory: Path, components: Path, environ: Mapping[str, str], app_port: int = 0, port: int = 0
+    directory: Path, components: Path, environ: Mapping[str, str], app_port: int = 0, port: int = 0, *, configuration: Path | None = None
 ) -> AsyncIterator[Sidecar]:
-    """daprd with the components of a folder. It starts; the adapter waits until it is ready."""
+    """daprd with the components and the configuration of a folder. It starts; the adapter waits until it is ready."""
     path = daprd()
     http, grpc, internal, metrics, free = free_ports(5)
     app_port, http = app_port or free, port or http
@@ -148,7 +148,7 @@ async def sidecar(
         "metrics-port": metrics,
         "metrics-listen-address": "127.0.0.1",
         "resources-path": components,
-        "config": components / "configuration.yaml",
+        "config": configuration or components / "configuration.yaml",
         "max-body-size": "16Mi",
         "dapr-graceful-shutdown-seconds": 1,
     }

@@ -28,7 +28,7 @@ class Write:
         """As Dapr's state API takes it, `now` in seconds since 1970."""
         had_end = self.replaces is not None and self.replaces.ends is not None
         request: dict[str, object] = {
-            "key": self.key,
+            "key": values.name(self.key),
             "value": values.wrap(self.value, self.ends),
             "options": {"concurrency": "first-write"},
             "metadata": values.metadata(self.ends, now, had_end=had_end),

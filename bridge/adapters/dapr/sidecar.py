@@ -102,14 +102,6 @@ class Sidecar:
             return fault.detail
         return str(answer) if isinstance(answer, Refused) else ""
 
-    async def secret(self, store: str, name: str) -> dict[str, str]:
-        """The values of a secret by their keys. Raises Unavailable if the sidecar gives none."""
-        answer = await self._ask("GET", f"secrets/{store}/{name}", None, "", None)
-        if isinstance(answer, Refused):
-            raise Unavailable(f"The secret {name!r} of {store!r} cannot be read. {answer}")
-        values: dict[str, str] = from_json(answer)
-        return values
-
     async def components(self) -> dict[str, Component]:
         """What it has loaded, by name. Raises Unavailable, and ConfigurationError if it may not be asked."""
         told = await self._metadata()

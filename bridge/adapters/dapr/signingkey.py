@@ -1,42 +1,43 @@
 """The key by which events that the doors have checked are told from others: one for all replicas.
 
-From a secret store if one is named. Otherwise the first replica makes one and keeps it in the state store: who can write there can change
-any run anyway, but who can read there and publish could pass for a door. Name a secret where readers are not trusted with that.
+From a file if one is named, such as a mounted secret. The sidecar is not asked for it: who may read one secret there may read all function
+keys. Otherwise the first replica makes one and keeps it in the state store. Who can write there can change any run anyway; who can only
+read there, and publish, could pass for a door. Name a file where somebody can.
 """
 
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 
-from bridge.adapters.dapr.sidecar import Sidecar
 from bridge.errors import ConfigurationError, PortError, Unavailable
 from bridge.ports import Store
 
 KEY = "signing-key"
-SHORTEST = 32  #: characters of a secret
+SHORTEST = 32  #: characters of a key that is given
 
 
-async def from_secret(sidecar: Sidecar, store: str, name: str) -> bytes:
-    """The secret of that name. Raises ConfigurationError if it is too short or has several values, Unavailable if it cannot be read."""
-    values = await sidecar.secret(store, name)
-    value = values.get(name) or (next(iter(values.values())) if len(values) == 1 else "")
+def from_file(path: Path) -> bytes:
+    """What the file holds. Raises ConfigurationError if it cannot be read or is too short."""
+    try:
+        value = path.read_bytes().strip()
+    except OSError as fault:
+        raise ConfigurationError([f"signing_key_file {path}: cannot be read ({fault.strerror})."]) from None
     if len(value) < SHORTEST:
-        raise ConfigurationError([f"signing_secret {name}: expected one value of {SHORTEST} characters or more."])
-    return value.encode()
+        raise ConfigurationError([f"signing_key_file {path}: has {len(value)} characters, expected {SHORTEST} or more."])
+    return value
 
 
 async def from_state(store: Store) -> bytes:
     """The key in the store; made at the first call of all replicas. Raises Unavailable."""
     found = await store.get(KEY)
     if found is None:
+        made = secrets.token_hex(32).encode()
         try:
-            await store.create(KEY, secrets.token_hex(32).encode())
+            await store.create(KEY, made)
         except PortError as fault:
-            found = await store.get(KEY)  # another replica was first, or the outcome is not known: what stands there decides
+            # Another replica was first, or the outcome is not known: what stands there decides.
+            found = await store.get(KEY)
             if found is None:
                 raise Unavailable(f"The signing key could not be stored: {fault}") from None
-        else:
-            found = await store.get(KEY)
-    if found is None:
-        raise Unavailable("The signing key is gone from the state store.")
-    return bytes.fromhex(found.value.decode())
+    return found.value if found else made

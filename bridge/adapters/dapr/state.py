@@ -118,12 +118,13 @@ class State:
         return found
 
     async def _read_each(self, keys: Sequence[str]) -> list[Found | PortError | None]:
-        body = values.dump({"keys": list(dict.fromkeys(keys)), "parallelism": _AT_ONCE})
+        names = [values.name(key) for key in keys]
+        body = values.dump({"keys": list(dict.fromkeys(names)), "parallelism": _AT_ONCE})
         answer = await self._sidecar.post(f"{self._path}/bulk", body, content_type="application/json")
         if isinstance(answer, Refused):
             raise Unavailable(f"{answer}.")
         found = {item["key"]: item for item in values.load(answer)}
-        return [Found.read(key, found.get(key, {})) for key in keys]
+        return [Found.read(key, found.get(name, {})) for key, name in zip(keys, names, strict=True)]
 
 
 def _stored(found: Found | None) -> Stored | None:

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 MARGIN = 60  #: seconds that the store keeps a value beyond its end; longer than the clocks of two replicas may differ
+_WRITTEN = {"~": "~0", "/": "~1", "\\": "~2", "?": "~3", "#": "~4"}
 _FOR_EVER = "-1"  #: Dapr's time to live of what had one and has none any more
 
 
@@ -55,6 +56,13 @@ def metadata(ends: int | None, now: float, *, had_end: bool) -> dict[str, str]:
     if ends is not None:
         return {"ttlInSeconds": str(max(math.ceil(ends / 1000 - now), 0) + MARGIN)}
     return {"ttlInSeconds": _FOR_EVER} if had_end else {}
+
+
+def name(key: str) -> str:
+    """The key as the store knows it: Cosmos DB takes none with `/`, `\\`, `?` or `#`. Written as in RFC 6901, so no two become one."""
+    for mark, written in _WRITTEN.items():
+        key = key.replace(mark, written)
+    return key
 
 
 def wrap(value: bytes, ends: int | None) -> Any:

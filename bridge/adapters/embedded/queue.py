@@ -55,7 +55,8 @@ class Queue:
     async def start(self) -> None:
         """Learn what the file holds. Raises Unavailable."""
         held, last = await self._database.write(lambda connection: (rows.depths(connection), rows.last_id(connection)))
-        self._numbers = itertools.count(last + 1)
+        # From the time in microseconds on, so that no number comes again after a restart although its message is gone.
+        self._numbers = itertools.count(max(last + 1, time.time_ns() // 1000))
         for name, depth in held.items():
             if name in self._sources:
                 self._sources[name].depth = depth
