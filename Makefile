@@ -14,15 +14,18 @@ FUZZ := .venv/.fuzz
 FUNCTIONS := .venv-functions/.installed
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup demo up check test mutants fuzz chaos soak bench clean
+.PHONY: help setup demo demo-dapr up check test mutants fuzz chaos soak bench clean
 
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(DEV) $(FUNCTIONS) ## Make both virtual environments, with the tools for tests
 
 demo: $(RUNTIME) $(FUNCTIONS) ## Run the sample automations on this machine and show what came out
 	@$(RUN)/bridge demo
+
+demo-dapr: $(RUNTIME) $(FUNCTIONS) dapr ## The same on a Dapr sidecar, which is built if there is none
+	@$(RUN)/bridge demo --runtime dapr
 
 up: $(RUNTIME) $(FUNCTIONS) ## Serve on http://127.0.0.1:8080 with the functions beside it
 	@$(RUN)/bridge up --functions functions

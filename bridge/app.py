@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import hashlib
+import os
+import socket
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from bridge import api, catalog, entities, events, resilience
+from bridge.adapters.dapr import Connection, Dapr, signingkey
+from bridge.adapters.dapr.functions import DaprFunctions
 from bridge.adapters.embedded import Embedded
+from bridge.adapters.embedded.directory import held as held  # noqa: PLC0414 - for the command that starts a sidecar in the folder
 from bridge.adapters.embedded.keys import key
+from bridge.adapters.embedded.relay import Relay
 from bridge.adapters.functions import HttpFunctions
 from bridge.audit import Audit
 from bridge.calls import Calls
@@ -107,12 +115,17 @@ def _mismatches(plans: Plans, settings: Settings) -> Iterator[str]:
         yield f"default_reply_topic {settings.default_reply_topic!r} is not one of reply_topics {list(settings.reply_topics)}; add it there"
 
 
+async def _nothing_to_close(_: float) -> None:
+    """What a world without deliveries does when it closes."""
+
+
 @dataclass(frozen=True)
 class Ports:
     """The world the bridge runs in.
 
     `replica` names this process in the index: no two that run at the same time have the same name. `trouble` names the parts of the
-    runtime and what is wrong with each, empty if nothing.
+    runtime and what is wrong with each, empty if nothing. `close` takes nothing more and lets handlers go on for so many seconds.
+    `relay` feeds a functions host beside the bridge where the bus itself cannot.
     """
 
     bus: Bus
@@ -122,37 +135,87 @@ class Ports:
     signing_key: bytes = field(repr=False)
     replica: str = "embedded"
     trouble: Callable[[], Mapping[str, str]] = dict
+    close: Callable[[float], Awaitable[None]] = _nothing_to_close
+    relay: Relay | None = None
 
 
 @contextlib.asynccontextmanager
-async def open_bridge(settings: Settings) -> AsyncIterator[Bridge]:
-    """A bridge that takes deliveries while the context is open. Raises ConfigurationError, Unavailable."""
-    if settings.runtime is Runtime.DAPR:
-        raise ConfigurationError(["runtime dapr is not available in this version; use --runtime embedded"])
+async def open_bridge(settings: Settings, environ: Mapping[str, str] = os.environ) -> AsyncIterator[Bridge]:
+    """A bridge that takes deliveries while the context is open. `environ` has the variables that Dapr sets.
+
+    Raises ConfigurationError, Unavailable. In the dapr runtime a sidecar that is not there is waited for.
+    """
     plans = read_plans(settings)
-    async with contextlib.AsyncExitStack() as stack:
-        runtime = await stack.enter_async_context(
-            Embedded.open(
-                settings.data_dir,
-                plans.entities,
-                queue_limit=settings.queue_limit,
-                data_limit=settings.data_limit,
-                max_message=settings.max_input_bytes + ENVELOPE,
-            )
-        )
-        functions = await stack.enter_async_context(HttpFunctions.open(settings))
-        signing_key = key(settings.data_dir, "signing.key")
-        bridge = assemble(
-            settings, plans, Ports(runtime.bus, runtime.store, functions, SystemClock(), signing_key, trouble=runtime.trouble)
-        )
-        for source, handler in bridge.pipeline.subscriptions().items():
-            await runtime.bus.subscribe(source, handler, concurrency=CONCURRENCY)
+    opened = _dapr(settings, plans, environ) if settings.runtime is Runtime.DAPR else _embedded(settings, plans)
+    async with opened as world:
+        bridge = assemble(settings, plans, world)
+        handlers = bridge.pipeline.subscriptions()
+        for source, handler in handlers.items():
+            await world.bus.subscribe(source, handler, concurrency=CONCURRENCY)
+        if world.relay is not None:
+            await world.relay.dead_letters(events.DEADLETTERS, handlers[events.DEADLETTERS], concurrency=CONCURRENCY)
         sweeping = asyncio.create_task(bridge.sweeper.run())
         try:
             yield bridge
         finally:
             sweeping.cancel()
-            await runtime.bus.close(settings.drain.total_seconds())
+            await world.close(settings.drain.total_seconds())
+
+
+@contextlib.asynccontextmanager
+async def _embedded(settings: Settings, plans: Plans) -> AsyncIterator[Ports]:
+    async with (
+        Embedded.open(
+            settings.data_dir,
+            plans.entities,
+            queue_limit=settings.queue_limit,
+            data_limit=settings.data_limit,
+            max_message=settings.max_input_bytes + ENVELOPE,
+        ) as runtime,
+        HttpFunctions.open(settings) as functions,
+    ):
+        signing_key = key(settings.data_dir, "signing.key")
+        bus = runtime.bus
+        yield Ports(bus, runtime.store, functions, SystemClock(), signing_key, trouble=runtime.trouble, close=bus.close)
+
+
+@contextlib.asynccontextmanager
+async def _dapr(settings: Settings, plans: Plans, environ: Mapping[str, str]) -> AsyncIterator[Ports]:
+    connection, listed, largest = Connection.read(settings, environ), plans.entities, settings.max_input_bytes + ENVELOPE
+    replica, work = _replica(settings, connection.app_port), _work(plans.catalog) if settings.functions else ()
+    async with contextlib.AsyncExitStack() as stack:
+        opening = Dapr.open(connection, listed, replica=replica, max_message=largest, topics=work, probe=events.probe())
+        dapr = await stack.enter_async_context(opening)
+        functions = await stack.enter_async_context(DaprFunctions.open(settings, dapr.sidecar, connection.api_token))
+        relay = None
+        if settings.functions:
+            beside = Relay.open(settings.data_dir, listed, dapr.bus, queue_limit=settings.queue_limit, max_message=largest)
+            relay = await stack.enter_async_context(beside)
+            for topic in work:
+                await dapr.bus.subscribe(topic, relay.take, concurrency=CONCURRENCY)
+        file = settings.signing_key_file
+        signing_key = signingkey.from_file(file) if file else await signingkey.from_state(dapr.store)
+        trouble, close = dapr.health.trouble, dapr.bus.close
+        yield Ports(dapr.bus, dapr.store, functions, SystemClock(), signing_key, replica, trouble, close, relay)
+
+
+def _work(automations: Catalog) -> tuple[str, ...]:
+    """The topics of all targets behind a topic."""
+    targets = (target for automation in automations for target in automation.targets)
+    return tuple(sorted({target.topic.name for target in targets if target.topic}))
+
+
+def _replica(settings: Settings, deliveries_port: int) -> str:
+    """A name that no other bridge has at the time, and that the same bridge has again after a restart, where that can be.
+
+    Whoever has the data folder is alone with it, and whoever listens on the port is alone on its host.
+    """
+    if settings.replica:
+        return settings.replica
+    host = socket.gethostname()
+    if settings.with_sidecar:
+        return f"{host}-{hashlib.sha256(str(settings.data_dir.absolute()).encode()).hexdigest()[:8]}"
+    return f"{host}-{deliveries_port or uuid.uuid4().hex[:8]}"
 
 
 def assemble(settings: Settings, plans: Plans, ports: Ports) -> Bridge:

@@ -9,16 +9,17 @@ import ipaddress
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from urllib.parse import urlsplit
 
 import uvicorn
 
 from bridge import api, telemetry
-from bridge.app import open_bridge
+from bridge.app import Bridge, open_bridge
 from bridge.connection import Connection
 from bridge.errors import ConfigurationError
-from bridge.settings import Settings
+from bridge.front import Front
+from bridge.settings import Runtime, Settings
 
 
 class _Server(uvicorn.Server):
@@ -30,42 +31,76 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
-    """Run until SIGTERM or SIGINT, then drain. `on_ready` gets the URL once requests are taken. Raises ConfigurationError."""
+async def serve(settings: Settings, on_ready: Callable[[str], None], environ: Mapping[str, str] = os.environ) -> None:
+    """Run until SIGTERM or SIGINT, then drain. `on_ready` gets the URL once requests are taken. Raises ConfigurationError.
+
+    `environ` is where the dapr runtime learns of its sidecar. While it waits for that, health checks are answered.
+    """
     telemetry.setup(level=settings.log_level, form=settings.log_format)
     with _bound(settings) as listener:
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         settings = settings.model_copy(update={"public_url": settings.public_url or url})
-        async with open_bridge(settings) as bridge:
-            application = api.create(bridge.services, _names(settings))
-            config = uvicorn.Config(
-                application,
-                http=Connection,
-                ws="none",
-                loop="none",
-                lifespan="off",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=max(1, int(settings.drain.total_seconds())),
-            )
-            server = _Server(config)
-            stop = _on_signal()
-            serving = asyncio.create_task(server.serve(sockets=[listener]))
-            while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
-                await asyncio.sleep(0.01)
+        front, stop = Front("sidecar"), _on_signal()
+        server = _server(front, settings)
+        async with contextlib.AsyncExitStack() as stack:
+            if settings.runtime is Runtime.DAPR:
+                serving = await _started(server, listener)
+                stack.push_async_callback(_stopped, server, serving)
+            bridge = await _unless(stop, stack.enter_async_context(open_bridge(settings, environ)))
+            if bridge is None:
+                return
+            front.opened(api.create(bridge.services, _names(settings)))
+            if settings.runtime is Runtime.EMBEDDED:
+                serving = await _started(server, listener)
             # What has been loaded stays: the collector need not look at it again, nor run every 700 new objects.
             gc.collect()
             gc.freeze()
             gc.set_threshold(50_000, 20, 20)
             on_ready(url)
             await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
-            server.should_exit = True
-            await serving
+            await _stopped(server, serving)
+
+
+def _server(application: Front, settings: Settings) -> _Server:
+    config = uvicorn.Config(
+        application,
+        http=Connection,
+        ws="none",
+        loop="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, int(settings.drain.total_seconds())),
+    )
+    return _Server(config)
+
+
+async def _started(server: _Server, listener: socket.socket) -> asyncio.Task[None]:
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    return serving
+
+
+async def _stopped(server: _Server, serving: asyncio.Task[None]) -> None:
+    server.should_exit = True
+    await serving
+
+
+async def _unless(stop: asyncio.Task[bool], opening: Coroutine[None, None, Bridge]) -> Bridge | None:
+    """What is opened, or None if it was told to stop before."""
+    task = asyncio.create_task(opening)
+    await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
+        return None
+    return task.result()
 
 
 def _on_signal() -> asyncio.Task[bool]:

@@ -191,6 +191,24 @@ class Settings(_Frozen):
     """The most messages the embedded queue holds; more are refused with 503."""
     data_limit: Bytes = 8 * 2**30
     """The largest the embedded file may grow, in bytes; requests beyond are refused with 503."""
+    with_sidecar: bool = False
+    """Start a Dapr sidecar beside the bridge and keep it running (runtime dapr)."""
+    daprd: Location | None = None
+    """The sidecar's program; otherwise it is looked for on the PATH, in ~/.dapr/bin and in the checkout's cache."""
+    resources: Location = Path("components/local")
+    """The folder of components that a sidecar started by the bridge is given, with its configuration.yaml."""
+    deliveries_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """The loopback port where the sidecar brings events, its --app-port; without it APP_PORT, else 8081. 0 takes a free one."""
+    dapr_bus: Name = "bus"
+    """The pub/sub component that carries the topics."""
+    dapr_queues: Name = "queues"
+    """The pub/sub component that carries what is a queue and no topic; where there is none, dapr_bus does."""
+    dapr_store: Name = "store"
+    """The state component that keeps the runs."""
+    signing_key_file: Location | None = None
+    """A file such as a mounted secret, 32 characters or more: it marks what doors have checked. Without it the state store keeps a key."""
+    replica: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None = None
+    """The name of this bridge among those on the same state store (runtime dapr); without it host name and deliveries_port."""
     log_format: LogFormat = LogFormat.CONSOLE
     """How log lines look: console or json."""
     log_level: LogLevel = LogLevel.INFO

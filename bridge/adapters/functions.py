@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Self
+from types import MappingProxyType
+from typing import Protocol, Self
 
 import aiohttp
 from yarl import URL
@@ -38,22 +39,40 @@ NEVER_CONNECTED = (
 )
 
 
+class Directory(Protocol):
+    """Where apps are, by their names."""
+
+    def find(self, name: str) -> App:
+        """The app of that name. Raises CallFailed(UnknownApp)."""
+
+    def expected(self, name: str) -> bool:
+        """Whether it is worth waiting for the app to appear."""
+
+    def forget(self) -> None:
+        """Look everything up anew."""
+
+
 class HttpFunctions:
     """`ports.Functions` with one pool of connections. How many calls run at a time is for the caller to say."""
 
-    def __init__(self, session: aiohttp.ClientSession, apps: Apps, limit: int, host_start: float = 0) -> None:
+    def __init__(self, session: aiohttp.ClientSession, apps: Directory, limit: int, host_start: float = 0) -> None:
         self._session, self._apps, self._limit, self._host_start = session, apps, limit, host_start
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings) -> AsyncIterator[Self]:
-        """Functions that can be called while the context is open; answers are read up to the largest output and a little more."""
-        apps = Apps(settings.function_apps, settings.data_dir, os.environ)
+    async def open(
+        cls, settings: Settings, apps: Directory | None = None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> AsyncIterator[Self]:
+        """Functions that can be called while the context is open; answers are read up to the largest output and a little more.
+
+        `apps` says where they are, by default the settings and the local functions host; `headers` go with every call.
+        """
+        apps = apps or Apps(settings.function_apps, settings.data_dir, os.environ)
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            headers={"accept-encoding": "identity", "user-agent": "automation-bridge"},
+            headers={"accept-encoding": "identity", "user-agent": "automation-bridge", **headers},
         ) as session:
             yield cls(session, apps, settings.max_output_bytes + SLACK, HOST_START if settings.functions else 0)
 

@@ -18,6 +18,7 @@ __all__ = ["Exit", "app", "main"]
 _EPILOG = """\b
 Examples:
   bridge up --functions functions
+  bridge up --runtime dapr --with-sidecar
   bridge automations certificate.inspect
   bridge submit certificate.inspect pem=@server.pem --wait 20
   bridge submit table.summarize csv=@costs.csv --correlation-id costs-2026-01

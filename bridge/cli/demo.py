@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 
 from bridge.cli import session
+from bridge.settings import Runtime
 
 
 def demo(
     context: typer.Context,
     functions: Annotated[Path, typer.Option(help="The folder with the sample automations.", metavar="DIR")] = Path("functions"),
+    runtime: Annotated[Runtime, typer.Option(help="embedded, or dapr with a sidecar of its own.")] = Runtime.EMBEDDED,
 ) -> None:
     """Start everything here, ask for the samples, show what came out.
 
@@ -21,4 +23,4 @@ def demo(
     """
     from bridge import demo as story  # noqa: PLC0415 - only this command needs it
 
-    raise typer.Exit(asyncio.run(story.tell(session.of(context).screen, functions)))
+    raise typer.Exit(asyncio.run(story.tell(session.of(context).screen, functions, runtime)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -24,11 +24,13 @@ def up(  # noqa: PLR0913, PLR0917 - one flag a setting; typer passes them by nam
     runtime: Annotated[str | None, typer.Option(help="embedded, or dapr with a sidecar.", metavar="embedded|dapr")] = None,
     host: Annotated[str | None, typer.Option(help="Listen on this address (127.0.0.1).")] = None,
     port: Annotated[str | None, typer.Option(help="Listen on this port (8080); 0 takes a free one.")] = None,
-    data_dir: Annotated[str | None, typer.Option(help="Keep the embedded runtime's file here (.bridge).", metavar="DIR")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Keep files here (.bridge).", metavar="DIR")] = None,
     config: Annotated[str | None, typer.Option(help="Read settings from this file (bridge.yaml).", metavar="FILE")] = None,
     catalogue: Annotated[str | None, typer.Option(help="The automations (functions/automations.yaml).", metavar="FILE")] = None,
     functions: Annotated[str | None, typer.Option(help="Run the function apps below this folder, too.", metavar="DIR")] = None,
     functions_port: Annotated[str | None, typer.Option(help="The port of the local functions host (7071).")] = None,
+    with_sidecar: Annotated[bool | None, typer.Option("--with-sidecar", help="Start a Dapr sidecar, too (runtime dapr).")] = None,
+    resources: Annotated[str | None, typer.Option(help="Components for that sidecar (components/local).", metavar="DIR")] = None,
     log_format: Annotated[str | None, typer.Option(help="Log for people or machines.", metavar="console|json")] = None,
     log_level: Annotated[str | None, typer.Option(help="The least severe lines to log.", metavar="debug|info|warning|error")] = None,
 ) -> None:
@@ -42,6 +44,8 @@ def up(  # noqa: PLR0913, PLR0917 - one flag a setting; typer passes them by nam
         "catalogue": catalogue,
         "functions": functions,
         "functions_port": functions_port,
+        "with_sidecar": with_sidecar or None,
+        "resources": resources,
         "log_format": log_format,
         "log_level": log_level,
     }
@@ -69,17 +73,21 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(found: Settings, screen: Screen) -> None:
-    from bridge import server  # noqa: PLC0415 - the other commands start faster without the server
+    # The other commands start faster without the server.
+    from bridge import server  # noqa: PLC0415
+    from bridge.cli import sidecar  # noqa: PLC0415
 
-    serve: Callable[[Settings, Callable[[str], None]], Awaitable[None]] = server.serve
-    async with functions_host.running(found, screen):
-        await serve(found, lambda url: banner(screen, found, url))
+    serve: Callable[[Settings, Callable[[str], None], Mapping[str, str]], Awaitable[None]] = server.serve
+    async with sidecar.running(found, screen) as environ, functions_host.running(found, screen):
+        await serve(found, lambda url: banner(screen, found, url), environ)
 
 
 def banner(screen: Screen, found: Settings, url: str) -> None:
     """Say where the bridge is and what to try."""
     screen.line(f"Automation Bridge listens on {url}", "bold green")
     facts = {"API": f"{url}/openapi.json", "runtime": str(found.runtime), "data": str(found.data_dir)}
+    if found.with_sidecar:
+        facts["sidecar"] = f"log in {found.data_dir / 'daprd.log'}"
     if found.functions is not None:
         where = f"http://127.0.0.1:{found.functions_port}, " if found.functions_port else ""
         facts["functions"] = f"{where}log in {functions_host.log_of(found)}"

@@ -20,13 +20,13 @@ from bridge.demo.stack import NotReady, running
 LONGEST = 60.0  #: seconds one run may take
 
 
-async def tell(screen: Screen, functions: Path) -> Exit:
+async def tell(screen: Screen, functions: Path, runtime: str = "embedded") -> Exit:
     """Run the demo; OK only if every run ended as it should."""
     _stop_on_signals()
     try:
         questions = samples.questions()
         screen.note("Starting a bridge and a functions host on this machine …", "dim")
-        async with running(functions) as url, BridgeClient(url) as client:
+        async with running(functions, runtime) as url, BridgeClient(url) as client:
             screen.note(f"Ready at {url}", "green")
             return await _show(client, screen, questions)
     except asyncio.CancelledError:

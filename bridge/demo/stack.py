@@ -20,7 +20,7 @@ from bridge.client import BridgeClient
 HOME = Path(".bridge/demo")
 LONGEST_START = 40.0  #: seconds until requests and functions must be ready
 LONGEST_STOP = 25.0  #: seconds between SIGTERM and SIGKILL; the bridge drains 10 s, then the functions host does
-_KEPT = frozenset({"BRIDGE_FUNCTIONS_PYTHON", "BRIDGE_PWSH"})
+_KEPT = frozenset({"BRIDGE_DAPRD", "BRIDGE_FUNCTIONS_PYTHON", "BRIDGE_PWSH"})
 
 
 class NotReady(Exception):
@@ -28,7 +28,7 @@ class NotReady(Exception):
 
 
 @asynccontextmanager
-async def running(functions: Path) -> AsyncIterator[str]:
+async def running(functions: Path, runtime: str = "embedded") -> AsyncIterator[str]:
     """A running bridge with the functions of the folder; gives its URL. Raises NotReady."""
     if not (functions / "automations.yaml").is_file():
         raise NotReady(
@@ -36,7 +36,7 @@ async def running(functions: Path) -> AsyncIterator[str]:
         )
     with _folder() as folder:
         url = f"http://127.0.0.1:{_free_port()}"
-        process = await _start(functions, folder, url)
+        process = await _start(functions, folder, url, runtime)
         try:
             await _ready(process, folder, url)
             yield url
@@ -63,11 +63,13 @@ def _free_port() -> int:
         return port
 
 
-async def _start(functions: Path, folder: Path, url: str) -> Process:
+async def _start(functions: Path, folder: Path, url: str, runtime: str) -> Process:
     """Start `bridge up` with settings of its own: nothing from the environment or a bridge.yaml reaches the demo."""
     settings = {
         "port": int(url.rpartition(":")[2]),
         "data_dir": str(folder),
+        "runtime": runtime,
+        "with_sidecar": runtime == "dapr",
         "functions": str(functions),
         "functions_port": 0,
         "catalogue": str(functions / "automations.yaml"),
@@ -110,7 +112,7 @@ def _functions_known(folder: Path) -> bool:
 def _logs(folder: Path) -> str:
     """The last lines of both logs."""
     parts = []
-    for name in ("bridge.log", "functions.log"):
+    for name in ("bridge.log", "functions.log", "daprd.log"):
         path = folder / name
         lines = path.read_text("utf-8", errors="replace").splitlines()[-15:] if path.is_file() else []
         parts += [f"{name}:", *(f"  {line}" for line in lines)]

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,25 +33,28 @@ class Ended:
 class Supervisor:
     """One program in a session of its own, so that Ctrl-C reaches it only through here; its output goes to a log file of mode 0600.
 
-    `ended` hears of every unasked end. Environment variables named in `only_first` are not there for the programs after the first.
+    `ended` hears of every unasked end. `environment` takes the place of this process's own. Variables named in `only_first` are not
+    there for the programs after the first.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each says how one program is kept
         self,
         command: Sequence[str],
         *,
         log: Path,
         ended: Callable[[Ended], None],
         only_first: Container[str] = (),
+        environment: Mapping[str, str] | None = None,
         first_pause: float = FIRST_PAUSE,
     ) -> None:
         self._command, self._log, self._ended, self._first_pause = command, log, ended, first_pause
-        self._later = {name: value for name, value in os.environ.items() if name not in only_first}
+        self._environment = dict(os.environ if environment is None else environment)
+        self._later = {name: value for name, value in self._environment.items() if name not in only_first}
         self._written = 0  #: bytes that the log had when the program started
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._keep_running(await self._start(dict(os.environ))))
+        self._task = asyncio.create_task(self._keep_running(await self._start(self._environment)))
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from bridge.adapters.dapr.deliveries import Deliveries
+from bridge.adapters.dapr.deliveries import Deliveries, Wanted
 from bridge.errors import ConfigurationError, Undeliverable
 from bridge.ports import Ack
 
@@ -115,3 +115,28 @@ async def test_a_port_that_is_taken_is_told(deliveries):
     with pytest.raises(ConfigurationError, match=str(deliveries.port)):
         async with Deliveries.open(deliveries.port, TOKEN, frozenset()):
             pass
+
+
+async def get(deliveries, path, **headers):
+    url = f"http://127.0.0.1:{deliveries.port}{path}"
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        return answer.status, await answer.read()
+
+
+async def test_the_sidecars_look_whether_the_bridge_lives_needs_no_token(deliveries):
+    assert (await get(deliveries, "/healthz/live"))[0] == 200
+    assert (await get(deliveries, "/dapr/subscribe"))[0] == 401
+
+
+async def test_where_no_token_is_set_pages_of_a_browser_are_refused(inbox):
+    async with Deliveries.open(0, "", frozenset({SOURCE})) as deliveries:
+        deliveries.take(SOURCE, inbox, concurrency=1)
+        assert await bring(deliveries) == (200, "SUCCESS")
+        assert (await get(deliveries, "/dapr/subscribe", origin="https://page.example"))[0] == 401
+
+
+async def test_topics_that_are_wanted_are_asked_for_raw():
+    async with Deliveries.open(0, "", frozenset({"work"}), [Wanted("bus", "work")]) as deliveries:
+        _, body = await get(deliveries, "/dapr/subscribe")
+    routes = {"default": "/deliveries/work"}
+    assert json.loads(body) == [{"pubsubname": "bus", "topic": "work", "metadata": {"rawPayload": "true"}, "routes": routes}]

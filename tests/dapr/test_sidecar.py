@@ -134,8 +134,8 @@ async def test_the_components_for_a_laptop_carry_events_and_values(machine, inbo
         assert (await inbox.next()).message.body == b"\xff"
 
 
-@pytest.mark.parametrize("path", ["invoke/other/method/x", "secrets/any/key", "bindings/any", "shutdown"])
-async def test_through_the_sidecar_nothing_but_bus_and_store_can_be_reached(machine, path):
+@pytest.mark.parametrize("path", ["secrets/any/key", "bindings/any", "configuration/any", "shutdown"])
+async def test_through_the_sidecar_nothing_can_be_reached_that_the_bridge_does_not_use(machine, path):
     environ = {"BRIDGE_STATE_FILE": str(machine.directory / "state.db")}
     beside = await machine.stack.enter_async_context(sidecar(machine.directory, COMPONENTS / "local", environ))
     async with Sidecar.open(beside.connection.address, beside.connection.api_token) as client:
@@ -160,11 +160,6 @@ async def test_a_connection_that_does_not_fit_is_told(machine, changed, told):
     beside = await machine.stack.enter_async_context(sidecar(machine.directory, COMPONENTS / "local", environ))
     with pytest.raises(ConfigurationError, match=told):
         await machine.stack.enter_async_context(machine.adapter(replace(beside.connection, **changed)))
-
-
-async def test_without_a_token_of_the_app_nothing_starts(machine):
-    with pytest.raises(ConfigurationError, match="APP_API_TOKEN"):
-        await machine.stack.enter_async_context(machine.adapter(Connection("http://127.0.0.1:1", 0, "")))
 
 
 async def test_duplicate_detection_would_drop_what_is_put_off(machine):

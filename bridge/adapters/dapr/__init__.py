@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bridge.adapters.dapr.bus import DaprBus
-from bridge.adapters.dapr.deliveries import Deliveries
+from bridge.adapters.dapr.connection import Connection
+from bridge.adapters.dapr.deliveries import Deliveries, Wanted
+from bridge.adapters.dapr.health import Health
 from bridge.adapters.dapr.held import Held
 from bridge.adapters.dapr.later import Later
 from bridge.adapters.dapr.sidecar import Component, Sidecar
 from bridge.adapters.dapr.state import State
 from bridge.entities import Entities
 from bridge.errors import ConfigurationError
+from bridge.ports import Message
 
+__all__ = ["Connection", "Dapr"]
 
-@dataclass(frozen=True)
-class Connection:
-    """Where the sidecar is, where it brings messages, and the names of the components to use.
-
-    `queues` carries what is a queue and no topic; where no component has that name (only Service Bus needs one), `bus` does.
-    """
-
-    address: str  #: such as http://127.0.0.1:3500
-    app_port: int  #: where the sidecar brings messages (its --app-port); 0 takes a free one
-    app_token: str = field(repr=False)  #: what the sidecar must show there (its APP_API_TOKEN)
-    api_token: str = field(default="", repr=False)  #: what it wants to be shown (its DAPR_API_TOKEN)
-    bus: str = "bus"
-    queues: str = "queues"
-    store: str = "store"
-    patience: float = 60.0  #: seconds to wait for it at the start
+_log = logging.getLogger("bridge.dapr")
 
 
 @dataclass(frozen=True)
@@ -39,22 +32,39 @@ class Dapr:
 
     bus: DaprBus
     store: State
+    sidecar: Sidecar
+    health: Health
     app_port: int
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, connection: Connection, entities: Entities, *, replica: str, max_message: int) -> AsyncIterator[Dapr]:
+    async def open(  # noqa: PLR0913 - each is one thing that only the caller knows
+        cls,
+        connection: Connection,
+        entities: Entities,
+        *,
+        replica: str,
+        max_message: int,
+        topics: Sequence[str] = (),
+        probe: Message | None = None,
+    ) -> AsyncIterator[Dapr]:
         """Wait for the sidecar and use it while the context is open. `replica`: no two bridges that run at a time have the same name.
 
-        Raises ConfigurationError (no token, a component is missing, the port is taken) and Unavailable (no sidecar, no store).
+        `topics` are to be brought under their own names, too, whatever subscriptions are declared. `probe` is a message that changes
+        nothing; it is sent while the bus has refused what was sent last.
+        Raises ConfigurationError (a component is missing, the port is taken) and Unavailable (no sidecar, no store).
         """
-        problems = list(_unusable(connection, entities))
+        problems = list(_unusable(entities))
         if problems:
             raise ConfigurationError(problems)
         async with AsyncExitStack() as stack:
-            names = frozenset(name for name, _ in entities.sources)
-            deliveries = await stack.enter_async_context(Deliveries.open(connection.app_port, connection.app_token, names))
-            sidecar = await stack.enter_async_context(Sidecar.open(connection.address, connection.api_token))
+            if not connection.app_token:
+                _log.warning("APP_API_TOKEN is not set: whoever reaches the loopback port for deliveries could forge them")
+            names = frozenset({*topics, *(name for name, _ in entities.sources)})
+            wanted = [Wanted(connection.bus, topic) for topic in topics]
+            deliveries = await stack.enter_async_context(Deliveries.open(connection.app_port, connection.app_token, names, wanted))
+            health = Health()
+            sidecar = await stack.enter_async_context(Sidecar.open(connection.address, connection.api_token, health.heard))
             await sidecar.ready(connection.patience)
             loaded = await sidecar.components()
             store = State(sidecar, _component(loaded, connection.store, "state."))
@@ -64,12 +74,22 @@ class Dapr:
             bus = DaprBus(sidecar, carriers, deliveries, later, dead_letters=forwarded, max_message=max_message)
             stack.push_async_callback(bus.close)
             await later.start(bus.publish)
-            yield cls(bus, store, deliveries.port)
+            async with _going_on(health.watch(sidecar, store.get, lambda: bus.publish([probe] if probe else []))):
+                yield cls(bus, store, sidecar, health, deliveries.port)
 
 
-def _unusable(connection: Connection, entities: Entities) -> Iterator[str]:
-    if not connection.app_token:
-        yield "APP_API_TOKEN is not set: whoever reaches the port for deliveries could forge them; give the sidecar and the bridge one."
+@asynccontextmanager
+async def _going_on(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _unusable(entities: Entities) -> Iterator[str]:
     detecting = [topic.name for topic in entities.topics if topic.properties.requires_duplicate_detection]
     detecting += [queue.name for queue in entities.queues if queue.properties.requires_duplicate_detection]
     for name in detecting:

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import hmac
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -26,10 +26,28 @@ from bridge.errors import ConfigurationError, Undeliverable
 from bridge.ports import Ack, Handler
 
 ROUTE = "/deliveries/"  #: what stands before a source's name in the route of its subscription
+LIVE = "/healthz/live"  #: where the sidecar looks whether the bridge is there; Dapr shows no token with it
 HOST = "127.0.0.1"
 
 _DONE, _RETRY = b'{"status":"SUCCESS"}', b'{"status":"RETRY"}'
 _log = logging.getLogger("bridge.dapr")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A topic that the sidecar is asked to bring, under its own name."""
+
+    component: str
+    topic: str
+
+    def subscription(self) -> dict[str, object]:
+        """As Dapr reads it (programmatic subscriptions); raw, as the declared ones are."""
+        return {
+            "pubsubname": self.component,
+            "topic": self.topic,
+            "metadata": {"rawPayload": "true"},
+            "routes": {"default": f"{ROUTE}{self.topic}"},
+        }
 
 
 @dataclass
@@ -41,19 +59,21 @@ class _Reader:
 
 
 class Deliveries:
-    """Hands what the sidecar brings to the handlers. `sources` are the names that a handler may be for."""
+    """Hands what the sidecar brings to the handlers. `sources` are the names that a handler may be for, `wanted` what the sidecar is
+    asked to bring beyond the subscriptions that are declared beside its components. Without a token everybody on this machine is heard.
+    """
 
-    def __init__(self, token: str, sources: frozenset[str]) -> None:
-        self._token, self._sources = token.encode(), sources
+    def __init__(self, token: str, sources: frozenset[str], wanted: Sequence[Wanted] = ()) -> None:
+        self._token, self._sources, self._wanted = token.encode(), sources, wanted
         self._readers: dict[str, _Reader] = {}
         self._closing = False
         self.port = 0
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, port: int, token: str, sources: frozenset[str]) -> AsyncIterator[Self]:
+    async def open(cls, port: int, token: str, sources: frozenset[str], wanted: Sequence[Wanted] = ()) -> AsyncIterator[Self]:
         """Listen while the context is open; port 0 takes a free one. Raises ConfigurationError if the port is taken."""
-        deliveries = cls(token, sources)
+        deliveries = cls(token, sources, wanted)
         runner = web.ServerRunner(web.Server(deliveries._answer, access_log=None), shutdown_timeout=1)
         await runner.setup()
         try:
@@ -87,16 +107,31 @@ class Deliveries:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if not hmac.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(errors="surrogateescape"), self._token):
-            _log.warning("a request to the port for deliveries was refused: it had not the token of the application (APP_API_TOKEN)")
+        if request.method == "GET" and request.path == LIVE:
+            return web.Response(body=b'{"status":"live"}', content_type="application/json")
+        if not self._admitted(request):
             return web.Response(status=HTTPStatus.UNAUTHORIZED)
         if request.method == "GET":
-            return _about(request.path)
+            return self._about(request.path)
         reader = self._readers.get(request.path.removeprefix(ROUTE))
         if reader is None:
             return _told(_RETRY)
         async with reader.room:
             return await self._handled(request, reader)
+
+    def _admitted(self, request: web.BaseRequest) -> bool:
+        if not self._token:
+            # A page in a browser on this machine could post here, too; it cannot hide where it comes from.
+            return "origin" not in request.headers
+        if not hmac.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(errors="surrogateescape"), self._token):
+            _log.warning("a request to the port for deliveries was refused: it had not the token of the application (APP_API_TOKEN)")
+            return False
+        return True
+
+    def _about(self, path: str) -> web.Response:
+        """What the sidecar asks when it starts."""
+        asked = [each.subscription() for each in self._wanted] if path == "/dapr/subscribe" else {}
+        return web.Response(body=values.dump(asked), content_type="application/json")
 
     async def _handled(self, request: web.BaseRequest, reader: _Reader) -> web.Response:
         source = request.path.removeprefix(ROUTE)
@@ -124,10 +159,3 @@ class Deliveries:
 
 def _told(status: bytes) -> web.Response:
     return web.Response(body=status, content_type="application/json")
-
-
-def _about(path: str) -> web.Response:
-    """What the sidecar asks when it starts. Subscriptions are declared beside the components, where operators see them."""
-    if path == "/dapr/subscribe":
-        return web.Response(body=b"[]", content_type="application/json")
-    return web.Response(body=b"{}", content_type="application/json")

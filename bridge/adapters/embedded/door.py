@@ -13,8 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from bridge.adapters.embedded.doorway import Doorway
-from bridge.adapters.embedded.queue import Queue
+from bridge.adapters.embedded.doorway import Doorway, Feed
 from bridge.errors import ConfigurationError
 
 FILE = "queue.json"
@@ -24,7 +23,7 @@ HOST = "127.0.0.1"
 class Door:
     """An open door: `port` is where it listens."""
 
-    def __init__(self, bus: Queue, longest_line: int) -> None:
+    def __init__(self, bus: Feed, longest_line: int) -> None:
         self.host, self.port = HOST, 0
         self._bus, self._longest_line = bus, longest_line
         self._token = secrets.token_urlsafe(32)
@@ -32,7 +31,7 @@ class Door:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, bus: Queue, data_dir: Path, *, port: int, max_message: int) -> AsyncIterator[Door]:
+    async def open(cls, bus: Feed, data_dir: Path, *, port: int, max_message: int) -> AsyncIterator[Door]:
         """Listen and write `data_dir`/queue.json. Raises ConfigurationError if the port is taken."""
         door = cls(bus, longest_line=2 * max_message + 2**20)
         try:

@@ -5,25 +5,36 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from bridge.adapters.embedded.protocol import REQUEST, Hello, Receive, Renew, Send, Settle, message_line, time_text
-from bridge.adapters.embedded.queue import Queue
 from bridge.adapters.embedded.receiver import Lock, Receiver
 from bridge.errors import BridgeError, PortError
+from bridge.ports import Message
 
 _HELLO_SECONDS = 5.0  #: how long a client may take to show its token
 _SENDS = 100  #: sends of one connection that may be under way before more is read
 _UNREAD = 2**23  #: bytes the client may leave unread before nothing more is read from it
 
 
+class Feed(Protocol):
+    """What stands behind the door."""
+
+    def receive(self, source: str, push: Callable[[Lock], None]) -> Receiver:
+        """A consumer with credit and locks. Raises Undeliverable if there is no such queue or subscription."""
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Store every message durably before returning. Raises what `ports.Bus` raises."""
+
+
 class Doorway:
     """Reads lines until the client goes; what it had locked is given back then."""
 
-    def __init__(self, bus: Queue, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str) -> None:
+    def __init__(self, bus: Feed, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str) -> None:
         self._bus, self._reader, self._writer, self._token = bus, reader, writer, token
         self._receivers: dict[str, Receiver] = {}
         self._sends: set[asyncio.Task[None]] = set()

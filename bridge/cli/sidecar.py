@@ -1,0 +1,60 @@
+"""A sidecar beside a bridge: a process of its own, started again whenever it ends, and what is told of that."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bridge import app
+from bridge.cli.screen import Screen
+from bridge.errors import ConfigurationError
+from bridge.local import daprd
+from bridge.local.supervisor import Ended, Supervisor
+from bridge.settings import Runtime, Settings
+
+FILE = "sidecar.json"  #: address and token, for who wants to publish through it; readable by its owner only
+
+
+@asynccontextmanager
+async def running(found: Settings, screen: Screen) -> AsyncIterator[Mapping[str, str]]:
+    """Keep a sidecar running while the block runs, if the settings ask for one; gives the variables that tell the bridge of it.
+
+    Raises ConfigurationError: there is no daprd, the folder is in use, another runtime is chosen.
+    """
+    if not found.with_sidecar:
+        yield os.environ
+        return
+    if found.runtime is not Runtime.DAPR:
+        raise ConfigurationError(["with_sidecar: only the dapr runtime has a sidecar; add --runtime dapr."])
+    sidecar = daprd.Sidecar.plan(daprd.find(found.daprd), found.resources, found.data_dir)
+    with app.held(found.data_dir):
+        file = found.data_dir / FILE
+        _write_private(file, json.dumps({"url": sidecar.address, "token": sidecar.api_token}))
+        supervisor = Supervisor(
+            sidecar.command(),
+            log=sidecar.log,
+            ended=lambda end: _tell(end, screen, sidecar.log),
+            environment=sidecar.environment(os.environ),
+        )
+        try:
+            async with supervisor:
+                yield {**os.environ, **sidecar.known_to_the_bridge()}
+        finally:
+            file.unlink(missing_ok=True)
+
+
+def _tell(end: Ended, screen: Screen, log: Path) -> None:
+    """Say once that it ends and why; a sidecar that ends again and again says the same."""
+    if end.times == 1:
+        fatal = next((line for line in end.said.splitlines() if "level=fatal" in line), "")
+        why = f": {fatal}" if fatal else "."
+        screen.note(f"The sidecar ended with exit code {end.code}{why} It starts again by itself. See {log}", "yellow")
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
