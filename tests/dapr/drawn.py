@@ -63,8 +63,8 @@ def draw(seed: int, number: int) -> Case:
 def _retry(rng: Random, exponential: bool) -> dict[str, Any]:
     if exponential:
         retry: dict[str, Any] = {"policy": "exponential", "maxRetries": rng.randint(1, 3)}
-        if rng.random() < 0.7:
-            retry["maxInterval"] = f"{rng.randint(100, 900)}ms"
+        if rng.random() < 0.5:
+            retry["maxInterval"] = f"{rng.randint(100, 1500)}ms"
     else:
         retry = {"policy": "constant", "duration": f"{rng.randint(2, 80)}ms", "maxRetries": rng.choice([-1, 0, 1, 2, 3, 4])}
     if rng.random() < 0.7:
@@ -108,7 +108,7 @@ def _trip(rng: Random, *, joined: bool = True) -> str:
 
 def _deed(rng: Random, timeout: str | None, retry: dict[str, Any] | None, breaker: dict[str, Any] | None) -> Deed:
     matching = retry is None or "matching" in retry
-    if rng.random() < 0.3:
+    if rng.random() < (0.1 if retry and retry["policy"] == "exponential" else 0.3):
         return 200
     # A function that never answers needs a timeout in both: without one Dapr waits for ever.
     if rng.random() < 0.2:

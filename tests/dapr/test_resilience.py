@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from statistics import median
+from statistics import mean, median
 
 import pytest
 
@@ -22,8 +22,8 @@ from tests.dapr.scripted import Ended, Request, Stage, play_all, stage
 from tests.dapr.twin import Disagreement, Twin, came_to
 
 SEED, DRAWN, LEAST = 20261123, 240, 200
-#: Policies that may differ the first time: on a busy machine a call can pass its timeout before it comes in, and daprd itself takes about
-#: one hung-up call in 6,000 for a success.
+#: Policies that may differ the first time: on a busy machine a call can pass its timeout before it comes in, and daprd itself
+#: takes about one hung-up call in 6,000 for a success.
 SELDOM = 12
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -85,6 +85,10 @@ def test_exponential_pauses_are_spread_to_both_sides(compared: Comparison) -> No
     spread = [share for twin in compared.twins for share in twin.spread]
     assert min(spread) < 0.75
     assert max(spread) > 1.25
+
+
+def test_exponential_pauses_grow_as_the_bridge_expects(compared: Comparison) -> None:
+    assert 0.8 < mean(share for twin in compared.twins for share in twin.grown) < 1.2
 
 
 def test_the_draw_reaches_what_there_is_to_compare(compared: Comparison) -> None:

@@ -16,6 +16,7 @@ from bridge.errors import CallFailed
 from bridge.outcome import Failed, Outcome, Succeeded, classify
 from bridge.ports import Answer
 from bridge.resilience import Again, Allowed, Breaker, Policy, State, Stop, after_failure, allow, record
+from bridge.resilience.retry import INITIAL_INTERVAL
 from tests.dapr.drawn import Deed, Silence
 from tests.dapr.scripted import Attempt, Ended, Request
 
@@ -69,7 +70,8 @@ class Twin:
     possible: set[Possible] = field(default_factory=set)
     certain: bool = True  #: whether the moments left only one decision each time
     late: list[float] = field(default_factory=list)  #: by how much attempts came later than the shortest pause
-    spread: list[float] = field(default_factory=list)  #: the pauses, as shares of the interval
+    spread: list[float] = field(default_factory=list)  #: exponential pauses, as shares of their interval
+    grown: list[float] = field(default_factory=list)  #: those of them that grew
 
     def __post_init__(self) -> None:
         if self.policy.breaker is not None:
@@ -162,6 +164,7 @@ class Twin:
             self.late.append(waited - pauses.last)
         else:
             self.spread.append(2 * waited / sum(pauses))
+            self.grown += self.spread[-1:] if sum(pauses) > 2 * INITIAL_INTERVAL.total_seconds() else []
 
     def _told(self, span: Span, outcome: Outcome) -> None:
         moments = span.ends()
