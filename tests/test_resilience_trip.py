@@ -21,6 +21,13 @@ from bridge.resilience.trip import Counts, check, in_a_row, trips
         ("double(totalFailures) / double(requests) > 0.5", Counts(requests=4, total_failures=3), True),
         ("totalSuccesses == 0 || consecutiveSuccesses < totalSuccesses", Counts(1, 1, 0, 1, 0), False),
         ("totalFailures * 100 / requests >= 50", Counts(total_failures=1), False),
+        ("totalFailures / totalSuccesses >= 2 ? true : false", Counts(total_failures=4), False),
+        ("totalFailures / totalSuccesses >= 2 ? true : false", Counts(total_failures=4, total_successes=2), True),
+        ("totalFailures / totalSuccesses > 1 && requests % consecutiveSuccesses == 0", Counts(requests=4, total_failures=4), False),
+        ("double(totalSuccesses) / double(consecutiveSuccesses) >= 0.5", Counts(total_failures=1), False),
+        ("!(double(totalSuccesses) / double(consecutiveSuccesses) < 0.5)", Counts(total_failures=1), False),
+        ("double(totalFailures) / double(totalSuccesses) > 3.0", Counts(total_failures=1), True),
+        ("-1.0 / double(totalSuccesses) < 0.0", Counts(total_failures=1), True),
         ("true", Counts(), True),
     ],
 )
@@ -36,6 +43,8 @@ def test_an_expression_is_true_of_the_counts_or_not(text: str, counts: Counts, o
         ("nope > 5", "the names are requests, totalSuccesses"),
         ("consecutiveFailures", "is not true or false"),
         ("consecutiveFailures > '5'", "cannot be worked out"),
+        ("nope / requests > 5", "cannot be worked out"),
+        ("totalFailures / (requests - requests) > 5", "cannot be worked out"),
     ],
 )
 def test_what_is_no_such_expression_is_refused_when_it_is_read(text: str, said: str) -> None:

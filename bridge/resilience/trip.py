@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 _SIMPLE = re.compile(r"\s*consecutiveFailures\s*(>=?)\s*(\d{1,6})\s*")
+_DIVIDES = re.compile("[/%]")
 
 
 class Counts(NamedTuple):
@@ -37,6 +38,7 @@ class Counts(NamedTuple):
 
 
 NONE = Counts()
+_UNEVEN = Counts(9973, 5003, 4969, 89, 61)  #: no sum or difference that anyone writes is zero
 _NAMES = ("requests", "totalSuccesses", "totalFailures", "consecutiveSuccesses", "consecutiveFailures")
 
 
@@ -52,9 +54,8 @@ def trips(text: str, counts: Counts) -> bool:
 
 def check(text: str) -> str:
     """The expression as it is. Raises ValueError for what cannot be read, names something unknown, or is not true or false."""
-    simple = _SIMPLE.fullmatch(text)
-    if simple is None:
-        for counts in (Counts(), Counts(1, 1, 1, 1, 1)):
+    if _SIMPLE.fullmatch(text) is None:
+        for counts in (NONE, Counts(1, 1, 1, 1, 1), _UNEVEN):
             _check_once(text, counts)
     return text
 
@@ -66,9 +67,9 @@ def _check_once(text: str, counts: Counts) -> None:
         value = _evaluate(text)(counts)
     except celparser.CELParseError:
         raise ValueError(f'{text!r} is not an expression in CEL; write it like "consecutiveFailures > 5"') from None
-    except evaluation.CELEvalError as fault:
-        if "zero" in str(fault):
-            return
+    except evaluation.CELEvalError:
+        if counts != _UNEVEN and _DIVIDES.search(text):
+            return  # perhaps by a zero, which the error does not say once it has passed through `?:`, `&&` or `||`
         raise ValueError(f"{text!r} cannot be worked out; the names are {', '.join(_NAMES)}, all of them whole numbers") from None
     if not isinstance(value, bool | celtypes.BoolType):
         raise ValueError(f"{text!r} is not true or false; compare it with a number")  # noqa: TRY004 - pydantic takes a ValueError
@@ -96,6 +97,8 @@ def _program(text: str) -> Callable[[Counts], bool]:
 def _evaluate(text: str) -> Callable[[Counts], Any]:
     import celpy  # noqa: PLC0415 - as above
 
+    from bridge.resilience import doubles  # noqa: PLC0415 - as above
+
     environment = celpy.Environment()
-    program = environment.program(environment.compile(text))
+    program = environment.program(environment.compile(text), functions=doubles.FUNCTIONS)
     return lambda counts: program.evaluate({name: celpy.celtypes.IntType(count) for name, count in zip(_NAMES, counts, strict=True)})
