@@ -92,8 +92,6 @@ class Sidecar:
             "resources-path": self.resources,
             "config": self.resources / "configuration.yaml",
             "max-body-size": "16Mi",
-            "enable-app-health-check": "true",
-            "app-health-check-path": "/healthz/live",
             "dapr-graceful-shutdown-seconds": 2,
         }
         keeper = [sys.executable, "-m", "bridge.local.keeper", str(os.getpid()), str(self.log)]

@@ -23,6 +23,7 @@ CONNECTIONS = 256  #: to the sidecar at a time
 PATIENCE = 60.0  #: seconds that one request may take: what Dapr's components allow themselves
 LARGE = 2**20  #: bytes; a larger body is written to the connection in parts, so that nothing else waits for it
 _LOOK = 0.1  #: seconds between looks whether the sidecar is ready
+_SETTLE = 5.0  #: seconds that it may take to subscribe once it is ready
 _SAY = 30.0  #: seconds between two log lines while it is waited for
 _log = logging.getLogger("bridge.dapr")
 
@@ -83,7 +84,7 @@ class Sidecar:
                 for look in itertools.count(1):
                     trouble = await self.trouble()
                     if not trouble:
-                        return
+                        return await self._settled()
                     last = trouble
                     if look % round(_SAY / _LOOK) == round(1 / _LOOK):
                         _log.warning("waiting for the sidecar: %s", last)
@@ -94,10 +95,17 @@ class Sidecar:
                 hint="Start the sidecar, or correct its address; its own log says which component failed.",
             ) from None
 
-    async def trouble(self) -> str:
+    async def _settled(self) -> None:
+        """Give it a while to subscribe, too: a bus in its memory drops what comes before. Whatever else it waits for is not waited for."""
+        for _ in range(round(_SETTLE / _LOOK)):
+            if not await self.trouble("healthz"):
+                return
+            await asyncio.sleep(_LOOK)
+
+    async def trouble(self, path: str = "healthz/outbound") -> str:
         """Why it cannot be used at the moment, empty if it can: its outbound health."""
         try:
-            answer = await self._ask("GET", "healthz/outbound", None, "", None)
+            answer = await self._ask("GET", path, None, "", None)
         except Unavailable as fault:
             return fault.detail
         return str(answer) if isinstance(answer, Refused) else ""
