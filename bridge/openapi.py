@@ -1,4 +1,4 @@
-"""The HTTP API as OpenAPI 3.1: every path of `api.py`, with every parameter, status, header and problem."""
+"""The HTTP API as OpenAPI 3.1: every path of `bridge.api`, with every parameter, status, header and problem."""
 
 from __future__ import annotations
 
