@@ -52,10 +52,13 @@ class Streams:
         with suppress(ResponseError):  # it is there already
             await self.redis.xgroup_create(topic, group, id="0", mkstream=True)
 
-    async def read(self, entity: str, count: int = 1) -> list[tuple[str, bytes]]:
-        """The next messages, some at once or none after BLOCK; each stays with this reader until it is done. Raises one of AWAY."""
+    async def read(self, entity: str, count: int = 1, since: str = ">") -> list[tuple[str, bytes]]:
+        """The next messages, some at once or none after BLOCK; each stays with this reader until it is done. Raises one of AWAY.
+
+        `since` "0" gives those again that are not done.
+        """
         topic, _, group = entity.partition("/")
-        found = await self.redis.xreadgroup(group, "program", {topic: ">"}, count=count, block=BLOCK)
+        found = await self.redis.xreadgroup(group, "program", {topic: since}, count=count, block=BLOCK)
         return [(number.decode(), fields[b"data"]) for _, messages in found for number, fields in messages]
 
     async def done(self, entity: str, number: str) -> None:
