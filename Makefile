@@ -14,10 +14,10 @@ FUZZ := .venv/.fuzz
 FUNCTIONS := .venv-functions/.installed
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup demo demo-dapr up check test mutants fuzz chaos soak bench clean
+.PHONY: help setup demo demo-dapr up check test mutants fuzz chaos chaos-dapr soak bench clean
 
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(DEV) $(FUNCTIONS) ## Make both virtual environments, with the tools for tests
 
@@ -48,6 +48,9 @@ fuzz: $(FUZZ) ## Throw at API, events and parsers what nobody would send (6 minu
 
 chaos: $(DEV) ## Kill a bridge under load again and again, and count what came of what it accepted (2 minutes)
 	@$(RUN)/python -m tests.chaos
+
+chaos-dapr: $(DEV) dapr ## The same on Dapr: two bridges, their sidecars and Redis, each killed in turn (4 minutes)
+	@$(RUN)/python -m tests.chaos --runtime dapr
 
 soak: $(DEV) ## Half the load this machine takes, for half an hour; then 100,000 steps of random stories
 	@$(RUN)/python -m tests.soak
