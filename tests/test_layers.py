@@ -16,7 +16,7 @@ BANDS = [
     {"__main__", "cli", "demo"},
     {"server"},
     {"app", "client"},
-    {"api", "front", "connection", "openapi", "openapi_schemas", "guard", "problem"},
+    {"api", "front", "connection", "openapi", "guard", "problem"},
     {"doors", "pipeline", "audit"},
     {"intake", "attempts", "dispatch", "recorder", "parts"},
     {"results", "replies", "deadletters", "replay", "index", "sweeper", "calls"},
