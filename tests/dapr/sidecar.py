@@ -130,14 +130,21 @@ class Sidecar:
 
 @asynccontextmanager
 async def sidecar(
-    directory: Path, components: Path, environ: Mapping[str, str], app_port: int = 0, port: int = 0, *, configuration: Path | None = None
+    directory: Path,
+    components: Path,
+    environ: Mapping[str, str],
+    app_port: int = 0,
+    port: int = 0,
+    *,
+    configuration: Path | None = None,
+    app_id: str = "automation-bridge",
 ) -> AsyncIterator[Sidecar]:
     """daprd with the components and the configuration of a folder. It starts; the adapter waits until it is ready."""
     path = daprd()
     http, grpc, internal, metrics, free = free_ports(5)
     app_port, http = app_port or free, port or http
     flags = {
-        "app-id": "automation-bridge",
+        "app-id": app_id,
         "app-port": app_port,
         "app-channel-address": "127.0.0.1",
         "dapr-http-port": http,
