@@ -136,14 +136,21 @@ class Sidecar:
 
 @asynccontextmanager
 async def sidecar(
-    directory: Path, components: Path, environ: Mapping[str, str], app_port: int = 0, port: int = 0, *, configuration: Path | None = None
+    directory: Path,
+    components: Path,
+    environ: Mapping[str, str],
+    app_port: int = 0,
+    port: int = 0,
+    *,
+    configuration: Path | None = None,
+    app_id: str = "automation-bridge",
 ) -> AsyncIterator[Sidecar]:
     """daprd with the components and the configuration of a folder. It starts; the adapter waits until it is ready."""
     path = daprd()
     http, grpc, internal, metrics, free = free_ports(5)
     app_port, http = app_port or free, port or http
     flags = {
-        **on_loopback("automation-bridge", app_port, (http, grpc, internal, metrics)),
+        **on_loopback(app_id, app_port, (http, grpc, internal, metrics)),
         "resources-path": components,
         "config": configuration or components / "configuration.yaml",
         "max-body-size": "16Mi",

@@ -114,12 +114,19 @@ async def test_a_bus_that_starts_again_brings_what_it_had(place: Place, app: Scr
     with pytest.raises(Refused):
         await place.event("lost")
     await place.become(bus=False)
+    assert await place.ask("refused") == 503
     app.release.set()
     await place.machine.redis()
     assert {(await place.ended(name))["status"] for name in ["under-way", *names]} == {"Succeeded"}
     assert await place.letters() == []
     await place.become(store=True, bus=True, sidecar=True)
     assert await place.ask("accepted") == 202
+
+
+async def test_a_bus_that_has_lost_everything_carries_what_comes_then(place: Place) -> None:
+    await place.bus.redis.flushall()
+    await place.event("after")
+    assert (await place.ended("after"))["status"] == "Succeeded"
 
 
 @asynccontextmanager
