@@ -98,15 +98,20 @@ def assert_repeated_only_what_is_not_known(run: Any, seen: Counter[str]) -> None
         assert 1 <= seen[f"{run['correlationId']}/{part['target']}"] <= len(part["attempts"]) <= 2
 
 
-@pytest.mark.parametrize(("point", "automation"), PASSES)
-async def test_a_run_outlives_the_end_of_the_process_at(
-    bridge: BridgeProcess, app: Scripted, worker: Worker, point: CrashPoint, automation: str
-) -> None:
+async def outlived(bridge: BridgeProcess, point: CrashPoint, automation: str) -> Any:
+    """The run `r-1` as a second process ended it, after the first one had come to the point."""
     await start_again(bridge, BRIDGE_CRASH_AT=point)
     await ask(bridge, automation, "r-1")
     await ends_here(bridge)
     await start_again(bridge)
-    run = await ended(bridge, "r-1")
+    return await ended(bridge, "r-1")
+
+
+@pytest.mark.parametrize(("point", "automation"), PASSES)
+async def test_a_run_outlives_the_end_of_the_process_at(
+    bridge: BridgeProcess, app: Scripted, worker: Worker, point: CrashPoint, automation: str
+) -> None:
+    run = await outlived(bridge, point, automation)
     assert run["status"] == "Succeeded"
     assert await replies(bridge, "r-1") == {(f"r-1/{run['createdAt']}", "automation.succeeded")}
     assert_repeated_only_what_is_not_known(run, effects(run, app, worker))
@@ -117,22 +122,14 @@ async def test_a_run_outlives_the_end_of_the_process_at(
 async def test_invocations_that_had_ended_are_not_run_again(
     bridge: BridgeProcess, app: Scripted, worker: Worker, point: CrashPoint, automation: str
 ) -> None:
-    await start_again(bridge, BRIDGE_CRASH_AT=point)
-    await ask(bridge, automation, "r-1")
-    await ends_here(bridge)
-    await start_again(bridge)
-    run = await ended(bridge, "r-1")
+    run = await outlived(bridge, point, automation)
     await replies(bridge, "r-1")
     assert set(effects(run, app, worker).values()) == {1}
 
 
 @pytest.mark.parametrize("point", LAST_THREE)
 async def test_a_run_that_its_deadline_ends_outlives_the_end_of_the_process_at(bridge: BridgeProcess, point: CrashPoint) -> None:
-    await start_again(bridge, BRIDGE_CRASH_AT=point)
-    await ask(bridge, "topic.unheard", "r-1")
-    await ends_here(bridge)
-    await start_again(bridge)
-    run = await ended(bridge, "r-1")
+    run = await outlived(bridge, point, "topic.unheard")
     assert run["status"] == "TimedOut"
     assert await replies(bridge, "r-1") == {(f"r-1/{run['createdAt']}", "automation.timedout")}
 
