@@ -61,7 +61,7 @@ bench: $(DEV) $(FUNCTIONS) ## Measure
 
 .PHONY: dapr
 dapr: ## Find the Dapr sidecar, or build the official one with Go
-	@"$(PYTHON)" tools/dapr/binaries.py
+	@"$(PYTHON)" -m tools.dapr.binaries
 
 clean: ## Remove what make and the tools made
 	rm -rf .venv .venv-functions .bridge .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
