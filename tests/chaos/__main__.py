@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import shutil
 import sys
 import tempfile
 from functools import partial
@@ -73,10 +74,14 @@ def main() -> int:
     plan, runtime, wants_report = read()
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(f"{plan.kills} kills in {plan.seconds:g} s of load, --seed {plan.seed}", highlight=False)
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        came = asyncio.run(_storm(plan, runtime, Path(folder)))
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    came = asyncio.run(_storm(plan, runtime, folder))
     shown = rows(plan, came)
     show(console, shown, came.wrong)
+    if came.wrong:
+        console.print(f"Data and logs are kept in {folder}", highlight=False)
+    else:
+        shutil.rmtree(folder)
     if wants_report:
         report.write("chaos" if runtime == "embedded" else "chaos-dapr", shown)
     return 1 if came.wrong or came.audit_code else 0

@@ -17,7 +17,7 @@ from tests.acceptance.scripted import KEY, Scripted
 from tests.chaos import door as queue_door
 from tests.chaos.door import Line, Message
 
-SETTINGS = ("drain: 2s", "log_level: warning", "sweep_every: 5s")
+SETTINGS = ("drain: 2s", "log_level: info", "sweep_every: 5s")
 
 
 class Door(Protocol):
