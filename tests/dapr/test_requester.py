@@ -83,11 +83,13 @@ async def test_it_asks_gets_the_reply_and_looks_the_result_up(machine, tmp_path,
     await machine.sidecar()
     async with scripted() as app:
         bridge = await bridge_on(machine, tmp_path / "bridge", app).start()
-        assert await published(orders, "automation-requests", {**EVENT, "data": {"text": "hello"}}) == 204
-        reply = await asyncio.wait_for(replies.get(), 20)
-        async with aiohttp.ClientSession(bridge.url) as http, http.get("/v1/requests/order-1") as answer:
-            run = await answer.json()
-        await bridge.stop()
+        try:
+            assert await published(orders, "automation-requests", {**EVENT, "data": {"text": "hello"}}) == 204
+            reply = await asyncio.wait_for(replies.get(), 20)
+            async with aiohttp.ClientSession(bridge.url) as http, http.get("/v1/requests/order-1") as answer:
+                run = await answer.json()
+        finally:
+            await bridge.stop()
     assert (reply["type"], reply["correlationid"], reply["data"]["output"]) == ("automation.succeeded", "order-1", {"text": "hello"})
     assert (run["status"], run["output"]) == ("Succeeded", {"text": "hello"})
 
