@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bridge.adapters.dapr import due
 from bridge.adapters.dapr.held import SLOT, Held, slot_of
 from bridge.adapters.dapr.later import GRACE, Later
 from bridge.errors import Unavailable, Undeliverable
@@ -33,6 +35,19 @@ class Bus:
 
     async def next(self) -> Message:
         return await asyncio.wait_for(self.came.get(), 10)
+
+
+@dataclass
+class Letters:
+    """What was given up, after it could not be kept as often as a test said."""
+
+    kept: list[tuple[str, bytes, str]] = field(default_factory=list)
+    faults: list[Exception] = field(default_factory=list)
+
+    async def keep(self, message: Message, why: str) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.kept.append((message.message_id, message.body, why))
 
 
 @pytest.fixture
@@ -71,6 +86,13 @@ async def until(condition) -> None:
     async with asyncio.timeout(10):
         while not await condition():
             await asyncio.sleep(0.01)
+
+
+async def until_true(fact: Callable[[], object]) -> None:
+    async def condition() -> bool:
+        return bool(fact())
+
+    await until(condition)
 
 
 async def test_a_message_comes_when_it_is_due_and_not_before(store, bus):
@@ -166,12 +188,42 @@ async def test_a_bus_that_is_away_gets_the_message_when_it_is_back(store, bus, f
         assert (await bus.next()).message_id == "m-1"
 
 
-async def test_what_the_bus_refuses_for_good_does_not_hold_up_the_rest(store, bus):
-    bus.faults = [Undeliverable("no such topic")]
+async def test_what_the_bus_refuses_for_good_is_given_up_and_does_not_hold_up_the_rest(store, bus):
+    bus.faults, letters = [Undeliverable("no such topic")], Letters()
     async with replica(store, bus) as later:
+        later.give_up_to(letters.keep)
         await later.hold(message(1))
         await later.hold(message(2))
         assert (await bus.next()).message_id == "m-2"
+    assert letters.kept == [("m-1", b"\xff1", "no such topic")]
+
+
+async def test_what_is_refused_for_good_waits_until_somebody_keeps_it(store, bus, monkeypatch):
+    monkeypatch.setattr(due, "_AGAIN", 0.01)
+    bus.faults, letters = [Undeliverable("no such topic")] * 100, Letters()
+    async with replica(store, bus) as later:
+        await later.hold(message())
+        await until_true(lambda: len(bus.faults) < 98)
+        later.give_up_to(letters.keep)
+        await until_true(lambda: letters.kept)
+
+
+async def test_what_cannot_be_kept_as_a_dead_letter_is_tried_again(store, bus, monkeypatch):
+    monkeypatch.setattr(due, "_AGAIN", 0.01)
+    bus.faults, letters = [Undeliverable("no such topic")] * 2, Letters(faults=[Unavailable("the store is away")])
+    async with replica(store, bus) as later:
+        later.give_up_to(letters.keep)
+        await later.hold(message())
+        await until_true(lambda: letters.kept)
+    assert not letters.faults
+
+
+async def test_what_another_replica_left_is_given_up_too(store, bus):
+    await left(store, "gone", message())
+    bus.faults, letters = [Undeliverable("no such topic")], Letters()
+    async with replica(store, bus) as later:
+        later.give_up_to(letters.keep)
+        await until_true(lambda: letters.kept)
 
 
 async def test_what_was_left_stays_while_the_bus_is_away(store, bus):

@@ -34,6 +34,7 @@ class Dapr:
     store: State
     sidecar: Sidecar
     health: Health
+    later: Later
     app_port: int
 
     @classmethod
@@ -75,7 +76,7 @@ class Dapr:
             stack.push_async_callback(bus.close)
             await later.start(bus.publish)
             async with _going_on(health.watch(sidecar, store.get, lambda: bus.publish([probe] if probe else []))):
-                yield cls(bus, store, sidecar, health, deliveries.port)
+                yield cls(bus, store, sidecar, health, later, deliveries.port)
 
 
 @asynccontextmanager
