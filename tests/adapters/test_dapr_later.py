@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -280,6 +281,99 @@ async def test_pages_of_an_earlier_process_are_not_in_the_way(store):
     assert [each.message_id async for each in held.messages("one", 7)] == [f"m-{number}" for number in range(20)]
 
 
-async def test_replicas_that_start_together_are_all_known(store):
-    await asyncio.gather(*(Held(store, f"r{number}").open() for number in range(5)))
-    assert {each.replica for each in await Held(store, "x").others()} == {f"r{number}" for number in range(5)}
+async def holding(store, name) -> Held:
+    """A replica that has something for later."""
+    held = Held(store, name)
+    await held.open()
+    await held.name(frozenset({slot_of(datetime.now(UTC))}))
+    return held
+
+
+async def known(store) -> set[str]:
+    return {each.replica for each in await Held(store, "x").others()}
+
+
+async def listed(store) -> bytes:
+    return (await store.get("later")).value
+
+
+async def test_replicas_that_begin_together_are_all_known(store):
+    await asyncio.gather(*(holding(store, f"r{number}") for number in range(20)))
+    assert await known(store) == {f"r{number}" for number in range(20)}
+
+
+async def test_a_replica_that_holds_nothing_leaves_nothing(store, bus):
+    async with replica(store, bus):
+        await asyncio.sleep(0.05)
+    assert list(store.stored_keys()) == []
+
+
+async def test_of_a_replica_that_is_gone_nothing_is_left_in_the_end():
+    clock = FakeClock()
+    store = MemoryStore(clock, shared=True)
+    await holding(store, "gone")
+    clock.advance(timedelta(days=8))
+    await asyncio.gather(known(store), known(store), known(store))
+    assert await listed(store) == b"[]"
+
+
+async def test_a_replica_that_released_all_is_forgotten_within_the_hour():
+    clock = FakeClock()
+    store = MemoryStore(clock, shared=True)
+    await (await holding(store, "done")).release(lambda _: True)
+    assert await known(store) == {"done"}
+    clock.advance(timedelta(hours=1))
+    assert await known(store) == set()
+    assert await listed(store) == b"[]"
+
+
+async def test_a_replica_that_was_forgotten_is_known_again_when_it_holds_something():
+    clock = FakeClock()
+    store = MemoryStore(clock, shared=True)
+    idle = await holding(store, "idle")
+    await idle.release(lambda _: True)
+    clock.advance(timedelta(hours=2))
+    assert await known(store) == set()
+    await idle.name(frozenset({slot_of(datetime.now(UTC))}))
+    assert await known(store) == {"idle"}
+
+
+async def test_a_replica_that_comes_back_while_another_forgets_it_stays_known(monkeypatch):
+    clock = FakeClock()
+    store = MemoryStore(clock, shared=True)
+    await holding(store, "back")
+    clock.advance(timedelta(days=8))
+    other = Held(store, "other")
+    look = other.records
+
+    async def records(names):
+        found = await look(names)
+        await holding(store, "back")
+        return found
+
+    monkeypatch.setattr(other, "records", records)
+    await other.others()
+    assert await known(store) == {"back"}
+
+
+async def test_what_could_not_be_listed_is_not_held(store, bus):
+    async with replica(store, bus) as later:
+        store.fail(Unavailable("away"), key="later")
+        with pytest.raises(Unavailable):
+            await later.hold(message(seconds=3600))
+        assert await known(store) == set()
+        await later.hold(message(seconds=3600))
+        assert await known(store) == {"one"}
+
+
+async def test_what_was_recorded_and_not_listed_is_listed_before_the_next(store, monkeypatch):
+    held, slots = Held(store, "one"), frozenset({slot_of(datetime.now(UTC))})
+    await held.open()
+    await store.create("later", b"[]")
+    with monkeypatch.context() as away:
+        away.setattr(store, "save", AsyncMock(side_effect=Unavailable("away")))
+        with pytest.raises(Unavailable):
+            await held.name(slots)
+    assert await known(store) == set()
+    await held.name(slots)
+    assert await known(store) == {"one"}
