@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import re
+import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -10,7 +15,7 @@ import pytest
 
 from tests.acceptance.bridge_process import HERE, ROOT, BridgeProcess, scripted_config
 from tests.acceptance.scripted import KEY, Scripted
-from tests.acceptance.test_dapr import catalogue, parts_become, submit
+from tests.acceptance.test_dapr import catalogue, parts_become, submit, until
 from tests.dapr.sidecar import Program, daprd, free_ports, program
 
 LOCAL = ROOT / "components/local"
@@ -64,7 +69,9 @@ async def test_what_dapr_run_sets_is_enough(bridge: BridgeProcess, tmp_path: Pat
         await runs_a_request(bridge)
 
 
-async def test_what_the_injector_sets_is_enough_with_app_health_checks(bridge: BridgeProcess, tmp_path: Path) -> None:
+@asynccontextmanager
+async def injected(bridge: BridgeProcess, folder: Path) -> AsyncIterator[Program]:
+    """A sidecar as the injector starts it, with health checks of its app, and a bridge with the variables of its container."""
     app_port, http_port, grpc_port, internal, metrics = free_ports(5)
     arguments = flags(
         dapr_http_port=http_port,
@@ -85,13 +92,32 @@ async def test_what_the_injector_sets_is_enough_with_app_health_checks(bridge: B
         resources_path=LOCAL,
     )
     secrets = {"APP_API_TOKEN": "of-the-app", "DAPR_API_TOKEN": "of-the-sidecar"}
-    sidecars = {**secrets, "BRIDGE_STATE_FILE": str(tmp_path / "state.db")}
+    sidecars = {**secrets, "BRIDGE_STATE_FILE": str(folder / "state.db")}
     bridge.environment |= secrets | {"DAPR_HTTP_PORT": str(http_port), "DAPR_GRPC_PORT": str(grpc_port), "APP_PROTOCOL": "http"}
     bridge.environment |= {"BRIDGE_DELIVERIES_PORT": str(app_port)}  # 8081 without it, which may be taken here
-    async with program(daprd(), "--enable-app-health-check", *arguments, log=tmp_path / "daprd.log", environ=sidecars) as beside:
+    async with program(daprd(), "--enable-app-health-check", *arguments, log=folder / "daprd.log", environ=sidecars) as beside:
+        yield beside
+
+
+async def test_what_the_injector_sets_is_enough_with_health_checks_of_the_app(bridge: BridgeProcess, tmp_path: Path) -> None:
+    async with injected(bridge, tmp_path) as beside:
         await runs_a_request(bridge)
-        assert "App entered healthy status" in said(beside)
-        assert "un-healthy" not in said(beside)
+        assert health(beside) == ["healthy"]
+
+
+async def test_a_bridge_that_was_cut_off_because_it_hung_is_brought_events_again(bridge: BridgeProcess, tmp_path: Path) -> None:
+    async with injected(bridge, tmp_path) as beside:
+        await bridge.start()
+        assert bridge.process is not None
+        await until(lambda: health(beside) == ["healthy"])
+        bridge.process.send_signal(signal.SIGSTOP)
+        await until(lambda: health(beside) == ["healthy", "un-healthy"])
+        bridge.process.send_signal(signal.SIGCONT)
+        await until(lambda: health(beside) == ["healthy", "un-healthy", "healthy"])
+        async with aiohttp.ClientSession(bridge.url) as http, asyncio.timeout(30):
+            numbers = itertools.count()
+            while (await submit(http, f"r-{next(numbers)}", wait="1")).get("status") != "Succeeded":
+                await asyncio.sleep(0.1)
 
 
 async def runs_a_request(bridge: BridgeProcess) -> None:
@@ -102,5 +128,6 @@ async def runs_a_request(bridge: BridgeProcess) -> None:
     assert await bridge.stop() == 0
 
 
-def said(program: Program) -> str:
-    return program.log.read_text()
+def health(beside: Program) -> list[str]:
+    """What the sidecar held the bridge for, one after the other."""
+    return re.findall(r"App entered (\S+) status", beside.log.read_text())
