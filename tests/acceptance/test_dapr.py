@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,17 @@ async def submit(http: aiohttp.ClientSession, correlation_id: str, data: object 
     async with http.post("/v1/automations/echo/requests", json=data or {}, headers=headers) as answer:
         run: dict[str, Any] = await answer.json()
         return run
+
+
+async def letters(http: aiohttp.ClientSession) -> list[dict[str, Any]]:
+    """The dead letters, once there is one."""
+    async with asyncio.timeout(30):
+        while True:
+            async with http.get("/v1/deadletters") as answer:
+                items: list[dict[str, Any]] = (await answer.json())["items"]
+            if items:
+                return items
+            await asyncio.sleep(0.1)
 
 
 async def found(http: aiohttp.ClientSession, correlation_id: str) -> dict[str, Any]:
@@ -201,6 +213,22 @@ async def test_a_sidecar_of_the_operator_may_come_after_the_bridge(bridge: Bridg
             await parts_become(http, lambda parts: set(parts.values()) == {"ok"})
             assert (await submit(http, "r-2"))["status"] == "Succeeded"
             await bridge.stop()
+
+
+async def test_a_timer_that_the_bus_refuses_when_it_is_due_is_a_dead_letter(bridge: BridgeProcess, tmp_path: Path) -> None:
+    resources = shutil.copytree(ROOT / "components/local", tmp_path / "resources")
+    may_publish = "automation-bridge=automation-requests,automation-invocations,automation-replies"
+    bus = (resources / "bus.yaml").read_text().replace("[]", f"[{{name: publishingScopes, value: '{may_publish}'}}]")
+    (resources / "bus.yaml").write_text(bus)
+    bridge.arguments = (*bridge.arguments, "--resources", str(resources))
+    await bridge.start()
+    async with aiohttp.ClientSession(bridge.url) as http:
+        soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+        async with http.post("/v1/automations/slow/requests", json={}, headers={"X-Correlation-Id": "r-1", "X-Deadline": soon}) as answer:
+            assert answer.status == 202
+        assert (await found(http, "r-1"))["status"] == "TimedOut"
+        (letter,) = await letters(http)
+        assert (letter["reason"], letter["topic"], letter["correlationId"]) == ("Undeliverable", "automation-timers", "r-1")
 
 
 async def test_a_bridge_whose_sidecar_lacks_a_subscription_says_so_and_takes_nothing(bridge: BridgeProcess, tmp_path: Path) -> None:
