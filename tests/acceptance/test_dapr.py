@@ -85,9 +85,11 @@ async def parts_become(http: aiohttp.ClientSession, judge: Callable[[dict[str, s
         return parts
 
 
-async def submit(http: aiohttp.ClientSession, correlation_id: str, data: object = None, wait: str = "20") -> dict[str, Any]:
+async def submit(
+    http: aiohttp.ClientSession, correlation_id: str, data: object = None, wait: str = "20", automation: str = "echo"
+) -> dict[str, Any]:
     headers = {"X-Correlation-Id": correlation_id, "Prefer": f"wait={wait}"}
-    async with http.post("/v1/automations/echo/requests", json=data or {}, headers=headers) as answer:
+    async with http.post(f"/v1/automations/{automation}/requests", json=data or {}, headers=headers) as answer:
         run: dict[str, Any] = await answer.json()
         return run
 

@@ -70,7 +70,7 @@ async def test_what_dapr_run_sets_is_enough(bridge: BridgeProcess, tmp_path: Pat
 
 
 @asynccontextmanager
-async def injected(bridge: BridgeProcess, folder: Path) -> AsyncIterator[Program]:
+async def injected(bridge: BridgeProcess, folder: Path, **more: object) -> AsyncIterator[Program]:
     """A sidecar as the injector starts it, with health checks of its app, and a bridge with the variables of its container."""
     app_port, http_port, grpc_port, internal, metrics = free_ports(5)
     arguments = flags(
@@ -90,6 +90,7 @@ async def injected(bridge: BridgeProcess, folder: Path) -> AsyncIterator[Program
         app_health_probe_timeout=500,
         app_health_threshold=3,
         resources_path=LOCAL,
+        **more,
     )
     secrets = {"APP_API_TOKEN": "of-the-app", "DAPR_API_TOKEN": "of-the-sidecar"}
     sidecars = {**secrets, "BRIDGE_STATE_FILE": str(folder / "state.db")}
@@ -118,6 +119,24 @@ async def test_a_bridge_that_was_cut_off_because_it_hung_is_brought_events_again
             numbers = itertools.count()
             while (await submit(http, f"r-{next(numbers)}", wait="1")).get("status") != "Succeeded":
                 await asyncio.sleep(0.1)
+
+
+async def test_what_is_in_hand_ends_where_the_sidecar_waits_for_a_bridge_that_is_told_to_end_with_it(
+    bridge: BridgeProcess, app: Scripted, tmp_path: Path
+) -> None:
+    async with injected(bridge, tmp_path, dapr_block_shutdown_duration="15s") as beside:
+        await bridge.start()
+        assert bridge.process is not None
+        async with aiohttp.ClientSession(bridge.url) as http:
+            assert (await submit(http, "r-1", wait="0", automation="slow"))["status"] in ("Pending", "Running")
+        await until(lambda: app.count("r-1"))
+        beside.process.send_signal(signal.SIGTERM)
+        bridge.process.send_signal(signal.SIGTERM)
+        await until(lambda: "Blocking graceful shutdown" in beside.log.read_text())
+        app.release.set()
+        assert await asyncio.wait_for(bridge.process.wait(), 30) == 0
+        assert await asyncio.wait_for(beside.process.wait(), 30) == 0
+    assert "the run ended (run.ended) automation=slow status=Succeeded" in bridge.log()
 
 
 async def runs_a_request(bridge: BridgeProcess) -> None:
