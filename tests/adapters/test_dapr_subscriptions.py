@@ -46,6 +46,12 @@ def test_a_route_that_leads_elsewhere_is_told():
     assert told == "The sidecar brings timers of component bus to /timers: correct the route to /deliveries/timers/bridge."
 
 
+def test_a_subscription_whose_events_are_rewritten_is_told():
+    rewritten = replace(WELL.subscriptions[0], raw=False)
+    (told,) = found(replace(WELL, subscriptions=(rewritten, *WELL.subscriptions[1:])))
+    assert told == 'The sidecar rewrites timers of component bus: give its subscription the metadata rawPayload: "true".'
+
+
 @pytest.mark.parametrize(("port", "said"), [(0, "to nobody"), (8080, "to port 8080")])
 def test_another_port_than_that_for_deliveries_is_told(port, said):
     (told,) = found(replace(WELL, app_port=port))

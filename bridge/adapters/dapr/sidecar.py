@@ -41,11 +41,12 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What the sidecar subscribes to, and the paths to which it brings it."""
+    """What the sidecar subscribes to, the paths to which it brings it, and whether it leaves the bytes alone (`rawPayload`)."""
 
     component: str
     topic: str
     routes: frozenset[str]
+    raw: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +155,5 @@ class Sidecar:
 
 def _subscription(told: Mapping[str, Any]) -> Subscription:
     routes = frozenset("/" + rule.get("path", "").lstrip("/") for rule in told.get("rules", ()))
-    return Subscription(told["pubsubname"], told["topic"], routes)
+    raw = told.get("metadata", {}).get("rawPayload", "").lower() in ("true", "t", "1")
+    return Subscription(told["pubsubname"], told["topic"], routes, raw)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -60,20 +60,18 @@ class Subscriptions:
 def wrong(told: Told, needed: list[Needed], port: int) -> Iterator[str]:
     """A sentence for each thing that keeps deliveries away, with what to do."""
     if told.app_port != port:
-        there = f"to port {told.app_port}" if told.app_port else "to nobody"
-        yield f"The sidecar brings events {there}, the bridge takes them on port {port}: start the sidecar with --app-port {port}."
-    routes = _routes(told)
+        where = f"to port {told.app_port}" if told.app_port else "to nobody"
+        yield f"The sidecar brings events {where}, the bridge takes them on port {port}: start the sidecar with --app-port {port}."
+    there = {(each.component, each.topic): each for each in told.subscriptions}
     for each in needed:
-        found = routes.get((each.component, each.topic))
+        found = there.get((each.component, each.topic))
         what = f"{each.topic} of component {each.component}"
         if found is None:
             yield (
                 f"The sidecar has no subscription of {what}: add one with the route {each.route} to its resources "
                 "(subscriptions.yaml), and its app id to the scopes."
             )
-        elif each.route not in found:
-            yield f"The sidecar brings {what} to {', '.join(sorted(found)) or 'no route'}: correct the route to {each.route}."
-
-
-def _routes(told: Told) -> Mapping[tuple[str, str], frozenset[str]]:
-    return {(each.component, each.topic): each.routes for each in told.subscriptions}
+        elif each.route not in found.routes:
+            yield f"The sidecar brings {what} to {', '.join(sorted(found.routes)) or 'no route'}: correct the route to {each.route}."
+        elif not found.raw:
+            yield f'The sidecar rewrites {what}: give its subscription the metadata rawPayload: "true".'
