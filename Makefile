@@ -14,10 +14,10 @@ FUZZ := .venv/.fuzz
 FUNCTIONS := .venv-functions/.installed
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup demo demo-dapr up check test mutants fuzz chaos soak bench clean
+.PHONY: help setup demo demo-dapr up check test mutants fuzz chaos chaos-dapr soak bench clean
 
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(DEV) $(FUNCTIONS) ## Make both virtual environments, with the tools for tests
 
@@ -49,6 +49,9 @@ fuzz: $(FUZZ) ## Throw at API, events and parsers what nobody would send (6 minu
 chaos: $(DEV) ## Kill a bridge under load again and again, and count what came of what it accepted (2 minutes)
 	@$(RUN)/python -m tests.chaos
 
+chaos-dapr: $(DEV) dapr ## The same on Dapr: two bridges, their sidecars and Redis, each killed in turn (4 minutes)
+	@$(RUN)/python -m tests.chaos --runtime dapr
+
 soak: $(DEV) ## Half the load this machine takes, for half an hour; then 100,000 steps of random stories
 	@$(RUN)/python -m tests.soak
 	@$(RUN)/python -m tests.stateful --steps 100000 --runs 10000
@@ -58,7 +61,7 @@ bench: $(DEV) $(FUNCTIONS) ## Measure
 
 .PHONY: dapr
 dapr: ## Find the Dapr sidecar, or build the official one with Go
-	@"$(PYTHON)" tools/dapr/binaries.py
+	@"$(PYTHON)" -m tools.dapr.binaries
 
 clean: ## Remove what make and the tools made
 	rm -rf .venv .venv-functions .bridge .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -67,7 +67,7 @@ class Pipeline:
                     _log.exception("the event %r of %s could not be handled", delivery.message.message_id, delivery.source)
                     await self._keep(delivery, "InternalError", f"{type(fault).__name__} while handling the event")
             except PortError as fault:
-                telemetry.step("retry", level="warning", run=delivery.message.correlation_id, source=delivery.source, reason=str(fault))
+                telemetry.retry(delivery.source, delivery.message.correlation_id, fault.detail)
                 return Ack.RETRY
             return Ack.DONE
 

@@ -6,7 +6,9 @@ The names are an interface (docs/running.md has the table): a line is the senten
 from __future__ import annotations
 
 import logging
+import math
 import sys
+import time
 from collections.abc import MutableMapping
 from contextlib import AbstractContextManager
 from functools import lru_cache
@@ -49,6 +51,9 @@ SENTENCES = {
     "sweep": "the sweeper found a run past its deadline",
 }
 
+RETRIES_EVERY = 1.0  #: seconds between two lines of one source
+_retries: dict[str, tuple[float, int]] = {}  # by source: when the last line was written, and how many others there were since
+
 _log: Any = structlog.get_logger()
 
 
@@ -72,6 +77,21 @@ def step(name: str, *, automation: str = "", level: str = "info", **fields: Any)
     _counted(name, automation).inc()
     shown = {"automation": automation, **fields} if automation else fields
     getattr(_log, level)(SENTENCES[name], step=name, **shown)
+
+
+def retry(source: str, run: str, reason: str) -> None:
+    """Count a delivery that will come again, and log one a second for each source: in an outage they come again by the thousand.
+
+    The line says how many `others` there were since the one before.
+    """
+    now, (last, others) = time.monotonic(), _retries.get(source, (-math.inf, 0))
+    if now - last < RETRIES_EVERY:
+        _retries[source] = (last, others + 1)
+        _counted("retry", "").inc()
+        return
+    _retries[source] = (now, 0)
+    fields: dict[str, Any] = {"others": others} if others else {}
+    step("retry", level="warning", run=run, source=source, reason=reason, **fields)
 
 
 def under_way(app: str) -> AbstractContextManager[object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -15,8 +16,9 @@ from bridge.entities import Entities
 from bridge.envelope import decode
 from bridge.events import Ask
 from bridge.identity import LOCAL
+from bridge.ports import Ack, Delivery, Message
 from bridge.resilience import Policies
-from bridge.run import Run
+from bridge.run import Run, dump, load
 from bridge.settings import Settings
 from bridge.testing import FakeClock, MemoryBus, MemoryStore, ScriptedFunctions, json_answer
 
@@ -106,3 +108,26 @@ async def world(folder: Path, retry: str = "twice") -> World:
     policies: Policies = resilience.load(folder / "policy.yaml")
     made = World(clock, MemoryBus(clock), MemoryStore(clock), functions, Plans(known, policies, Entities()), Settings())
     return await made.start()
+
+
+def message(world: World, kind: str) -> Message:
+    """The first message that carries an event of that type."""
+    return next(each for each in world.bus.published if f'"automation.{kind}"'.encode() in each.body)
+
+
+async def deliver_again(world: World, source: str, kind: str) -> Ack:
+    return await world.bridge.pipeline.subscriptions()[source](Delivery(source, message(world, kind), attempt=2))
+
+
+def beaten(world: World, change: Callable[[Run], Run]) -> None:
+    """Let another process change the run right before the next save."""
+    save = world.store.save
+
+    async def second(key: str, value: bytes, etag: str, ttl: timedelta | None = None) -> str:
+        world.store.save = save  # type: ignore[method-assign]
+        found = await world.store.get(key)
+        assert found is not None
+        await save(key, dump(change(load(found.value))), found.etag)
+        return await save(key, value, etag, ttl)
+
+    world.store.save = second  # type: ignore[method-assign]

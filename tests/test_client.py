@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bridge import client as client_module
-from bridge.client import BridgeClient, Problem, Unreachable, sse_data
+from bridge.client import BridgeClient, Problem, Unreachable, sse
 from tests.scripted_api import ScriptedApi, run, serving
 
 
@@ -196,4 +196,4 @@ async def test_server_sent_events_are_read_however_they_are_cut(size: int) -> No
         for start in range(0, len(text), size):
             yield text[start : start + size]
 
-    assert [data async for data in sse_data(chunks())] == ["one\ntwo", "three"]
+    assert [data async for data in sse.read(chunks())] == ["one\ntwo", "three"]

@@ -16,7 +16,7 @@ BANDS = [
     {"__main__", "cli", "demo"},
     {"server"},
     {"app", "client"},
-    {"api", "front", "connection", "openapi", "openapi_schemas", "guard", "problem"},
+    {"api", "front", "connection", "openapi", "guard", "problem"},
     {"doors", "pipeline", "audit"},
     {"intake", "attempts", "dispatch", "recorder", "parts"},
     {"results", "replies", "deadletters", "replay", "index", "sweeper", "calls"},
@@ -103,7 +103,10 @@ def test_functions_never_import_the_bridge() -> None:
 
 
 def test_there_are_no_runtime_import_cycles() -> None:
-    graph = {part(path): bridge_parts(path) for path in modules() if path.parent == BRIDGE}
+    graph: dict[str, set[str]] = {}  # a package counts as one; the faces start each other
+    for path in modules():
+        if part(path) not in BANDS[0]:
+            graph.setdefault(part(path), set()).update(bridge_parts(path) - {part(path)})
 
     def reaches(start: str, goal: str, seen: frozenset[str]) -> bool:
         return any(step == goal or (step not in seen and reaches(step, goal, seen | {step})) for step in graph.get(start, ()))

@@ -13,7 +13,6 @@ from pydantic_core import from_json, to_json
 from starlette.types import Message as Asgi
 
 from bridge import api, errors, openapi
-from bridge.api import _Api
 from bridge.errors import Conflict, Unavailable
 from bridge.ports import Message
 from bridge.settings import Settings
@@ -32,8 +31,8 @@ def test_the_description_is_valid_openapi() -> None:
     validate(DOCUMENT)
 
 
-def test_every_route_is_described_and_nothing_else() -> None:
-    routes = _Api.routes(_Api.__new__(_Api))
+async def test_every_route_is_described_and_nothing_else(tmp_path) -> None:
+    routes = api.routes((await world(tmp_path)).bridge.services)
     assert {(route.path, method) for route in routes for method in (route.methods or set()) - {"HEAD"}} == {
         (path, method) for path, method, _ in operations()
     }

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from bridge.cli.functions_host import ENDED
 from bridge.client import BridgeClient
+from bridge.local.freeports import free_ports
 
 HOME = Path(".bridge/demo")
 LONGEST_START = 40.0  #: seconds until requests and functions must be ready
@@ -35,7 +35,7 @@ async def running(functions: Path, runtime: str = "embedded") -> AsyncIterator[s
             f"{functions / 'automations.yaml'} is not here. Run the demo in the project's folder, or name it with --functions DIR."
         )
     with _folder() as folder:
-        url = f"http://127.0.0.1:{_free_port()}"
+        url = f"http://127.0.0.1:{free_ports(1)[0]}"
         process = await _start(functions, folder, url, runtime)
         try:
             await _ready(process, folder, url)
@@ -54,13 +54,6 @@ def _folder() -> Iterator[Path]:
         for emptied in (HOME, HOME.parent):
             with suppress(OSError):
                 emptied.rmdir()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def _start(functions: Path, folder: Path, url: str, runtime: str) -> Process:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.errors import ConfigurationError
+from bridge.local import programs
+from bridge.local.freeports import free_ports
 
 APP_ID = "automation-bridge"  #: what the scopes of all resources name
 CHECKOUT = Path(__file__).parents[2]
@@ -20,22 +20,16 @@ _PORTS = ("dapr-http-port", "dapr-grpc-port", "dapr-internal-grpc-port", "metric
 
 def find(named: Path | None) -> Path:
     """The program daprd: the one that is named, else the nearest one. Raises ConfigurationError."""
-    for path in [named] if named else _places():
-        if os.access(path, os.X_OK):
-            return path
     if named:
-        raise ConfigurationError([f"daprd {named}: cannot be run. Correct BRIDGE_DAPRD, or unset it."])
-    raise ConfigurationError(
-        ["daprd is not on this machine. `make dapr` builds it with Go; `dapr init --slim` downloads it; or set BRIDGE_DAPRD."]
-    )
-
-
-def _places() -> Iterator[Path]:
-    on_path = shutil.which("daprd")
-    if on_path:
-        yield Path(on_path)
-    yield Path.home() / ".dapr" / "bin" / "daprd"
-    yield from sorted(CHECKOUT.glob(".cache/dapr/*/bin/daprd"), reverse=True)
+        if not programs.runs(named):
+            raise ConfigurationError([f"daprd {named}: cannot be run. Correct BRIDGE_DAPRD, or unset it."])
+        return named
+    built = sorted(CHECKOUT.glob(".cache/dapr/*/bin/daprd"), reverse=True)
+    if (found := programs.nearest("daprd", built)) is None:
+        raise ConfigurationError(
+            ["daprd is not on this machine. `make dapr` builds it with Go; `dapr init --slim` downloads it; or set BRIDGE_DAPRD."]
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ class Sidecar:
         """With ports that are free at the moment. Raises ConfigurationError if the folder of resources is not one."""
         if not (resources / "configuration.yaml").is_file():
             raise ConfigurationError([f"resources {resources}: there is no configuration.yaml; name a folder such as components/local."])
-        return cls(program, resources.absolute(), data_dir.absolute(), dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True)))
+        return cls(program, resources.absolute(), data_dir.absolute(), dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True)))
 
     @property
     def address(self) -> str:
@@ -96,14 +90,3 @@ class Sidecar:
         }
         keeper = [sys.executable, "-m", "bridge.local.keeper", str(os.getpid()), str(self.log)]
         return [*keeper, str(self.program), *(f"--{name}={value}" for name, value in flags.items())]
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

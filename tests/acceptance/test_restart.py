@@ -10,6 +10,7 @@ import random
 import signal
 import sqlite3
 import stat
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from tests.acceptance.bridge_process import BridgeProcess, scripted_config
 from tests.acceptance.scripted import KEY, Scripted
+from tests.chaos.place import embedded
 from tests.chaos.storm import Plan, storm
 
 Http = aiohttp.ClientSession
@@ -25,7 +27,7 @@ Http = aiohttp.ClientSession
 
 async def test_what_was_accepted_ends_once_and_is_replied_to_although_the_bridge_is_killed_again_and_again(tmp_path: Path) -> None:
     plan = Plan(seconds=10, kills=3, seed=random.randrange(10**6))
-    came = await storm(plan, tmp_path)
+    came = await storm(plan, partial(embedded, tmp_path))
     assert came.wrong == (), f"python -m tests.chaos --seconds 10 --kills 3 --seed {plan.seed}"
     assert came.verdict.accepted > 50
 

@@ -91,6 +91,19 @@ async def test_a_store_that_is_idle_is_read(heard):
     assert "no health" in heard.trouble()["store"]
 
 
+async def test_a_store_that_does_not_answer_is_away_before_the_sidecar_gives_up(heard, monkeypatch):
+    monkeypatch.setattr(health, "SLOW", 0.01)
+    again = asyncio.Event()
+
+    async def read(_: str) -> None:
+        if heard.trouble()["store"]:
+            again.set()
+        await asyncio.Event().wait()
+
+    await watched(heard, Sidecar(heard), again, read=read)
+    assert "no answer within 0.01 s" in heard.trouble()["store"]
+
+
 async def test_a_bus_that_refused_is_tried_until_it_takes_something(heard):
     heard.heard("publish", BROKEN)
     tried, well = [], asyncio.Event()

@@ -145,6 +145,17 @@ async def test_a_key_that_others_have_written_cannot_be_read_and_the_rest_can(re
     assert (type(foreign), own.value) == (Unavailable, b"1")
 
 
+async def test_it_is_told_that_keys_could_not_be_read_although_the_request_succeeds(redis):
+    told: list[str] = []
+    store = State(redis, REDIS, told.append)
+    redis._item = lambda key: {"key": key, "error": "connection refused"}
+    with pytest.raises(Unavailable):
+        await store.get("k")
+    del redis._item
+    await store.get("k")
+    assert told == ["connection refused", ""]
+
+
 async def test_no_key_has_a_character_that_a_store_forbids_and_no_two_become_one(redis):
     store, keys = State(redis, REDIS), ["run/a", "run~1a", "run~a", "a?b", "a#b", "a\\b"]
     for key in keys:

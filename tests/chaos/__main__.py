@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +19,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from tests.chaos import report
-from tests.chaos.storm import Plan, Storm, end_on_sigterm, storm
+from tests.chaos.on_dapr import on_dapr
+from tests.chaos.place import embedded
+from tests.chaos.storm import Opening, Plan, Storm, end_on_sigterm, storm
+from tests.dapr.sidecar import COMPONENTS
 
 SHOWN = 30  #: lines of what is wrong
 
@@ -47,32 +52,38 @@ def show(console: Console, shown: list[tuple[str, str]], wrong: tuple[str, ...])
     console.print(f"[red]{len(wrong)} promises broken[/]" if wrong else "[green]Every promise held.[/]")
 
 
-def read() -> tuple[Plan, bool]:
-    """The options."""
+def read() -> tuple[Plan, str, bool]:
+    """The options: the plan, the runtime, and whether to write the report."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, default=Plan.seconds, help="of load (%(default)s)")
     parser.add_argument("--kills", type=int, default=Plan.kills, help="within them (%(default)s)")
+    parser.add_argument("--runtime", choices=["embedded", "dapr"], default="embedded", help="dapr: two bridges, sidecars, Redis")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="decides the moments and what is asked")
     parser.add_argument("--report", action="store_true", help="write the figures into docs/reliability.md, too")
     chosen = parser.parse_args()
-    return Plan(chosen.seconds, chosen.kills, chosen.seed), chosen.report
+    return Plan(chosen.seconds, chosen.kills, chosen.seed), chosen.runtime, chosen.report
 
 
-async def _storm(plan: Plan, folder: Path) -> Storm:
+async def _storm(plan: Plan, runtime: str, folder: Path) -> Storm:
     end_on_sigterm()
-    return await storm(plan, folder)
+    opening: Opening = partial(on_dapr, folder, COMPONENTS / "redis") if runtime == "dapr" else partial(embedded, folder)
+    return await storm(plan, opening)
 
 
 def main() -> int:
-    plan, wants_report = read()
+    plan, runtime, wants_report = read()
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(f"{plan.kills} kills in {plan.seconds:g} s of load, --seed {plan.seed}", highlight=False)
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        came = asyncio.run(_storm(plan, Path(folder)))
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    came = asyncio.run(_storm(plan, runtime, folder))
     shown = rows(plan, came)
     show(console, shown, came.wrong)
+    if came.wrong:
+        console.print(f"Data and logs are kept in {folder}", highlight=False)
+    else:
+        shutil.rmtree(folder)
     if wants_report:
-        report.write("chaos", shown)
+        report.write("chaos" if runtime == "embedded" else "chaos-dapr", shown)
     return 1 if came.wrong or came.audit_code else 0
 
 

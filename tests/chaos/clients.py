@@ -10,13 +10,13 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from tests.chaos.door import AWAY, Refused, door
+from tests.chaos.door import AWAY, Refused
 from tests.chaos.ledger import Ledger
+from tests.chaos.place import Place
 from tests.chaos.wishes import Wish, draw
 
 AGAIN = 0.05  #: seconds until a caller without an answer asks again
@@ -125,7 +125,7 @@ class Publisher:
 
     load: Load
     number: int
-    data_dir: Path
+    place: Place
     pause: float
 
     async def run(self) -> None:
@@ -134,11 +134,11 @@ class Publisher:
         count = itertools.count()
         while not self.load.over:
             with contextlib.suppress(*AWAY, Refused):
-                async with door(self.data_dir) as client:
+                async with self.place.door(self.number) as door:
                     while not self.load.over:
                         pending = pending or _events(self.number, next(count), chance, self.load)
                         for event in list(pending):
-                            await client.send("automation-requests", event.body, messageId=event.name)
+                            await door.send("automation-requests", event.body, messageId=event.name)
                             event.acknowledged(self.load.ledger)
                             pending.remove(event)
                         await asyncio.sleep(chance.uniform(0, self.pause))

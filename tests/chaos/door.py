@@ -14,6 +14,17 @@ from pathlib import Path
 from typing import Any
 
 Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a program is given: `number` tells messages apart on their entity, and stays the same when one comes again."""
+
+    body: bytes
+    number: str
+    lock: Any  #: what the door knows it by
+
+
 #: Why a connection could not be had or went away; whoever uses one opens another then.
 AWAY = (OSError, EOFError, ValueError, TimeoutError)
 LONGEST = 10.0  #: seconds for an answer
@@ -49,14 +60,21 @@ class Door:
     async def send_event(self, topic: str, event: Line) -> None:
         await self.send(topic, json.dumps(event).encode(), label=event.get("subject", ""), messageId=event["id"])
 
-    async def receive(self, entity: str, credit: int) -> AsyncIterator[Line]:
-        """Messages with a lock each, until the connection goes away; each must be settled."""
+    async def receive(self, entity: str, credit: int) -> AsyncIterator[Message]:
+        """Messages until the connection goes away; each must be completed or abandoned."""
         self.say(op="receive", entity=entity, credit=credit)
         while (line := await self.messages.get()) is not None:
-            yield line
+            properties = line["properties"]
+            # A sequence number may come again after a restart, so the time tells messages apart, too.
+            number = f"{properties['sequenceNumber']}/{properties['enqueuedTime']}"
+            yield Message(base64.b64decode(line["body"]), number, line["lock"])
 
-    def settle(self, line: Line, outcome: str = "complete") -> None:
-        self.say(op="settle", lock=line["lock"], outcome=outcome)
+    async def complete(self, message: Message) -> None:
+        self.say(op="settle", lock=message.lock, outcome="complete")
+
+    async def abandon(self, message: Message) -> None:
+        """It comes again, as often as its subscription says."""
+        self.say(op="settle", lock=message.lock, outcome="abandon")
 
     async def listen(self) -> None:
         """Sort what comes in until the connection goes away."""

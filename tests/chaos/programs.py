@@ -3,44 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from tests.acceptance.worker import result_of
-from tests.chaos.door import AWAY, Door, Line, Refused, door
+from tests.chaos.door import AWAY, Line, Message, Refused
 from tests.chaos.ledger import Ledger
+from tests.chaos.place import Door, OpenDoor
+
+Handle = Callable[[Door, Message], Awaitable[None]]
 
 CREDIT = 50
 WORK = ("work/worker", "pair/worker")
 REPLIES = ("automation-replies/requesters", "my-replies/me")
 
 
-async def serve(data_dir: Path, entity: str, handle: Callable[[Door, Line], Awaitable[None]]) -> None:
-    """Hand every message of `entity` to `handle`, which settles it; connect again whenever the bridge was away."""
+async def serve(open_door: OpenDoor, entity: str, handle: Handle) -> None:
+    """Hand every message of `entity` to `handle`, which settles it; connect again whenever the bus was away."""
     while True:
         with contextlib.suppress(*AWAY):
-            async with door(data_dir) as client, asyncio.TaskGroup() as group:
-                async for line in client.receive(entity, CREDIT):
-                    group.create_task(_one(handle, client, line))
+            async with open_door() as door, asyncio.TaskGroup() as group:
+                async for message in door.receive(entity, CREDIT):
+                    group.create_task(_one(handle, door, message))
         await asyncio.sleep(0.05)
 
 
-async def _one(handle: Callable[[Door, Line], Awaitable[None]], client: Door, line: Line) -> None:
+async def _one(handle: Handle, door: Door, message: Message) -> None:
     # What is not settled comes again.
     with contextlib.suppress(*AWAY, Refused):
-        await handle(client, line)
+        await handle(door, message)
 
 
-def reader(ledger: Ledger) -> Callable[[Door, Line], Awaitable[None]]:
+def reader(ledger: Ledger) -> Handle:
     """Takes note of every reply."""
 
-    async def handle(client: Door, line: Line) -> None:
-        ledger.replied(json.loads(base64.b64decode(line["body"])))
-        client.settle(line)
+    async def handle(door: Door, message: Message) -> None:
+        ledger.replied(json.loads(message.body))
+        await door.complete(message)
 
     return handle
 
@@ -52,24 +53,22 @@ class Worker:
         self._ledger = ledger
         self._known: set[tuple[str, str]] = set()
 
-    async def handle(self, client: Door, line: Line) -> None:
-        work = json.loads(base64.b64decode(line["body"]))
-        self._count(work["id"], line["properties"])
+    async def handle(self, door: Door, message: Message) -> None:
+        work = json.loads(message.body)
+        self._count(work["id"], message.number)
         what = (work.get("data") or {}).get("do", "succeed")
         if what == "throw":
-            client.settle(line, "abandon")
+            await door.abandon(message)
             return
         for number, answer in enumerate(_answers(what, self._ledger.effects[work["id"]], work)):
-            await client.send_event("automation-results", {**answer, "id": f"{work['id']}/{line['properties']['sequenceNumber']}/{number}"})
-        client.settle(line)
+            await door.send_event("automation-results", {**answer, "id": f"{work['id']}/{message.number}/{number}"})
+        await door.complete(message)
 
-    def _count(self, invocation: str, properties: Line) -> None:
-        # A sequence number may come again after a restart, so the time tells messages apart, too.
-        message = (f"{invocation}/{properties['sequenceNumber']}", properties["enqueuedTime"])
-        if message in self._known:
+    def _count(self, invocation: str, number: str) -> None:
+        if (invocation, number) in self._known:
             self._ledger.redelivered += 1
         else:
-            self._known.add(message)
+            self._known.add((invocation, number))
             self._ledger.effects[invocation] += 1
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import random
 import signal
@@ -11,24 +10,28 @@ import sys
 import time
 from asyncio.subprocess import PIPE
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import aiohttp
 
-from tests.acceptance.bridge_process import BridgeProcess, scripted_config
-from tests.acceptance.scripted import KEY, Scripted, scripted
+from tests.acceptance.bridge_process import BridgeProcess
+from tests.acceptance.scripted import Scripted, scripted
 from tests.chaos import programs
 from tests.chaos.clients import HttpCaller, Load, Publisher
 from tests.chaos.ledger import Ledger
+from tests.chaos.place import Place
 from tests.chaos.verdict import Verdict, judge
 
 PATIENCE = 90.0  #: seconds that everything accepted may take to end after the load; the longest deadline is a minute
 TOGETHER = 20  #: look-ups under way
 MOST = 40_000  #: requests
+
+Opening = Callable[[Scripted], AbstractAsyncContextManager[Place]]
+"""Starts the bridges whose functions are in an app."""
 
 
 @dataclass(frozen=True)
@@ -68,30 +71,23 @@ def end_on_sigterm() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
-async def storm(plan: Plan, folder: Path) -> Storm:
+async def storm(plan: Plan, opening: Opening) -> Storm:
     """Raises TimeoutError if it does not come to an end."""
-    ledger = Ledger()
-    async with asyncio.timeout(plan.seconds + 2 * PATIENCE + 60), scripted(kept=0) as app:
-        config = scripted_config(app.url, "drain: 2s", "log_level: warning", "sweep_every: 5s")
-        bridge = BridgeProcess(folder / "data", config, environment={"SCRIPTED_KEY": KEY})
-        await bridge.start()
-        try:
-            async with _programs(bridge, ledger):
-                ends = await _under_load(plan, bridge, ledger)
-                drained = await _drained(bridge, ledger)
-                await _look_at_everything(bridge, ledger, app)
-                account, code = await audit(bridge, ledger)
-        finally:
-            if bridge.process is not None and bridge.process.returncode is None:
-                await bridge.stop()
+    ledger, longest = Ledger(), plan.seconds + 2 * PATIENCE + 60
+    async with asyncio.timeout(longest), scripted(kept=0) as app, opening(app) as place, _programs(place, ledger):
+        ends = await _under_load(plan, place, ledger)
+        bridge = place.bridges[0]
+        drained = await _drained(bridge, ledger)
+        await _look_at_everything(bridge, ledger, app)
+        account, code = await audit(bridge, ledger)
     return Storm(judge(ledger), ends, drained, account, code)
 
 
 @asynccontextmanager
-async def _programs(bridge: BridgeProcess, ledger: Ledger) -> AsyncIterator[None]:
+async def _programs(place: Place, ledger: Ledger) -> AsyncIterator[None]:
     worker, reader = programs.Worker(ledger), programs.reader(ledger)
     served = [(entity, worker.handle) for entity in programs.WORK] + [(entity, reader) for entity in programs.REPLIES]
-    tasks = [asyncio.create_task(programs.serve(bridge.data_dir, *each)) for each in served]
+    tasks = [asyncio.create_task(programs.serve(partial(place.door, number), *each)) for number, each in enumerate(served)]
     try:
         yield
     finally:
@@ -102,42 +98,32 @@ async def _programs(bridge: BridgeProcess, ledger: Ledger) -> AsyncIterator[None
                 ledger.surprises.append(f"a program on the bus ended: {fault!r}")
 
 
-async def _under_load(plan: Plan, bridge: BridgeProcess, ledger: Ledger) -> Counter[str]:
+async def _under_load(plan: Plan, place: Place, ledger: Ledger) -> Counter[str]:
     load = Load(ledger, plan.seed, MOST)
-    async with aiohttp.ClientSession(bridge.url, timeout=aiohttp.ClientTimeout(15)) as http, asyncio.TaskGroup() as group:
+    async with AsyncExitStack() as stack:
+        sessions = [aiohttp.ClientSession(bridge.url, timeout=aiohttp.ClientTimeout(15)) for bridge in place.bridges]
+        for session in sessions:
+            await stack.enter_async_context(session)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
         for number in range(plan.callers):
-            group.create_task(HttpCaller(load, number, http, plan.pause).run())
+            group.create_task(HttpCaller(load, number, sessions[number % len(sessions)], plan.pause).run())
         for number in range(plan.publishers):
-            group.create_task(Publisher(load, number, bridge.data_dir, plan.pause).run())
-        ends = await _killed_again_and_again(plan, bridge)
+            group.create_task(Publisher(load, number, place, plan.pause).run())
+        ends = await _killed_again_and_again(plan, place)
         load.stopped.set()
     return ends
 
 
-async def _killed_again_and_again(plan: Plan, bridge: BridgeProcess) -> Counter[str]:
+async def _killed_again_and_again(plan: Plan, place: Place) -> Counter[str]:
     chance = random.Random(f"{plan.seed}/ends")
     began, ends = time.monotonic(), Counter[str]()
-    for moment in [*sorted(chance.uniform(0.5, plan.seconds) for _ in range(plan.kills)), None]:
-        until = began + (plan.seconds if moment is None else moment)
-        await asyncio.sleep(max(until - time.monotonic(), 0))
-        if moment is None:
-            break
-        how = chance.choices(["SIGKILL", "SIGKILL again while it starts", "SIGTERM"], [7, 2, 1])[0]
+    for moment in sorted(chance.uniform(0.5, plan.seconds) for _ in range(plan.kills)):
+        await asyncio.sleep(max(began + moment - time.monotonic(), 0))
+        (how,) = chance.choices(list(place.ends), list(place.ends.values()))
         ends[how] += 1
-        await bridge.stop(signal.SIGTERM if how == "SIGTERM" else signal.SIGKILL)
-        if how.endswith("starts"):
-            await _killed_while_it_starts(bridge, chance.uniform(0.1, 1.0))
-        await bridge.start()
+        await place.end(how, chance)
+    await asyncio.sleep(max(began + plan.seconds - time.monotonic(), 0))
     return ends
-
-
-async def _killed_while_it_starts(bridge: BridgeProcess, after: float) -> None:
-    starting = asyncio.create_task(bridge.start())
-    await asyncio.sleep(after)
-    assert bridge.process is not None
-    await bridge.kill()
-    with contextlib.suppress(AssertionError):  # it says that the bridge did not come up
-        await starting
 
 
 async def _drained(bridge: BridgeProcess, ledger: Ledger) -> float:

@@ -12,7 +12,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from tests.dapr.sidecar import API_TOKEN, APP_TOKEN, Program, answers, daprd, free_ports, missing, program
+from tests.dapr.sidecar import API_TOKEN, APP_TOKEN, Program, answers, daprd, free_ports, missing, on_loopback, program
 from tools.dapr import binaries
 
 CONTROL_PLANE = "localhost"  #: the trust domain of sentry itself; that of the apps is in their configurations
@@ -134,19 +134,7 @@ async def _app() -> AsyncIterator[App]:
 @asynccontextmanager
 async def _sidecar(directory: Path, app_id: str, app: App, sentry: Sentry | None, configurations: Sequence[Path]) -> AsyncIterator[Member]:
     http, grpc, internal, metrics = free_ports(4)
-    flags = {
-        "app-id": app_id,
-        "app-port": app.port,
-        "app-channel-address": "127.0.0.1",
-        "dapr-http-port": http,
-        "dapr-grpc-port": grpc,
-        "dapr-internal-grpc-port": internal,
-        "dapr-listen-addresses": "127.0.0.1",
-        "dapr-internal-grpc-listen-address": "127.0.0.1",
-        "metrics-port": metrics,
-        "metrics-listen-address": "127.0.0.1",
-        "dapr-graceful-shutdown-seconds": 1,
-    }
+    flags = on_loopback(app_id, app.port, (http, grpc, internal, metrics))
     environ = {"APP_API_TOKEN": APP_TOKEN, "DAPR_API_TOKEN": API_TOKEN, "NAMESPACE": "default", "DAPR_HOST_IP": "127.0.0.1"}
     arguments = [*_arguments(flags), *(f"--config={each}" for each in configurations)]
     if sentry:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.dapr import Connection
+from bridge.local.freeports import free_ports
 from tools.dapr import binaries
 
 COMPONENTS = Path(__file__).parents[2] / "components"
@@ -39,18 +39,6 @@ def missing(why: str) -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(why)
     pytest.skip(why)
-
-
-def free_ports(count: int) -> list[int]:
-    """Loopback ports that were free a moment ago, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 @dataclass
@@ -122,22 +110,11 @@ async def redis(directory: Path, port: int = 0) -> AsyncIterator[Redis]:
         yield Redis(port, running)
 
 
-@dataclass
-class Sidecar:
-    connection: Connection
-    program: Program
-
-
-@asynccontextmanager
-async def sidecar(
-    directory: Path, components: Path, environ: Mapping[str, str], app_port: int = 0, port: int = 0, *, configuration: Path | None = None
-) -> AsyncIterator[Sidecar]:
-    """daprd with the components and the configuration of a folder. It starts; the adapter waits until it is ready."""
-    path = daprd()
-    http, grpc, internal, metrics, free = free_ports(5)
-    app_port, http = app_port or free, port or http
-    flags = {
-        "app-id": "automation-bridge",
+def on_loopback(app_id: str, app_port: int, ports: tuple[int, int, int, int]) -> dict[str, object]:
+    """Flags of daprd; `ports` are those for HTTP, for gRPC, for other sidecars and for metrics."""
+    http, grpc, internal, metrics = ports
+    return {
+        "app-id": app_id,
         "app-port": app_port,
         "app-channel-address": "127.0.0.1",
         "dapr-http-port": http,
@@ -147,10 +124,36 @@ async def sidecar(
         "dapr-internal-grpc-listen-address": "127.0.0.1",
         "metrics-port": metrics,
         "metrics-listen-address": "127.0.0.1",
+        "dapr-graceful-shutdown-seconds": 1,
+    }
+
+
+@dataclass
+class Sidecar:
+    connection: Connection
+    program: Program
+
+
+@asynccontextmanager
+async def sidecar(
+    directory: Path,
+    components: Path,
+    environ: Mapping[str, str],
+    app_port: int = 0,
+    port: int = 0,
+    *,
+    configuration: Path | None = None,
+    app_id: str = "automation-bridge",
+) -> AsyncIterator[Sidecar]:
+    """daprd with the components and the configuration of a folder. It starts; the adapter waits until it is ready."""
+    path = daprd()
+    http, grpc, internal, metrics, free = free_ports(5)
+    app_port, http = app_port or free, port or http
+    flags = {
+        **on_loopback(app_id, app_port, (http, grpc, internal, metrics)),
         "resources-path": components,
         "config": configuration or components / "configuration.yaml",
         "max-body-size": "16Mi",
-        "dapr-graceful-shutdown-seconds": 1,
     }
     given = {**environ, "APP_API_TOKEN": APP_TOKEN, "DAPR_API_TOKEN": API_TOKEN, "GOGC": "400"}
     arguments = [f"--{name}={value}" for name, value in flags.items()]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from tests.dapr.sidecar import daprd, free_ports, program
+from tests.dapr.sidecar import daprd, free_ports, on_loopback, program
 
 
 @asynccontextmanager
@@ -35,22 +35,17 @@ async def app(port: int, failing: set[int]) -> AsyncIterator[None]:
 
 
 async def test_failed_looks_count_although_good_ones_lie_between_them(tmp_path: Path) -> None:
-    app_port, http, grpc, internal, metrics = free_ports(5)
+    app_port, *ports = free_ports(5)
     (tmp_path / "resources").mkdir()
-    arguments = [
-        "--app-id=app",
-        f"--app-port={app_port}",
-        f"--dapr-http-port={http}",
-        f"--dapr-grpc-port={grpc}",
-        f"--dapr-internal-grpc-port={internal}",
-        f"--metrics-port={metrics}",
-        "--dapr-listen-addresses=127.0.0.1",
-        f"--resources-path={tmp_path / 'resources'}",
-        "--enable-app-health-check",
-        "--app-health-check-path=/healthz/live",
-        "--app-health-probe-interval=1",
-        "--app-health-threshold=3",
-    ]
+    flags = {
+        **on_loopback("app", app_port, (ports[0], ports[1], ports[2], ports[3])),
+        "resources-path": tmp_path / "resources",
+        "enable-app-health-check": "true",
+        "app-health-check-path": "/healthz/live",
+        "app-health-probe-interval": 1,
+        "app-health-threshold": 3,
+    }
+    arguments = [f"--{name}={value}" for name, value in flags.items()]
     async with app(app_port, failing={2, 4, 6}), program(daprd(), *arguments, log=tmp_path / "daprd.log") as beside, asyncio.timeout(20):
         while re.findall(r"App entered (\S+) status", beside.log.read_text()) != ["healthy", "un-healthy", "healthy"]:
             await asyncio.sleep(0.05)

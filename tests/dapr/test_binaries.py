@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -37,6 +39,11 @@ def test_the_nearest_one_is_taken(elsewhere, monkeypatch):
     named = program(elsewhere / "named")
     monkeypatch.setenv("BRIDGE_DAPRD", str(named))
     assert binaries.find() == named
+
+
+def test_nothing_has_to_be_installed_for_it():
+    without_packages = [sys.executable, "-S", "-W", "error", "-c", "from tools.dapr import binaries"]
+    subprocess.run(without_packages, cwd=binaries.HERE.parents[1], check=True, timeout=60)
 
 
 def test_the_variable_is_for_daprd_alone(elsewhere, monkeypatch):

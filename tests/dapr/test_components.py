@@ -93,7 +93,16 @@ def test_only_the_bridge_may_use_them(name):
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_every_file_belongs_to_a_set(path):
-    assert str(path.parent.relative_to(COMPONENTS)) in {folder for folders in SETS.values() for folder in folders} | {"function-app"}
+    others = {"function-app", "requester", "requester/redis", "requester/azure"}
+    assert str(path.parent.relative_to(COMPONENTS)) in {folder for folders in SETS.values() for folder in folders} | others
+
+
+@pytest.mark.parametrize("bus", ["redis", "azure"])
+def test_an_application_that_asks_may_ask_and_read_replies_and_nothing_else(bus):
+    (component,) = read(COMPONENTS / "requester" / bus / "bus.yaml")
+    values = {each["name"]: each.get("value") for each in component["spec"]["metadata"]}
+    (app,) = component["scopes"]
+    assert (values["publishingScopes"], values["subscriptionScopes"]) == (f"{app}={events.REQUESTS}", f"{app}=automation-replies")
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

@@ -15,7 +15,7 @@ from tests.dapr.modules import sources
 from tests.dapr.resources import FILES, read
 
 #: What the sidecar itself reads of a component of the kind, whatever its type.
-OF_THE_RUNTIME = {"state": {"keyPrefix"}, "pubsub": {"consumerID"}}
+OF_THE_RUNTIME = {"state": {"keyPrefix"}, "pubsub": {"consumerID", "publishingScopes", "subscriptionScopes"}}
 
 
 @cache

@@ -25,10 +25,11 @@ class Mutant:
     breaks: str
 
     @property
-    def tests(self) -> str:
-        """The tests of the mutated module, which should notice first."""
-        module = Path(self.file).relative_to("bridge").with_suffix("")
-        return f"tests/test_{'_'.join(module.parts)}.py"
+    def tests(self) -> tuple[str, ...]:
+        """The files with tests of the mutated module, which should notice first."""
+        name = "_".join(Path(self.file).relative_to("bridge").with_suffix("").parts)
+        found = [path for pattern in (f"test_{name}.py", f"test_{name}_*.py") for path in (ROOT / "tests").glob(pattern)]
+        return tuple(sorted(path.relative_to(ROOT).as_posix() for path in found))
 
     def places(self, tree: Path) -> int:
         """How often the text to change stands in the file; anything but once is a stale list."""

@@ -16,6 +16,8 @@ from tests.mutants.mutant import ROOT, Mutant, mutants
 
 LIMIT = 120  #: seconds; tests that are still running then have noticed that something never ends
 SEED = "--hypothesis-seed=1"
+#: The whole flow on ports in memory.
+FLOW = {"tests/test_pipeline.py", "tests/test_attempts.py", "tests/test_dispatch.py"}
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?::\w+)", re.MULTILINE)
 
 
@@ -66,7 +68,7 @@ class Tree:
 
     def _noticed(self, mutant: Mutant) -> tuple[Verdict, str]:
         # Its own tests first: they notice nearly every fault, and nothing else has to be loaded for it.
-        own = [each for each in fast_tests() if each == mutant.tests]
+        own = list(mutant.tests)
         for tests in (own, [each for each in fast_tests() if each not in own]):
             if not tests:
                 continue
@@ -99,5 +101,4 @@ class Tree:
 
 def fast_tests() -> list[str]:
     """The tests of every module that has a mutant, and those of the whole flow on ports in memory."""
-    named = {mutant.tests for mutant in mutants()} | {"tests/test_pipeline.py"}
-    return sorted(each for each in named if (ROOT / each).exists())
+    return sorted({each for mutant in mutants() for each in mutant.tests} | FLOW)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import itertools
 import json
 import sys
@@ -11,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -18,7 +18,8 @@ import aiohttp
 from tests.acceptance.worker import result_of
 from tests.benchmarks.process import free_port, listening, started
 from tests.chaos import programs
-from tests.chaos.door import Door, Line
+from tests.chaos.door import Message, door
+from tests.chaos.place import Door
 
 MOST_UNDER_WAY = 100  #: requests; more are not begun, and counted
 KINDS = ("echo", "echo", "echo", "fan.all", "echo", "echo", "topic.work", "echo", "topic.work", "fan.best-effort")
@@ -91,15 +92,15 @@ async def function(folder: Path) -> AsyncIterator[str]:
 async def listeners(data_dir: Path) -> AsyncIterator[None]:
     """The worker behind the topic, and the reader of the replies."""
 
-    async def work(client: Door, line: Line) -> None:
-        await client.send_event("automation-results", result_of(json.loads(base64.b64decode(line["body"]))))
-        client.settle(line)
+    async def work(client: Door, message: Message) -> None:
+        await client.send_event("automation-results", result_of(json.loads(message.body)))
+        await client.complete(message)
 
-    async def read(client: Door, line: Line) -> None:
-        client.settle(line)
+    async def read(client: Door, message: Message) -> None:
+        await client.complete(message)
 
     served = (("work/worker", work), ("automation-replies/requesters", read))
-    tasks = [asyncio.create_task(programs.serve(data_dir, *each)) for each in served]
+    tasks = [asyncio.create_task(programs.serve(partial(door, data_dir), *each)) for each in served]
     try:
         yield
     finally:

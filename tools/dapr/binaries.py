@@ -1,7 +1,7 @@
-"""Finds Dapr's programs on this machine, or builds the official ones: `python3 tools/dapr/binaries.py`, or `make dapr`.
+"""Finds Dapr's programs on this machine, or builds the official ones: `python3 -m tools.dapr.binaries`, or `make dapr`.
 
-Needs nothing but Python. What is found: the program named by BRIDGE_DAPRD (for daprd alone), one on the PATH, one of the Dapr CLI in
-~/.dapr/bin, one that was built before in .cache/dapr/<version>/bin.
+Needs nothing but Python, and nothing of the bridge that needs more. What is found: the program named by BRIDGE_DAPRD (for daprd alone),
+one on the PATH, one of the Dapr CLI in ~/.dapr/bin, one that was built before in .cache/dapr/<version>/bin.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+
+from bridge.local import programs
 
 HERE = Path(__file__).resolve().parent
 PROGRAMS = ("daprd", "placement", "sentry")
@@ -28,20 +29,16 @@ class NotThere(Exception):
 def find(program: str = "daprd") -> Path:
     """The program. Raises NotThere."""
     named = os.environ.get("BRIDGE_DAPRD") if program == "daprd" else None
-    if named and not os.access(named, os.X_OK):
-        raise NotThere(f"BRIDGE_DAPRD names {named}, which cannot be run. Correct it, or unset it.")
-    for path in [Path(named)] if named else _places(program):
-        if os.access(path, os.X_OK):
-            return path
-    raise NotThere(f"{program} is not on this machine. `make dapr` builds it with Go; `dapr init --slim` of the Dapr CLI downloads daprd.")
-
-
-def _places(program: str) -> Iterator[Path]:
-    on_path = shutil.which(program)
-    if on_path:
-        yield Path(on_path)
-    yield Path.home() / ".dapr" / "bin" / program
-    yield BUILT / program
+    if named:
+        if not programs.runs(Path(named)):
+            raise NotThere(f"BRIDGE_DAPRD names {named}, which cannot be run. Correct it, or unset it.")
+        return Path(named)
+    found = programs.nearest(program, [BUILT / program])
+    if found is None:
+        raise NotThere(
+            f"{program} is not on this machine. `make dapr` builds it with Go; `dapr init --slim` of the Dapr CLI downloads daprd."
+        )
+    return found
 
 
 def build() -> None:

@@ -70,7 +70,7 @@ class Dapr:
             sidecar = await stack.enter_async_context(Sidecar.open(connection.address, connection.api_token, health.heard))
             await sidecar.ready(connection.patience)
             loaded = await sidecar.components()
-            store = State(sidecar, _component(loaded, connection.store, "state."))
+            store = State(sidecar, _component(loaded, connection.store, "state."), health.of_store)
             later = Later(Held(store, replica))
             carriers = _carriers(loaded, connection, entities)
             forwarded = frozenset(its.forward_dead_lettered_messages_to or "" for _, its in entities.sources)

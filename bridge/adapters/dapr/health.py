@@ -17,6 +17,7 @@ from bridge.errors import ConfigurationError, PortError, Unavailable
 
 IDLE = 5.0  #: seconds between two looks while all is well
 AWAY = 1.0  #: seconds between two looks while something is away
+SLOW = 5.0  #: seconds after which a store that has not answered is away: the sidecar itself would wait longer
 KEY = "health"  #: the key that is read; nothing is ever stored there
 _NO_ANSWER = "gives no answer"
 _log = logging.getLogger("bridge.dapr")
@@ -43,6 +44,10 @@ class Health:
         elif kind in _PARTS:
             self._wrong[_PARTS[kind]] = _wrong(kind, answer)
 
+    def of_store(self, trouble: str) -> None:
+        """Take note of what reading keys came to, empty if they could be read: the request for many succeeds although none could be."""
+        self._wrong["store"] = trouble
+
     def look(self, missing: str) -> None:
         """Take note of which subscriptions are missing, if two looks say the same: a sidecar that starts has not all of them yet."""
         wrong = missing if missing == self._missing else ""
@@ -65,10 +70,17 @@ class Health:
             with suppress(PortError, ConfigurationError):
                 self.look(await missing())
             with suppress(PortError):
-                await read(KEY)
+                await self._read(read)
             if self._wrong["bus"]:
                 with suppress(PortError):
                     await publish()
+
+    async def _read(self, read: Callable[[str], Awaitable[object]]) -> None:
+        try:
+            async with asyncio.timeout(SLOW):
+                await read(KEY)
+        except TimeoutError:
+            self.of_store(f"{_NO_ANSWER} within {SLOW:g} s")
 
 
 def _wrong(kind: str, answer: bytes | Refused) -> str:

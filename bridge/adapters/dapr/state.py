@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -27,13 +27,16 @@ _AT_ONCE = 64  #: keys the sidecar reads at a time for one request
 
 
 class State:
-    """Implements `ports.Store` over one state component. What many ask at a time shares requests."""
+    """Implements `ports.Store` over one state component. What many ask at a time shares requests.
+
+    `heard` is told of each reading what was wrong with it, empty if nothing was.
+    """
 
     shared = True
     is_full = False
 
-    def __init__(self, sidecar: Sidecar, component: Component) -> None:
-        self._sidecar, self._path = sidecar, f"state/{component.name}"
+    def __init__(self, sidecar: Sidecar, component: Component, heard: Callable[[str], None] = lambda _trouble: None) -> None:
+        self._sidecar, self._path, self._heard = sidecar, f"state/{component.name}", heard
         self._counts = component.type in COUNTING
         self._writes: Gathering[Write, Version] = Gathering(self._write, size=lambda each: each.size, name=lambda each: each.key)
         self._reads: Gathering[str, Found | None] = Gathering(self._read_each, size=len)
@@ -123,8 +126,10 @@ class State:
         answer = await self._sidecar.post(f"{self._path}/bulk", body, content_type="application/json")
         if isinstance(answer, Refused):
             raise Unavailable(f"{answer}.")
-        found = {item["key"]: item for item in values.load(answer)}
-        return [Found.read(key, found.get(name, {})) for key, name in zip(keys, names, strict=True)]
+        items = {item["key"]: item for item in values.load(answer)}
+        found = [Found.read(key, items.get(name, {})) for key, name in zip(keys, names, strict=True)]
+        self._heard(next((str(each["error"]) for each in items.values() if each.get("error")), ""))
+        return found
 
 
 def _stored(found: Found | None) -> Stored | None:

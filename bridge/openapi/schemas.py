@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from bridge.openapi.node import Node, reference
 from bridge.run import AttemptOutcome, Status
 
-Schema = dict[str, Any]
+Schema = Node
 
 
 def schemas() -> dict[str, Schema]:
@@ -57,11 +58,6 @@ def schemas() -> dict[str, Schema]:
             "Each part the bridge depends on: `ok`, or what is wrong with it.",
         ),
     }
-
-
-def reference(name: str) -> Schema:
-    """A reference to a named schema."""
-    return {"$ref": f"#/components/schemas/{name}"}
 
 
 _JSON = "application/json"

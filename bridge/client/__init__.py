@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -22,32 +20,19 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 from uuid import uuid4
 
-import aiohttp
-from yarl import URL
-
 from bridge.answers import FINAL, Problem, RunView, Unreachable
+from bridge.client import sse
+from bridge.client.transport import LONGEST_WAIT, Transport
 
 __all__ = ["DEFAULT_URL", "BridgeClient", "LetterFilter", "Problem", "Replayed", "RunView", "Unreachable"]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-LONGEST_WAIT = 60  #: seconds that one request may wait for its answer
 _POLL = 5  #: seconds of one long poll where no events come; progress is seen that often
 _PATIENCE = 6  #: attempts to reach a bridge that went away while a run is followed, about 15 s in all
 _PAUSE = 0.2  #: seconds between two polls
 _PASSING = frozenset({502, 503, 504})  #: what a bridge, or a proxy before it, says while it starts or stops
 _STRUCTURED = "application/cloudevents+json"
 _BATCH = "application/cloudevents-batch+json"
-
-
-class _Answer(NamedTuple):
-    status: int
-    body: bytes
-
-    def json(self) -> Any:
-        try:
-            return json.loads(self.body) if self.body else None
-        except ValueError:
-            return self.body
 
 
 class Replayed(NamedTuple):
@@ -78,20 +63,19 @@ class BridgeClient:
     """One bridge. `token` is a bearer token the bridge knows; it is sent to this URL only and never follows a redirect."""
 
     def __init__(self, url: str = DEFAULT_URL, token: str = "") -> None:
-        self.url = url.rstrip("/")
-        self._headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._session: aiohttp.ClientSession | None = None
+        self._transport = Transport(url, token)
+
+    @property
+    def url(self) -> str:
+        """Of the bridge, without a slash at its end."""
+        return self._transport.url
 
     async def __aenter__(self) -> Self:
-        if not _is_address(self.url):
-            raise Unreachable(self.url, "it is not an http or https address")
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=LONGEST_WAIT + 15)
-        self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
+        self._transport.open()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._transport.close()
 
     async def submit(
         self, automation: str, value: Any, *, correlation_id: str | None = None, wait: float = 0, deadline: datetime | None = None
@@ -108,24 +92,24 @@ class BridgeClient:
             headers["prefer"] = f"wait={min(int(wait), LONGEST_WAIT)}"
         if deadline is not None:
             headers["x-deadline"] = deadline.isoformat()
-        run: RunView = await self._json("POST", f"/v1/automations/{_quoted(automation)}/requests", headers, value)
+        run: RunView = await self._transport.json("POST", f"/v1/automations/{_quoted(automation)}/requests", headers, value)
         return run
 
     async def publish_event(self, event: Mapping[str, Any]) -> RunView:
         """Publish one `automation.requested` event in structured JSON."""
-        run: RunView = await self._json("POST", "/v1/events", {"content-type": _STRUCTURED}, event)
+        run: RunView = await self._transport.json("POST", "/v1/events", {"content-type": _STRUCTURED}, event)
         return run
 
     async def publish_events(self, events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Publish a batch; a run or a problem for each event, in their order."""
-        answer = await self._json("POST", "/v1/events", {"content-type": _BATCH}, list(events))
+        answer = await self._transport.json("POST", "/v1/events", {"content-type": _BATCH}, list(events))
         items: list[dict[str, Any]] = answer["items"]
         return items
 
     async def get(self, correlation_id: str, *, wait: float = 0) -> RunView:
         """Look a run up, waiting up to `wait` seconds (60 at most) for its end."""
         query = f"?wait={min(int(wait), LONGEST_WAIT)}" if wait else ""
-        run: RunView = await self._json("GET", _request(correlation_id) + query)
+        run: RunView = await self._transport.json("GET", _request(correlation_id) + query)
         return run
 
     async def follow(self, correlation_id: str) -> AsyncIterator[RunView]:
@@ -169,7 +153,7 @@ class BridgeClient:
 
     async def output(self, correlation_id: str) -> bytes | None:
         """The raw output; None while the run is unfinished. A run without output raises Problem `NoOutput`."""
-        answer = await self._send("GET", f"{_request(correlation_id)}/output")
+        answer = await self._transport.send("GET", f"{_request(correlation_id)}/output")
         return None if answer.status == 202 else answer.body
 
     async def runs(
@@ -177,129 +161,75 @@ class BridgeClient:
     ) -> AsyncIterator[RunView]:
         """Runs, newest first, `limit` at the most, page after page."""
         query = {"status": status, "automation": automation, "since": since.isoformat() if since else ""}
-        async for run in self._pages("/v1/requests", query, limit):
+        async for run in self._transport.pages("/v1/requests", query, limit):
             yield run
 
     async def cancel(self, correlation_id: str) -> RunView:
         """Ask a run to stop. One that has ended raises Problem `AlreadyEnded`."""
-        run: RunView = await self._json("DELETE", _request(correlation_id))
+        run: RunView = await self._transport.json("DELETE", _request(correlation_id))
         return run
 
     async def rerun(self, correlation_id: str, value: Any = ...) -> RunView:
         """Start a new run like an old one, with its input or another."""
         headers = {} if value is ... else {"content-type": "application/json"}
-        run: RunView = await self._json("POST", f"{_request(correlation_id)}/rerun", headers, value)
+        run: RunView = await self._transport.json("POST", f"{_request(correlation_id)}/rerun", headers, value)
         return run
 
     async def automations(self) -> list[dict[str, Any]]:
         """What can be asked for, with schemas."""
-        answer = await self._json("GET", "/v1/automations")
+        answer = await self._transport.json("GET", "/v1/automations")
         items: list[dict[str, Any]] = answer["items"]
         return items
 
     async def automation(self, name: str) -> dict[str, Any]:
         """One automation."""
-        found: dict[str, Any] = await self._json("GET", f"/v1/automations/{_quoted(name)}")
+        found: dict[str, Any] = await self._transport.json("GET", f"/v1/automations/{_quoted(name)}")
         return found
 
     async def dead_letters(self, wanted: LetterFilter | None = None, *, limit: int = 100) -> AsyncIterator[dict[str, Any]]:
         """Events that could not become a run or were given up, newest first (role `admin`, as for the next three)."""
-        async for letter in self._pages("/v1/deadletters", wanted.query() if wanted else {}, limit):
+        async for letter in self._transport.pages("/v1/deadletters", wanted.query() if wanted else {}, limit):
             yield letter
 
     async def dead_letter(self, letter_id: str) -> dict[str, Any]:
         """One dead letter with its reason, attempts and the original."""
-        found: dict[str, Any] = await self._json("GET", f"/v1/deadletters/{_quoted(letter_id)}")
+        found: dict[str, Any] = await self._transport.json("GET", f"/v1/deadletters/{_quoted(letter_id)}")
         return found
 
     async def replay(self, letter_id: str, *, event: Mapping[str, Any] | None = None, number: int | None = None) -> Replayed:
         """Publish the original event again, or an edited one. With a `number`, that replay: asked for twice, it is made once."""
         path = f"/v1/deadletters/{_quoted(letter_id)}/replay" + (f"?number={number}" if number is not None else "")
-        answer = await self._send("POST", path, {"content-type": _STRUCTURED}, json.dumps(event).encode() if event is not None else None)
+        answer = await self._transport.send(
+            "POST", path, {"content-type": _STRUCTURED}, json.dumps(event).encode() if event is not None else None
+        )
         return Replayed(answer.json(), now=answer.status == 202)
 
     async def discard(self, letter_id: str) -> None:
         """Remove a dead letter for good."""
-        await self._send("DELETE", f"/v1/deadletters/{_quoted(letter_id)}")
+        await self._transport.send("DELETE", f"/v1/deadletters/{_quoted(letter_id)}")
 
     async def audit(self, *, since: datetime | None = None) -> dict[str, Any]:
         """The account of what was accepted since then, or of all that is kept (role `admin`)."""
         query = f"?since={quote(since.isoformat(), safe='')}" if since else ""
-        account: dict[str, Any] = await self._json("GET", f"/v1/audit{query}")
+        account: dict[str, Any] = await self._transport.json("GET", f"/v1/audit{query}")
         return account
 
     async def ready(self) -> bool:
         """Whether the bridge takes requests."""
         try:
-            return (await self._send("GET", "/healthz/ready")).status == 200
+            return (await self._transport.send("GET", "/healthz/ready")).status == 200
         except (Problem, Unreachable):
             return False
-
-    async def _pages(self, path: str, query: Mapping[str, str], limit: int) -> AsyncIterator[Any]:
-        parameters = {name: value for name, value in query.items() if value} | {"limit": str(min(limit, 100))}
-        left = limit
-        while left > 0:
-            page = await self._json("GET", path + "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items()))
-            for item in page["items"][:left]:
-                yield item
-            left -= len(page["items"])
-            if not page.get("nextCursor"):
-                return
-            parameters["cursor"] = page["nextCursor"]
-
-    async def _json(self, method: str, path: str, headers: Mapping[str, str] | None = None, value: Any = ...) -> Any:
-        answer = await self._send(method, path, headers, None if value is ... else json.dumps(value).encode())
-        found = answer.json()
-        if isinstance(found, bytes):
-            raise Problem.read(answer.status, None)
-        return found
-
-    async def _send(self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> _Answer:
-        async with self._call(method, path, headers, body) as response:
-            answer = _Answer(response.status, await response.read())
-        if not 200 <= answer.status < 300:
-            raise Problem.read(answer.status, answer.json())
-        return answer
-
-    @asynccontextmanager
-    async def _call(
-        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        if self._session is None:
-            raise RuntimeError("Open the client first: `async with BridgeClient(...) as bridge:`")
-        address = URL(self.url + path, encoded=True)  # as it stands: otherwise the id ".." would lead elsewhere
-        try:
-            async with self._session.request(method, address, headers=headers, data=body, allow_redirects=False) as response:
-                yield response
-        except TimeoutError:
-            raise Unreachable(self.url, "it did not answer in time") from None
-        except (aiohttp.ClientError, OSError) as fault:
-            raise Unreachable(self.url, _reason(fault)) from None
 
     async def _stream(self, correlation_id: str) -> AsyncIterator[RunView]:
         """What the event stream says; it ends early where there is none or the connection breaks."""
         try:
-            async with self._call("GET", f"{_request(correlation_id)}/events", {"accept": "text/event-stream"}) as response:
+            async with self._transport.call("GET", f"{_request(correlation_id)}/events", {"accept": "text/event-stream"}) as response:
                 if response.status == 200 and response.content_type == "text/event-stream":
-                    async for data in sse_data(response.content.iter_any()):
+                    async for data in sse.read(response.content.iter_any()):
                         yield json.loads(data)
         except Unreachable:
             return
-
-
-async def sse_data(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """The data of every event in a stream of server-sent events (HTML standard, section 9.2.6); comments are left out."""
-    data: list[str] = []
-    rest = b""
-    async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            field, _, value = line.rstrip(b"\r").decode().partition(":")
-            if field == "data":
-                data.append(value.removeprefix(" "))
-            elif not field and not value and data:
-                yield "\n".join(data)
-                data.clear()
 
 
 def _request(correlation_id: str) -> str:
@@ -308,17 +238,3 @@ def _request(correlation_id: str) -> str:
 
 def _quoted(text: str) -> str:
     return quote(text, safe=":@")
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = URL(url, encoded=True)
-        return parts.scheme in ("http", "https") and bool(parts.host) and bool(parts.port)
-    except ValueError:
-        return False
-
-
-def _reason(fault: BaseException) -> str:
-    if isinstance(fault, aiohttp.ClientConnectorError) and fault.os_error.errno:
-        return os.strerror(fault.os_error.errno).lower()
-    return str(fault) or type(fault).__name__

@@ -1,0 +1,96 @@
+"""Runs: one, its output, its changes as they happen, many; and the wish to end one early."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from bridge.api import reading, showing
+from bridge.doors import Doors, Filter
+from bridge.errors import Malformed, NotAvailable, NotFound
+from bridge.run import Run, Status, view_json
+from bridge.settings import Settings
+
+_HEARTBEAT = 15.0  #: seconds between comments of a stream of events (contract 3.3)
+
+
+class Runs:
+    """What is known of runs, by correlation id."""
+
+    def __init__(self, doors: Doors, settings: Settings) -> None:
+        self._doors, self._settings = doors, settings
+
+    async def show(self, request: Request) -> Response:
+        """A run; with `wait`, once it has ended."""
+        run = await self._found(request)
+        return showing.run(run, 200 if run.status.final else 202)
+
+    async def output(self, request: Request) -> Response:
+        """The raw output of a run that succeeded."""
+        run = await self._found(request)
+        if not run.status.final:
+            return showing.run(run, 202)
+        if run.status is not Status.SUCCEEDED:
+            code = f" ({run.error.code})" if run.error else ""
+            raise NotAvailable(f"Run {run.correlation_id} ended {run.status}{code}.")
+        return showing.value(run.output)
+
+    async def follow(self, request: Request) -> Response:
+        """Server-sent events: the run at every change until its end."""
+        runs = self._doors.follow(request.path_params["correlationId"], reading.caller(request))
+        first = await anext(runs, None)
+        if first is None:
+            raise NotFound(f"Run {request.path_params['correlationId'][:100]!r} has just come to the end of its time.")
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(_stream(first, runs), headers=headers, media_type="text/event-stream")
+
+    async def cancel(self, request: Request) -> Response:
+        """Ask for a run to end early."""
+        return showing.run(await self._doors.cancel(request.path_params["correlationId"], reading.caller(request)), 202)
+
+    async def list(self, request: Request) -> Response:
+        """Runs, newest first."""
+        query = request.query_params
+        wanted = Filter(_status(query.get("status")), query.get("automation", ""), reading.since(request), reading.limit(request))
+        found, cursor = await self._doors.list(wanted, query.get("cursor", ""), reading.caller(request))
+        return showing.items([view_json(run) for run in found], cursor)
+
+    async def _found(self, request: Request) -> Run:
+        wait = reading.wait(request, self._settings.max_wait.total_seconds())
+        return await self._doors.find(request.path_params["correlationId"], reading.caller(request), wait)
+
+
+def _status(text: str | None) -> Status | None:
+    try:
+        return None if text is None else Status(text)
+    except ValueError:
+        raise Malformed(f"{(text or '')[:40]!r} is not a status.", hint=f"Use one of {', '.join(Status)}.") from None
+
+
+async def _stream(first: Run, runs: AsyncGenerator[Run]) -> AsyncIterator[bytes]:
+    yield showing.sent(first)
+    following = asyncio.ensure_future(_next(runs))
+    try:
+        while True:
+            done, _ = await asyncio.wait({following}, timeout=_HEARTBEAT)
+            if not done:
+                yield b": still there\n\n"
+                continue
+            run = following.result()
+            if run is None:
+                return
+            yield showing.sent(run)
+            following = asyncio.ensure_future(_next(runs))
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+        await runs.aclose()
+
+
+async def _next(runs: AsyncIterator[Run]) -> Run | None:
+    return await anext(runs, None)

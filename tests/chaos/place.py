@@ -1,0 +1,94 @@
+"""Where bridges run while they are killed: which processes there are to be ended, and how other programs reach the bus."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tests.acceptance.bridge_process import BridgeProcess, scripted_config
+from tests.acceptance.scripted import KEY, Scripted
+from tests.chaos import door as queue_door
+from tests.chaos.door import Line, Message
+
+SETTINGS = ("drain: 2s", "log_level: info", "sweep_every: 5s")
+
+
+class Door(Protocol):
+    """How a program sends and receives. Everything raises one of AWAY when the bus is away."""
+
+    async def send(self, topic: str, body: bytes, **properties: str) -> None: ...
+    async def send_event(self, topic: str, event: Line) -> None: ...
+    def receive(self, entity: str, credit: int) -> AsyncIterator[Message]: ...
+    async def complete(self, message: Message) -> None: ...
+    async def abandon(self, message: Message) -> None: ...
+
+
+OpenDoor = Callable[[], AbstractAsyncContextManager[Door]]
+
+
+class Place(Protocol):
+    """Bridges that work together. `ends`: the ways in which a process of theirs can be ended, and how often each is drawn."""
+
+    bridges: Sequence[BridgeProcess]
+    ends: Mapping[str, int]
+
+    def door(self, number: int = 0) -> AbstractAsyncContextManager[Door]:
+        """The door of one of the programs."""
+
+    async def end(self, how: str, chance: random.Random) -> None:
+        """End a process in one of these ways, and start it again."""
+
+
+@dataclass
+class Embedded:
+    """One bridge, which is its own bus."""
+
+    bridges: Sequence[BridgeProcess]
+    ends: Mapping[str, int]
+
+    def door(self, number: int = 0) -> AbstractAsyncContextManager[Door]:  # noqa: ARG002 - there is one for all
+        return queue_door.door(self.bridges[0].data_dir)
+
+    async def end(self, how: str, chance: random.Random) -> None:
+        await end_bridge(self.bridges[0], how, chance)
+
+
+@asynccontextmanager
+async def embedded(folder: Path, app: Scripted) -> AsyncIterator[Embedded]:
+    bridge = BridgeProcess(folder / "data", scripted_config(app.url, *SETTINGS), environment={"SCRIPTED_KEY": KEY})
+    async with running(bridge):
+        yield Embedded([bridge], {"SIGKILL": 7, "SIGKILL again while it starts": 2, "SIGTERM": 1})
+
+
+@asynccontextmanager
+async def running(bridge: BridgeProcess) -> AsyncIterator[None]:
+    await bridge.start()
+    try:
+        yield
+    finally:
+        if bridge.process is not None and bridge.process.returncode is None:
+            await bridge.stop()
+
+
+async def end_bridge(bridge: BridgeProcess, how: str, chance: random.Random) -> None:
+    """`how` names the signal; the bridge is started again."""
+    await bridge.stop(signal.SIGTERM if "SIGTERM" in how else signal.SIGKILL)
+    if how.endswith("starts"):
+        await _killed_while_it_starts(bridge, chance.uniform(0.1, 1.0))
+    await bridge.start()
+
+
+async def _killed_while_it_starts(bridge: BridgeProcess, after: float) -> None:
+    starting = asyncio.create_task(bridge.start())
+    await asyncio.sleep(after)
+    assert bridge.process is not None
+    await bridge.kill()
+    with contextlib.suppress(AssertionError):  # it says that the bridge did not come up
+        await starting
