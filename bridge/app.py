@@ -11,6 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from bridge.identity import Signer
 from bridge.index import Index
 from bridge.parts import Parts
 from bridge.pipeline import Pipeline
-from bridge.ports import Bus, Clock, Functions, Store
+from bridge.ports import Bus, Clock, Functions, Message, Store
 from bridge.replies import Replies
 from bridge.request import Rules
 from bridge.resilience import Policies
@@ -119,13 +120,26 @@ async def _nothing_to_close(_: float) -> None:
     """What a world without deliveries does when it closes."""
 
 
+async def _complete(_waiting: Callable[[str], None]) -> None:
+    """What a world waits for whose bus brings whatever is subscribed to."""
+
+
+Keep = Callable[[Message, str], Awaitable[None]]
+"""Keeps a message that a bus refused for good after it had taken it, and why. Raises Unavailable."""
+
+
+def _refuses_nothing(_: Keep) -> None:
+    """What a bus needs that refuses nothing after it has taken it."""
+
+
 @dataclass(frozen=True)
 class Ports:
     """The world the bridge runs in.
 
     `replica` names this process in the index: no two that run at the same time have the same name. `trouble` names the parts of the
     runtime and what is wrong with each, empty if nothing. `close` takes nothing more and lets handlers go on for so many seconds.
-    `relay` feeds a functions host beside the bridge where the bus itself cannot.
+    `give_up_to` says who keeps what the bus takes for later and then refuses for good. `complete` waits until the bus brings whatever
+    handlers take, and tells what is missing. `relay` feeds a functions host beside the bridge where the bus itself cannot.
     """
 
     bus: Bus
@@ -136,26 +150,33 @@ class Ports:
     replica: str = "embedded"
     trouble: Callable[[], Mapping[str, str]] = dict
     close: Callable[[float], Awaitable[None]] = _nothing_to_close
+    give_up_to: Callable[[Keep], None] = _refuses_nothing
+    complete: Callable[[Callable[[str], None]], Awaitable[None]] = _complete
     relay: Relay | None = None
 
 
 @contextlib.asynccontextmanager
-async def open_bridge(settings: Settings, environ: Mapping[str, str] = os.environ) -> AsyncIterator[Bridge]:
+async def open_bridge(
+    settings: Settings, environ: Mapping[str, str] = os.environ, waiting: Callable[[str, str], None] = lambda _part, _why: None
+) -> AsyncIterator[Bridge]:
     """A bridge that takes deliveries while the context is open. `environ` has the variables that Dapr sets.
 
-    Raises ConfigurationError, Unavailable. In the dapr runtime a sidecar that is not there is waited for.
+    Raises ConfigurationError, Unavailable. In the dapr runtime a sidecar that is not there is waited for, and so are its subscriptions;
+    `waiting` is told the part that is waited for and why.
     """
     plans = read_plans(settings)
     opened = _dapr(settings, plans, environ) if settings.runtime is Runtime.DAPR else _embedded(settings, plans)
     async with opened as world:
         bridge = assemble(settings, plans, world)
         handlers = bridge.pipeline.subscriptions()
+        world.give_up_to(bridge.pipeline.undeliverable)
         for source, handler in handlers.items():
             await world.bus.subscribe(source, handler, concurrency=CONCURRENCY)
         if world.relay is not None:
             await world.relay.dead_letters(events.DEADLETTERS, handlers[events.DEADLETTERS], concurrency=CONCURRENCY)
         sweeping = asyncio.create_task(bridge.sweeper.run())
         try:
+            await world.complete(partial(waiting, "subscriptions"))
             yield bridge
         finally:
             sweeping.cancel()
@@ -195,8 +216,9 @@ async def _dapr(settings: Settings, plans: Plans, environ: Mapping[str, str]) ->
                 await dapr.bus.subscribe(topic, relay.take, concurrency=CONCURRENCY)
         file = settings.signing_key_file
         signing_key = signingkey.from_file(file) if file else await signingkey.from_state(dapr.store)
-        trouble, close = dapr.health.trouble, dapr.bus.close
-        yield Ports(dapr.bus, dapr.store, functions, SystemClock(), signing_key, replica, trouble, close, relay)
+        trouble, close, give_up_to = dapr.health.trouble, dapr.bus.close, dapr.later.give_up_to
+        complete = dapr.subscriptions.complete
+        yield Ports(dapr.bus, dapr.store, functions, SystemClock(), signing_key, replica, trouble, close, give_up_to, complete, relay)
 
 
 def _work(automations: Catalog) -> tuple[str, ...]:

@@ -13,11 +13,15 @@ LIVE, READY = "/healthz/live", "/healthz/ready"
 
 
 class Front:
-    """An ASGI application; `opened` gives it the one that answers from then on. `waits_for` names the part that is away."""
+    """An ASGI application; `opened` gives it the one that answers from then on. `part` names what it waits for at first."""
 
-    def __init__(self, waits_for: str) -> None:
-        self._waits_for = waits_for
+    def __init__(self, part: str) -> None:
+        self._part, self._why = part, "is waited for"
         self._bridge: ASGIApp | None = None
+
+    def waits_for(self, part: str, why: str) -> None:
+        """Name what it waits for now, and what is wrong with it."""
+        self._part, self._why = part, why
 
     def opened(self, bridge: ASGIApp) -> None:
         """Let `bridge` answer."""
@@ -31,6 +35,6 @@ class Front:
         if scope["path"] == LIVE:
             return Response(to_json({"status": "live"}), media_type="application/json")
         if scope["path"] == READY:
-            shown = {"status": "not ready", "parts": {self._waits_for: "is waited for"}}
+            shown = {"status": "not ready", "parts": {self._part: self._why}}
             return Response(to_json(shown), 503, media_type="application/json")
-        return problem.answer(Unavailable(f"The bridge waits for its {self._waits_for}.", hint="Send the request again in a moment."))
+        return problem.answer(Unavailable(f"The bridge waits for its {self._part}.", hint="Send the request again in a moment."))

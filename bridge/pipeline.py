@@ -25,7 +25,7 @@ from bridge.intake import Intake
 from bridge.lifecycle import Tried
 from bridge.outcome import Failed
 from bridge.parts import Parts
-from bridge.ports import Ack, Delivery, Handler
+from bridge.ports import Ack, Delivery, Handler, Message
 from bridge.recorder import Recorder
 from bridge.result import Result, read_result
 from bridge.run import Invocation, Run
@@ -76,6 +76,14 @@ class Pipeline:
     async def _keep(self, delivery: Delivery, reason: str, detail: str) -> None:
         """As a dead letter of which no run tells what is secret. Raises Unavailable."""
         await self._deadletters.keep(delivery, reason, detail, secret_paths=self._intake.secrets(delivery))
+
+    async def undeliverable(self, message: Message, why: str) -> None:
+        """What the bus took for later and refused for good when it was due: a dead letter. Raises Unavailable.
+
+        Its run ends at its deadline, unless the event is replayed before that.
+        """
+        delivery = Delivery(source=message.topic, message=message)
+        await self._keep(delivery, "Undeliverable", why)
 
     async def requested(self, delivery: Delivery) -> None:
         """`automation.requested`: make it a run, send its work."""

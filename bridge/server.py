@@ -47,7 +47,7 @@ async def serve(settings: Settings, on_ready: Callable[[str], None], environ: Ma
             if settings.runtime is Runtime.DAPR:
                 serving = await _started(server, listener)
                 stack.push_async_callback(_stopped, server, serving)
-            bridge = await _unless(stop, stack.enter_async_context(open_bridge(settings, environ)))
+            bridge = await _unless(stop, stack.enter_async_context(open_bridge(settings, environ, front.waits_for)))
             if bridge is None:
                 return
             front.opened(api.create(bridge.services, _names(settings)))

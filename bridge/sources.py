@@ -24,6 +24,7 @@ NOT_SETTINGS = frozenset(
         "BRIDGE_FUNCTIONS_CRASH_AT",
         "BRIDGE_FUNCTIONS_PYTHON",
         "BRIDGE_PWSH",
+        "BRIDGE_STATE_FILE",
         "BRIDGE_TOKEN",
         "BRIDGE_TOKEN_FILE",
         "BRIDGE_URL",

@@ -103,6 +103,15 @@ async def test_a_reply_that_the_bus_refuses_for_good_is_a_dead_letter(started: W
     assert [letter.reason for letter in letters] == ["ReplyUndeliverable"]
 
 
+async def test_what_was_put_off_and_then_refused_for_good_is_a_dead_letter_that_can_be_replayed(started: World) -> None:
+    await started.ask("one")
+    timer = Message("automation-timers", b'{"type": "automation.deadline", "subject": "one"}', "t-1", "id-1", label="one")
+    await started.bridge.pipeline.undeliverable(timer, "it is too large")
+    (letter,), _ = await started.bridge.services.deadletters.page(10, "")
+    assert (letter.reason, letter.detail, letter.attempts) == ("Undeliverable", "it is too large", 1)
+    assert (letter.topic, letter.original(), letter.correlation_id) == (timer.topic, timer.body, "id-1")
+
+
 async def test_a_run_whose_work_the_bus_refuses_for_good_fails_and_is_replied_to(started: World) -> None:
     started.bus.unknown_topics.add("work")
     await started.ask("work")

@@ -1,10 +1,12 @@
 """`python -m bridge.local.keeper PARENT LOG PROGRAM ARGUMENT…`: runs a program that knows nothing of its parent.
 
-Ends it when the process PARENT is gone, however that ended, and keeps its LOG small. Exits as the program does.
+Ends it when the process PARENT is gone, however that ended, and keeps its LOG small. Exits as the program does. On Linux the program ends
+even if this process is killed.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import selectors
 import signal
@@ -17,18 +19,39 @@ from bridge.local.functions.logfile import LogFile
 
 LOOK = 0.25  #: seconds between two looks for the parent
 GRACE = 5.0  #: seconds between SIGTERM and SIGKILL
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def main(parent: int, log: Path, command: list[str]) -> int:
     """Run the program to its end; the exit code."""
     kept = LogFile(log)
     kept.take_over()
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as program:  # noqa: S603
+    with subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=_tied_to(os.getpid()),  # noqa: PLW1509 - this process has no other thread that could hold a lock
+    ) as program:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda told, _frame: program.send_signal(told))
         own = os.getppid()
         _copy(program, kept, lambda: os.getppid() == own and _there(parent))
         return _ended(program)
+
+
+def _tied_to(keeper: int) -> Callable[[], None] | None:
+    """What a child runs before it becomes the program, so that the kernel ends it with its keeper; nothing where that is not Linux."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl  # looked up here: a child that has only been forked should do little
+
+    def tie() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != keeper:  # it has ended before the kernel was told
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return tie
 
 
 def _copy(program: subprocess.Popen[bytes], log: LogFile, wanted: Callable[[], bool]) -> None:

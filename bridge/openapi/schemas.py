@@ -192,7 +192,7 @@ def _automation() -> Schema:
 def _dead_letter() -> Schema:
     properties: dict[str, Schema] = {
         "id": _TEXT,
-        "reason": {"type": "string", "examples": ["Malformed", "CorrelationConflict", "GaveUp", "ReplyUndeliverable"]},
+        "reason": {"type": "string", "examples": ["Malformed", "CorrelationConflict", "GaveUp", "ReplyUndeliverable", "Undeliverable"]},
         "detail": _TEXT,
         "source": {"type": "string", "description": "The subscription or queue it came from."},
         "topic": {"type": "string", "description": "Where a replay publishes it."},

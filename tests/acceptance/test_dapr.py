@@ -6,13 +6,16 @@ import asyncio
 import itertools
 import json
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from tests.acceptance.bridge_process import HERE, ROOT, BridgeProcess, scripted_config
 from tests.acceptance.scripted import KEY, Scripted
@@ -82,11 +85,24 @@ async def parts_become(http: aiohttp.ClientSession, judge: Callable[[dict[str, s
         return parts
 
 
-async def submit(http: aiohttp.ClientSession, correlation_id: str, data: object = None, wait: str = "20") -> dict[str, Any]:
+async def submit(
+    http: aiohttp.ClientSession, correlation_id: str, data: object = None, wait: str = "20", automation: str = "echo"
+) -> dict[str, Any]:
     headers = {"X-Correlation-Id": correlation_id, "Prefer": f"wait={wait}"}
-    async with http.post("/v1/automations/echo/requests", json=data or {}, headers=headers) as answer:
+    async with http.post(f"/v1/automations/{automation}/requests", json=data or {}, headers=headers) as answer:
         run: dict[str, Any] = await answer.json()
         return run
+
+
+async def letters(http: aiohttp.ClientSession) -> list[dict[str, Any]]:
+    """The dead letters, once there is one."""
+    async with asyncio.timeout(30):
+        while True:
+            async with http.get("/v1/deadletters") as answer:
+                items: list[dict[str, Any]] = (await answer.json())["items"]
+            if items:
+                return items
+            await asyncio.sleep(0.1)
 
 
 async def found(http: aiohttp.ClientSession, correlation_id: str) -> dict[str, Any]:
@@ -100,6 +116,16 @@ async def found(http: aiohttp.ClientSession, correlation_id: str) -> dict[str, A
             await asyncio.sleep(0.1)
 
 
+def of_the_operator(bridge: BridgeProcess) -> tuple[int, int]:
+    """Let the bridge look for a sidecar that somebody else starts, on the port given first; the second is that for deliveries."""
+    http_port, app_port, api = free_ports(3)
+    bridge.url = f"http://127.0.0.1:{api}"
+    bridge.arguments = ("--runtime", "dapr")
+    bridge.environment |= {"DAPR_HTTP_PORT": str(http_port), "APP_PORT": str(app_port)}
+    bridge.environment |= {"DAPR_API_TOKEN": "token-of-the-sidecar", "APP_API_TOKEN": "token-of-the-app"}
+    return http_port, app_port
+
+
 async def test_requests_over_http_and_events_of_any_dapr_app_become_runs(bridge: BridgeProcess) -> None:
     await bridge.start()
     door = json.loads((bridge.data_dir / "sidecar.json").read_text())
@@ -110,7 +136,7 @@ async def test_requests_over_http_and_events_of_any_dapr_app_become_runs(bridge:
         async with http.post(publish, data=json.dumps(EVENT), headers=headers) as answer:
             assert answer.status == 204
         assert (await found(http, "e-1"))["output"] == {"number": 2**53}
-        assert await ready(http) == {"sidecar": "ok", "store": "ok", "bus": "ok"}
+        assert await ready(http) == dict.fromkeys(("sidecar", "store", "bus", "subscriptions"), "ok")
 
 
 async def test_a_run_is_still_there_after_a_restart_of_both(bridge: BridgeProcess) -> None:
@@ -171,11 +197,7 @@ async def test_a_second_bridge_on_the_folder_is_refused_before_it_starts_a_sidec
 
 
 async def test_a_sidecar_of_the_operator_may_come_after_the_bridge(bridge: BridgeProcess, tmp_path: Path) -> None:
-    http_port, app_port, api = free_ports(3)
-    bridge.url = f"http://127.0.0.1:{api}"
-    bridge.arguments = ("--runtime", "dapr")
-    bridge.environment |= {"DAPR_HTTP_PORT": str(http_port), "APP_PORT": str(app_port)}
-    bridge.environment |= {"DAPR_API_TOKEN": "token-of-the-sidecar", "APP_API_TOKEN": "token-of-the-app"}
+    http_port, app_port = of_the_operator(bridge)
     starting = asyncio.create_task(bridge.start())
     async with aiohttp.ClientSession(bridge.url) as http:
         await until(lambda: "waiting for the sidecar" in _log(bridge))
@@ -193,6 +215,61 @@ async def test_a_sidecar_of_the_operator_may_come_after_the_bridge(bridge: Bridg
             await parts_become(http, lambda parts: set(parts.values()) == {"ok"})
             assert (await submit(http, "r-2"))["status"] == "Succeeded"
             await bridge.stop()
+
+
+async def test_a_timer_that_the_bus_refuses_when_it_is_due_is_a_dead_letter(bridge: BridgeProcess, tmp_path: Path) -> None:
+    resources = shutil.copytree(ROOT / "components/local", tmp_path / "resources")
+    may_publish = "automation-bridge=automation-requests,automation-invocations,automation-replies"
+    bus = (resources / "bus.yaml").read_text().replace("[]", f"[{{name: publishingScopes, value: '{may_publish}'}}]")
+    (resources / "bus.yaml").write_text(bus)
+    bridge.arguments = (*bridge.arguments, "--resources", str(resources))
+    await bridge.start()
+    async with aiohttp.ClientSession(bridge.url) as http:
+        soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+        async with http.post("/v1/automations/slow/requests", json={}, headers={"X-Correlation-Id": "r-1", "X-Deadline": soon}) as answer:
+            assert answer.status == 202
+        assert (await found(http, "r-1"))["status"] == "TimedOut"
+        (letter,) = await letters(http)
+        assert (letter["reason"], letter["topic"], letter["correlationId"]) == ("Undeliverable", "automation-timers", "r-1")
+
+
+async def test_a_bridge_whose_sidecar_lacks_a_subscription_says_so_and_takes_nothing(bridge: BridgeProcess, tmp_path: Path) -> None:
+    lacking = shutil.copytree(ROOT / "components/local", tmp_path / "lacking")
+    documents = (lacking / "subscriptions.yaml").read_text().split("\n---\n")
+    (lacking / "subscriptions.yaml").write_text("\n---\n".join(each for each in documents if "automation-timers" not in each))
+    http_port, app_port = of_the_operator(bridge)
+    state = {"BRIDGE_STATE_FILE": str(tmp_path / "state.db")}
+    told = "no subscription of automation-timers of component bus: add one with the route /deliveries/automation-timers/bridge"
+    starting = asyncio.create_task(bridge.start())
+    async with aiohttp.ClientSession(bridge.url) as http:
+        async with sidecar(tmp_path, lacking, state, app_port, http_port):
+            await until(lambda: told in _log(bridge))
+            assert told in (await ready(http))["subscriptions"]
+            assert (await submit(http, "r-1"))["status"] == 503
+        async with sidecar(tmp_path, ROOT / "components/local", state, app_port, http_port):
+            await starting
+            assert (await submit(http, "r-1"))["status"] == "Succeeded"
+        async with sidecar(tmp_path, lacking, state, app_port, http_port):
+            assert told in (await parts_become(http, lambda parts: parts.get("subscriptions") not in ("ok", None)))["subscriptions"]
+            await bridge.stop()
+
+
+async def test_a_sidecar_that_brings_events_to_the_port_of_the_api_is_told(bridge: BridgeProcess, tmp_path: Path) -> None:
+    http_port, app_port = of_the_operator(bridge)
+    starting = asyncio.create_task(bridge.start())
+    await until(lambda: "waiting for the sidecar" in _log(bridge))
+    api = URL(bridge.url).port
+    assert api is not None
+    async with (
+        aiohttp.ClientSession(bridge.url) as http,
+        sidecar(tmp_path, ROOT / "components/local", {"BRIDGE_STATE_FILE": str(tmp_path / "state.db")}, api, http_port),
+    ):
+        parts = await parts_become(http, lambda parts: "subscriptions" in parts)
+        assert f"to port {api}, the bridge takes them on port {app_port}" in parts["subscriptions"]
+    assert bridge.process is not None
+    bridge.process.send_signal(signal.SIGTERM)
+    with pytest.raises(AssertionError):
+        await starting
 
 
 async def test_a_bridge_that_waits_for_its_sidecar_can_be_stopped(bridge: BridgeProcess) -> None:

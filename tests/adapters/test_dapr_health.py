@@ -9,9 +9,9 @@ import pytest
 from bridge.adapters.dapr import health
 from bridge.adapters.dapr.faults import Refused
 from bridge.adapters.dapr.health import Health
-from bridge.errors import Unavailable
+from bridge.errors import ConfigurationError, Unavailable
 
-WELL = {"sidecar": "", "store": "", "bus": ""}
+WELL = {"sidecar": "", "store": "", "bus": "", "subscriptions": ""}
 BROKEN = Refused(500, "ERR_PUBSUB_PUBLISH_MESSAGE", "the broker is gone")
 
 
@@ -64,11 +64,14 @@ def test_where_the_sidecar_is_away_it_alone_is_named():
     assert of.trouble() == {**WELL, "sidecar": "gives no answer"}
 
 
-async def watched(heard: Health, sidecar: Sidecar, until: asyncio.Event, read=None, publish=None) -> None:
+async def watched(heard: Health, sidecar: Sidecar, until: asyncio.Event, read=None, publish=None, missing=None) -> None:
     async def nothing(*_: object) -> None:
         await asyncio.sleep(0)
 
-    task = asyncio.create_task(heard.watch(sidecar, read or nothing, publish or nothing))
+    async def complete() -> str:
+        return ""
+
+    task = asyncio.create_task(heard.watch(sidecar, read or nothing, publish or nothing, missing or complete))
     try:
         async with asyncio.timeout(5):
             await until.wait()
@@ -128,3 +131,43 @@ async def test_behind_a_sidecar_that_is_away_nothing_is_asked(heard):
 
     await watched(heard, sidecar, done, read=read)
     assert read_at[0] == 1
+
+
+def test_a_subscription_that_two_looks_miss_is_told_until_it_is_there(caplog):
+    of = Health()
+    of.look("no subscription of automation-timers")
+    assert of.trouble() == WELL
+    of.look("no subscription of automation-timers")
+    assert of.trouble()["subscriptions"] == "no subscription of automation-timers"
+    of.look("no subscription of automation-timers")
+    assert [record.message for record in caplog.records] == ["subscriptions: no subscription of automation-timers"]
+    of.look("")
+    assert of.trouble() == WELL
+
+
+async def test_subscriptions_are_looked_for_again_and_again(heard):
+    looks, found = iter(["one", "two", "two", ""]), asyncio.Event()
+
+    async def missing() -> str:
+        look = next(looks, None)
+        if look is None:
+            found.set()
+        elif look == "":
+            assert heard.trouble()["subscriptions"] == "two"
+        return look or ""
+
+    await watched(heard, Sidecar(heard), found, missing=missing)
+    assert heard.trouble() == WELL
+
+
+@pytest.mark.parametrize("fault", [Unavailable("away"), ConfigurationError(["the sidecar may not be asked"])])
+async def test_a_sidecar_that_does_not_tell_its_subscriptions_is_asked_again(heard, fault):
+    told, faults = asyncio.Event(), [fault]
+
+    async def missing() -> str:
+        if faults:
+            raise faults.pop()
+        told.set()
+        return ""
+
+    await watched(heard, Sidecar(heard), told, missing=missing)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from unittest.mock import AsyncMock
 
 import pytest
 
+from bridge.adapters.dapr import due
 from bridge.adapters.dapr.held import SLOT, Held, slot_of
 from bridge.adapters.dapr.later import GRACE, Later
 from bridge.errors import Unavailable, Undeliverable
@@ -33,6 +36,19 @@ class Bus:
 
     async def next(self) -> Message:
         return await asyncio.wait_for(self.came.get(), 10)
+
+
+@dataclass
+class Letters:
+    """What was given up, after it could not be kept as often as a test said."""
+
+    kept: list[tuple[str, bytes, str]] = field(default_factory=list)
+    faults: list[Exception] = field(default_factory=list)
+
+    async def keep(self, message: Message, why: str) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.kept.append((message.message_id, message.body, why))
 
 
 @pytest.fixture
@@ -71,6 +87,13 @@ async def until(condition) -> None:
     async with asyncio.timeout(10):
         while not await condition():
             await asyncio.sleep(0.01)
+
+
+async def until_true(fact: Callable[[], object]) -> None:
+    async def condition() -> bool:
+        return bool(fact())
+
+    await until(condition)
 
 
 async def test_a_message_comes_when_it_is_due_and_not_before(store, bus):
@@ -166,12 +189,42 @@ async def test_a_bus_that_is_away_gets_the_message_when_it_is_back(store, bus, f
         assert (await bus.next()).message_id == "m-1"
 
 
-async def test_what_the_bus_refuses_for_good_does_not_hold_up_the_rest(store, bus):
-    bus.faults = [Undeliverable("no such topic")]
+async def test_what_the_bus_refuses_for_good_is_given_up_and_does_not_hold_up_the_rest(store, bus):
+    bus.faults, letters = [Undeliverable("no such topic")], Letters()
     async with replica(store, bus) as later:
+        later.give_up_to(letters.keep)
         await later.hold(message(1))
         await later.hold(message(2))
         assert (await bus.next()).message_id == "m-2"
+    assert letters.kept == [("m-1", b"\xff1", "no such topic")]
+
+
+async def test_what_is_refused_for_good_waits_until_somebody_keeps_it(store, bus, monkeypatch):
+    monkeypatch.setattr(due, "_AGAIN", 0.01)
+    bus.faults, letters = [Undeliverable("no such topic")] * 100, Letters()
+    async with replica(store, bus) as later:
+        await later.hold(message())
+        await until_true(lambda: len(bus.faults) < 98)
+        later.give_up_to(letters.keep)
+        await until_true(lambda: letters.kept)
+
+
+async def test_what_cannot_be_kept_as_a_dead_letter_is_tried_again(store, bus, monkeypatch):
+    monkeypatch.setattr(due, "_AGAIN", 0.01)
+    bus.faults, letters = [Undeliverable("no such topic")] * 2, Letters(faults=[Unavailable("the store is away")])
+    async with replica(store, bus) as later:
+        later.give_up_to(letters.keep)
+        await later.hold(message())
+        await until_true(lambda: letters.kept)
+    assert not letters.faults
+
+
+async def test_what_another_replica_left_is_given_up_too(store, bus):
+    await left(store, "gone", message())
+    bus.faults, letters = [Undeliverable("no such topic")], Letters()
+    async with replica(store, bus) as later:
+        later.give_up_to(letters.keep)
+        await until_true(lambda: letters.kept)
 
 
 async def test_what_was_left_stays_while_the_bus_is_away(store, bus):
@@ -228,6 +281,98 @@ async def test_pages_of_an_earlier_process_are_not_in_the_way(store):
     assert [each.message_id async for each in held.messages("one", 7)] == [f"m-{number}" for number in range(20)]
 
 
-async def test_replicas_that_start_together_are_all_known(store):
-    await asyncio.gather(*(Held(store, f"r{number}").open() for number in range(5)))
-    assert {each.replica for each in await Held(store, "x").others()} == {f"r{number}" for number in range(5)}
+async def holding(store, name) -> Held:
+    """A replica that has something for later."""
+    held = Held(store, name)
+    await held.open()
+    await held.name(frozenset({slot_of(datetime.now(UTC))}))
+    return held
+
+
+async def known(store) -> set[str]:
+    return {each.replica for each in await Held(store, "x").others()}
+
+
+async def listed(store) -> bytes:
+    return (await store.get("later")).value
+
+
+async def test_replicas_that_begin_together_are_all_known(store):
+    await asyncio.gather(*(holding(store, f"r{number}") for number in range(20)))
+    assert await known(store) == {f"r{number}" for number in range(20)}
+
+
+async def test_a_replica_that_holds_nothing_leaves_nothing(store, bus):
+    async with replica(store, bus):
+        assert list(store.stored_keys()) == []
+
+
+async def test_of_a_replica_that_is_gone_nothing_is_left_in_the_end():
+    clock = FakeClock()
+    store = MemoryStore(clock, shared=True)
+    await holding(store, "gone")
+    clock.advance(timedelta(days=8))
+    await asyncio.gather(known(store), known(store), known(store))
+    assert await listed(store) == b"[]"
+
+
+async def test_a_replica_that_released_all_is_forgotten_within_the_hour():
+    clock = FakeClock()
+    store = MemoryStore(clock, shared=True)
+    await (await holding(store, "done")).release(lambda _: True)
+    assert await known(store) == {"done"}
+    clock.advance(timedelta(hours=1))
+    assert await known(store) == set()
+    assert await listed(store) == b"[]"
+
+
+async def test_a_replica_that_was_forgotten_is_known_again_when_it_holds_something():
+    clock = FakeClock()
+    store = MemoryStore(clock, shared=True)
+    idle = await holding(store, "idle")
+    await idle.release(lambda _: True)
+    clock.advance(timedelta(hours=2))
+    assert await known(store) == set()
+    await idle.name(frozenset({slot_of(datetime.now(UTC))}))
+    assert await known(store) == {"idle"}
+
+
+async def test_a_replica_that_comes_back_while_another_forgets_it_stays_known(monkeypatch):
+    clock = FakeClock()
+    store = MemoryStore(clock, shared=True)
+    await holding(store, "back")
+    clock.advance(timedelta(days=8))
+    other = Held(store, "other")
+    look = other.records
+
+    async def records(names):
+        found = await look(names)
+        await holding(store, "back")
+        return found
+
+    monkeypatch.setattr(other, "records", records)
+    await other.others()
+    assert await known(store) == {"back"}
+
+
+async def test_what_could_not_be_listed_is_not_held(store, bus):
+    async with replica(store, bus) as later:
+        store.fail(Unavailable("away"), key="later")
+        with pytest.raises(Unavailable):
+            await later.hold(message(seconds=3600))
+        assert await known(store) == set()
+        await later.hold(message(seconds=3600))
+        assert await known(store) == {"one"}
+
+
+async def test_what_was_recorded_and_not_listed_is_listed_before_the_next(store, monkeypatch):
+    held, slots = Held(store, "one"), frozenset({slot_of(datetime.now(UTC))})
+    await held.open()
+    await store.create("later", b"[]")
+    with monkeypatch.context() as away:
+        away.setattr(store, "save", AsyncMock(side_effect=Unavailable("away")))
+        with pytest.raises(Unavailable):
+            await held.name(slots)
+    assert await known(store) == set()
+    await held.name(slots)
+    assert await known(store) == {"one"}

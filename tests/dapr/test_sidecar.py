@@ -174,3 +174,21 @@ async def test_duplicate_detection_would_drop_what_is_put_off(machine):
         await machine.stack.enter_async_context(
             Dapr.open(Connection("http://127.0.0.1:1", 0, "token"), listed, replica="one", max_message=1)
         )
+
+
+async def test_what_the_bus_took_for_later_and_then_refuses_for_good_is_given_up(machine):
+    bus = machine.components / "bus.yaml"
+    bus.write_text(bus.read_text().replace("scopes:", f"  - {{name: publishingScopes, value: automation-bridge={TOPIC}}}\nscopes:"))
+    await machine.redis()
+    beside = await machine.sidecar()
+    kept: asyncio.Queue[tuple[Message, str]] = asyncio.Queue()
+
+    async def keep(message: Message, why: str) -> None:
+        kept.put_nowait((message, why))
+
+    async with machine.adapter(beside.connection) as dapr:
+        dapr.later.give_up_to(keep)
+        await dapr.bus.publish([Message("automation-timers", b"event", "m-1", deliver_at=datetime.now(UTC) + timedelta(seconds=0.2))])
+        message, why = await asyncio.wait_for(kept.get(), 10)
+    assert (message.message_id, message.body) == ("m-1", b"event")
+    assert "ERR_PUBSUB_FORBIDDEN" in why

@@ -84,14 +84,40 @@ async def test_what_is_kept_ends_with_the_parent(tmp_path: Path) -> None:
     parent = await asyncio.create_subprocess_exec("sleep", "60")
     child = program(tmp_path / "child", f"#!/bin/sh\necho $$ > {tmp_path / 'pid'}\nexec sleep 60\n")
     keeper = await keep(tmp_path / "log", parent.pid, str(child))
-    async with asyncio.timeout(20):
-        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
-            await asyncio.sleep(0.02)
-        parent.kill()
-        await parent.wait()
-        assert await keeper.wait() != 0
+    pid = await written(tmp_path / "pid")
+    parent.kill()
+    await parent.wait()
+    assert await asyncio.wait_for(keeper.wait(), 20) != 0
     with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
+        os.kill(pid, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux the kernel ends a program with the process that started it")
+async def test_what_is_kept_ends_with_a_keeper_that_is_killed(tmp_path: Path) -> None:
+    child = program(tmp_path / "child", f"#!/bin/sh\necho $$ > {tmp_path / 'pid'}\nexec sleep 60\n")
+    keeper = await keep(tmp_path / "log", os.getpid(), str(child))
+    pid = await written(tmp_path / "pid")
+    keeper.kill()
+    await keeper.wait()
+    async with asyncio.timeout(20):
+        while text(Path(f"/proc/{pid}/cmdline")):
+            await asyncio.sleep(0.02)
+
+
+async def written(path: Path) -> int:
+    """The process id in the file, once it is there."""
+    async with asyncio.timeout(20):
+        while not text(path).strip():
+            await asyncio.sleep(0.02)
+    return int(text(path))
+
+
+def text(path: Path) -> str:
+    """Nothing if there is no such file."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 async def test_what_it_says_is_kept_and_its_exit_code_is_told(tmp_path: Path) -> None:

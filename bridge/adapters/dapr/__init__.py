@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from bridge.adapters.dapr.bus import DaprBus
 from bridge.adapters.dapr.connection import Connection
-from bridge.adapters.dapr.deliveries import Deliveries, Wanted
+from bridge.adapters.dapr.deliveries import ROUTE, Deliveries, Wanted
 from bridge.adapters.dapr.health import Health
 from bridge.adapters.dapr.held import Held
 from bridge.adapters.dapr.later import Later
 from bridge.adapters.dapr.sidecar import Component, Sidecar
 from bridge.adapters.dapr.state import State
+from bridge.adapters.dapr.subscriptions import Needed, Subscriptions
 from bridge.entities import Entities
 from bridge.errors import ConfigurationError
 from bridge.ports import Message
@@ -34,6 +35,8 @@ class Dapr:
     store: State
     sidecar: Sidecar
     health: Health
+    later: Later
+    subscriptions: Subscriptions
     app_port: int
 
     @classmethod
@@ -74,8 +77,10 @@ class Dapr:
             bus = DaprBus(sidecar, carriers, deliveries, later, dead_letters=forwarded, max_message=max_message)
             stack.push_async_callback(bus.close)
             await later.start(bus.publish)
-            async with _going_on(health.watch(sidecar, store.get, lambda: bus.publish([probe] if probe else []))):
-                yield cls(bus, store, sidecar, health, deliveries.port)
+            subscriptions = Subscriptions(sidecar, lambda: _needed(deliveries.taken, carriers), deliveries.port)
+            watch = health.watch(sidecar, store.get, lambda: bus.publish([probe] if probe else []), subscriptions.missing)
+            async with _going_on(watch):
+                yield cls(bus, store, sidecar, health, later, subscriptions, deliveries.port)
 
 
 @asynccontextmanager
@@ -101,6 +106,11 @@ def _carriers(loaded: Mapping[str, Component], connection: Connection, entities:
     bus = _component(loaded, connection.bus, "pubsub.")
     queues = loaded.get(connection.queues, bus)
     return {**{topic.name: bus for topic in entities.topics}, **{queue.name: queues for queue in entities.queues}}
+
+
+def _needed(sources: Sequence[str], carriers: Mapping[str, Component]) -> list[Needed]:
+    topics = ((source.partition("/")[0], source) for source in sources)
+    return [Needed(carriers[topic].name, topic, f"{ROUTE}{source}") for topic, source in topics]
 
 
 def _component(loaded: Mapping[str, Component], name: str, kind: str) -> Component:

@@ -96,6 +96,11 @@ class Deliveries:
             raise Undeliverable(f"There is no queue or subscription named {source!r}.", hint='Write it "queue" or "topic/subscription".')
         self._readers[source] = _Reader(handler, asyncio.Semaphore(concurrency), dead_letters)
 
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The sources that have a handler."""
+        return tuple(self._readers)
+
     async def close(self, patience: float) -> None:
         """Take nothing more, let handlers go on for `patience` seconds, then cancel them; the sidecar keeps what they had."""
         self._closing = True

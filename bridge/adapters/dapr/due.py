@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from bridge.adapters.dapr.held import SLOT, slot_of
-from bridge.errors import Undeliverable
+from bridge.errors import Unavailable, Undeliverable
 from bridge.ports import Message
 
 _AT_ONCE = 100  #: messages that are published together
@@ -21,13 +21,16 @@ _AGAIN = 1.0  #: seconds until what the bus did not take is tried again
 _log = logging.getLogger("bridge.dapr")
 
 Publish = Callable[[Sequence[Message]], Awaitable[None]]
+Keep = Callable[[Message, str], Awaitable[None]]
+"""Keeps a message that was refused for good, and why it was, for somebody to look at. Raises PortError."""
 
 
 class Due:
-    """Publishes each message through `publish` when its time has come."""
+    """Publishes each message through `publish` when its time has come. What is refused for good then goes to `keep`."""
 
     def __init__(self, publish: Publish) -> None:
         self._publish = publish
+        self.keep: Keep = _nobody
         self._waiting: list[tuple[datetime, int, Message]] = []
         self._busy: Counter[int] = Counter()  # by slot: messages that are on their way to the store or the bus
         self._numbers = itertools.count()
@@ -72,16 +75,18 @@ class Due:
 
     async def send(self, messages: Sequence[Message]) -> list[Message]:
         """Publish at once; what the bus did not take and must be tried again."""
-        sending = (self._publish([replace(message, deliver_at=None)]) for message in messages)
-        left = []
-        for message, outcome in zip(messages, await asyncio.gather(*sending, return_exceptions=True), strict=True):
-            if isinstance(outcome, Undeliverable):
-                _log.error("%s: a message for later was refused for good: %s", message.topic, outcome)
-            elif isinstance(outcome, BaseException):
-                left.append(message)
+        outcomes = await asyncio.gather(*map(self._send, messages), return_exceptions=True)
+        left = [message for message, outcome in zip(messages, outcomes, strict=True) if outcome is not None]
         if left:
-            _log.warning("%s messages for later wait on: the bus did not take them", len(left))
+            why = next(outcome for outcome in outcomes if outcome is not None)
+            _log.warning("%s messages for later wait on: the bus did not take them (%s)", len(left), why)
         return left
+
+    async def _send(self, message: Message) -> None:
+        try:
+            await self._publish([replace(message, deliver_at=None)])
+        except Undeliverable as refused:
+            await self.keep(message, str(refused))
 
     def _take(self) -> list[Message]:
         now, taken = datetime.now(UTC), list[Message]()
@@ -93,6 +98,10 @@ class Due:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
+
+
+async def _nobody(_message: Message, _why: str) -> None:
+    raise Unavailable("Nobody keeps what was refused for good yet.")
 
 
 def due_at(message: Message) -> datetime:

@@ -7,18 +7,20 @@ that would show it is well again.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from bridge.adapters.dapr.faults import Refused, of_publish, of_state
 from bridge.adapters.dapr.sidecar import Sidecar
-from bridge.errors import PortError, Unavailable
+from bridge.errors import ConfigurationError, PortError, Unavailable
 
 IDLE = 5.0  #: seconds between two looks while all is well
 AWAY = 1.0  #: seconds between two looks while something is away
 SLOW = 5.0  #: seconds after which a store that has not answered is away: the sidecar itself would wait longer
 KEY = "health"  #: the key that is read; nothing is ever stored there
 _NO_ANSWER = "gives no answer"
+_log = logging.getLogger("bridge.dapr")
 _PARTS = {"state": "store", "publish": "bus"}
 
 
@@ -26,10 +28,11 @@ class Health:
     """What is wrong with each part, empty if nothing. Where the sidecar is away, nothing is said of what is behind it."""
 
     def __init__(self) -> None:
-        self._wrong = {"sidecar": "", "store": "", "bus": ""}
+        self._wrong = {"sidecar": "", "store": "", "bus": "", "subscriptions": ""}
+        self._missing = ""  # at the last look
 
     def trouble(self) -> Mapping[str, str]:
-        """By part: `sidecar`, `store`, `bus`."""
+        """By part: `sidecar`, `store`, `bus`, `subscriptions`."""
         return {**dict.fromkeys(self._wrong, ""), "sidecar": self._wrong["sidecar"]} if self._wrong["sidecar"] else dict(self._wrong)
 
     def heard(self, kind: str, answer: bytes | Refused | None) -> None:
@@ -45,12 +48,27 @@ class Health:
         """Take note of what reading keys came to, empty if they could be read: the request for many succeeds although none could be."""
         self._wrong["store"] = trouble
 
-    async def watch(self, sidecar: Sidecar, read: Callable[[str], Awaitable[object]], publish: Callable[[], Awaitable[None]]) -> None:
+    def look(self, missing: str) -> None:
+        """Take note of which subscriptions are missing, if two looks say the same: a sidecar that starts has not all of them yet."""
+        wrong = missing if missing == self._missing else ""
+        if wrong and wrong != self._wrong["subscriptions"]:
+            _log.error("subscriptions: %s", wrong)
+        self._wrong["subscriptions"], self._missing = wrong, missing
+
+    async def watch(
+        self,
+        sidecar: Sidecar,
+        read: Callable[[str], Awaitable[object]],
+        publish: Callable[[], Awaitable[None]],
+        missing: Callable[[], Awaitable[str]],
+    ) -> None:
         """Look again and again, until cancelled. `publish` sends something that changes nothing."""
         while True:
-            await asyncio.sleep(AWAY if any(self._wrong.values()) else IDLE)
+            await asyncio.sleep(AWAY if any(self._wrong.values()) or self._missing else IDLE)
             if await sidecar.trouble():
                 continue
+            with suppress(PortError, ConfigurationError):
+                self.look(await missing())
             with suppress(PortError):
                 await self._read(read)
             if self._wrong["bus"]:

@@ -1,8 +1,11 @@
 """The pages on which messages for later are kept in the store, so that any replica finds them.
 
 Time is cut into slots of ten seconds. `later/<replica>/<slot>/<number>` is a page of messages that fall due in the slot: written once,
-never again. `later/<replica>` says which slots of a replica have pages, `later` which replicas there are. A store that cannot list its keys
-is enough for this.
+never again. `later/<replica>` says which slots of a replica have pages, `later` which replicas have such a record. A store that cannot list
+its keys is enough for this.
+
+A record ends with its time, and then any replica takes its name off the list. One that comes back writes its record first and the list
+after that, even if its name still stands there: so whoever has looked for the record before has an old version of the list in hand.
 """
 
 from __future__ import annotations
@@ -21,8 +24,10 @@ from bridge.ports import Message, Store
 
 SLOT = 10  #: seconds
 KEEP = timedelta(days=7)  #: how long a page outlives its slot, and a replica's record its last page
+KEEP_EMPTY = timedelta(hours=1)  #: how long a record without slots is kept
 _ROOT = "later"
 _ATTEMPTS = 5
+_WRITERS = 50  #: replicas that may want to change the list of all at a time
 _AT_ONCE = 8  #: pages that are read at a time
 
 _PAGE: TypeAdapter[list[Message]] = TypeAdapter(list[Message], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
@@ -57,10 +62,11 @@ class Held:
         self.own = Record(replica)  #: as this process knows it
         self._next: dict[int, int] = {}  # by slot: the number of its next page
         self._changing = asyncio.Lock()
+        self._listed = False  # since the record was there
 
     async def open(self) -> None:
-        """Make this replica known, and take up its record as it stands."""
-        await self._register()
+        """Take up the record of this replica as it stands."""
+        self._listed = False
         self.own = (await self.records([self._replica]))[0]
 
     async def name(self, slots: frozenset[int]) -> None:
@@ -68,6 +74,9 @@ class Held:
         async with self._changing:
             if not slots <= set(self.own.slots):
                 await self._save_own(lambda own: tuple(sorted({*own, *slots})))
+            if not self._listed:
+                await self._list()
+                self._listed = True
 
     async def keep(self, slot: int, messages: Sequence[Message]) -> None:
         """Store messages of a slot that has been named."""
@@ -94,13 +103,18 @@ class Held:
         """The same for another replica, which may have done it meanwhile."""
         left = tuple(each for each in record.slots if each not in slots)
         with contextlib.suppress(Conflict):
-            await self._store.save(f"{_ROOT}/{record.replica}", _SLOTS.dump_json(list(left)), record.etag, _until_end(left) + KEEP)
+            await self._store.save(f"{_ROOT}/{record.replica}", _SLOTS.dump_json(list(left)), record.etag, _lifetime(left))
 
     async def others(self) -> list[Record]:
-        """The records of all replicas but this one."""
+        """The records of all replicas but this one. Names whose record is gone are taken off the list."""
         found = await self._store.get(_ROOT)
         names = _NAMES.validate_json(found.value) if found else []
-        return await self.records([name for name in names if name != self._replica])
+        records = await self.records([name for name in names if name != self._replica])
+        gone = {each.replica for each in records if not each.etag}
+        if found and gone:
+            with contextlib.suppress(Conflict):
+                await self._store.save(_ROOT, _NAMES.dump_json([name for name in names if name not in gone]), found.etag)
+        return [each for each in records if each.etag]
 
     async def records(self, replicas: Sequence[str]) -> list[Record]:
         """The records as they stand; an empty one for a replica that has none."""
@@ -125,7 +139,7 @@ class Held:
     async def _save_own(self, change: Callable[[tuple[int, ...]], tuple[int, ...]]) -> None:
         for _ in range(_ATTEMPTS):
             slots = change(self.own.slots)
-            value, lifetime = _SLOTS.dump_json(list(slots)), _until_end(slots) + KEEP
+            value, lifetime = _SLOTS.dump_json(list(slots)), _lifetime(slots)
             key, etag = f"{_ROOT}/{self._replica}", self.own.etag
             try:
                 etag = await (self._store.save(key, value, etag, lifetime) if etag else self._store.create(key, value, lifetime))
@@ -136,13 +150,12 @@ class Held:
             return
         raise Unavailable(f"The record of {self._replica} was changed by others {_ATTEMPTS} times in a row.")
 
-    async def _register(self) -> None:
-        for _ in range(_ATTEMPTS):
+    async def _list(self) -> None:
+        """Write the list of all replicas, with this one."""
+        for _ in range(_WRITERS):
             found = await self._store.get(_ROOT)
             names = _NAMES.validate_json(found.value) if found else []
-            if self._replica in names:
-                return
-            value = _NAMES.dump_json([*names, self._replica])
+            value = _NAMES.dump_json(sorted({*names, self._replica}))
             try:
                 await (self._store.save(_ROOT, value, found.etag) if found else self._store.create(_ROOT, value))
             except Conflict:
@@ -160,6 +173,10 @@ class Held:
 
     def _page(self, replica: str, slot: int, number: int) -> str:
         return f"{_ROOT}/{replica}/{slot}/{number}"
+
+
+def _lifetime(slots: Sequence[int]) -> timedelta:
+    return _until_end(slots) + KEEP if slots else KEEP_EMPTY
 
 
 def _until_end(slots: Sequence[int]) -> timedelta:

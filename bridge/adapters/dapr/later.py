@@ -3,7 +3,7 @@
 To publish them at once and put each off until it is due would either go round in a hot loop or fill the sidecar's workers with messages
 that wait. The replica that was given a message publishes it in time; it reads the pages of a slot a minute before, so that memory holds
 only what is due soon. If the replica ends, another one finds the pages half a minute after they fell due. So a message may be published
-twice, but never not at all.
+twice, but never not at all; what the bus refuses for good by then is handed over, to be kept for somebody to look at.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from bridge.adapters.dapr.due import Due, Publish, due_at
+from bridge.adapters.dapr.due import Due, Keep, Publish, due_at
 from bridge.adapters.dapr.gathering import Gathering
 from bridge.adapters.dapr.held import SLOT, Held, end_of, slot_of
 from bridge.errors import PortError, Unavailable
@@ -40,6 +40,10 @@ class Later:
         await self._held.open()
         await self._load()
         self._tasks = [asyncio.create_task(self._due.run()), asyncio.create_task(self._look_after())]
+
+    def give_up_to(self, keep: Keep) -> None:
+        """Hand what the bus refuses for good to `keep`. Until this is called, and while it fails, such a message waits."""
+        self._due.keep = keep
 
     async def close(self) -> None:
         """Publish nothing more; what is held stays in the store."""

@@ -39,6 +39,24 @@ class Component:
     type: str
 
 
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What the sidecar subscribes to, the paths to which it brings it, and whether it leaves the bytes alone (`rawPayload`)."""
+
+    component: str
+    topic: str
+    routes: frozenset[str]
+    raw: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the sidecar tells of its deliveries: the port of its app, 0 if it has none, and its subscriptions."""
+
+    app_port: int
+    subscriptions: tuple[Subscription, ...]
+
+
 class Sidecar:
     """Asks the sidecar. Raises Unavailable when there is no answer; whether what was asked has happened is not known then."""
 
@@ -115,6 +133,12 @@ class Sidecar:
         told = await self._metadata()
         return {each["name"]: Component(each["name"], each["type"]) for each in told.get("components", ())}
 
+    async def told(self) -> Told:
+        """What it brings, and to which port. Raises Unavailable, and ConfigurationError if it may not be asked."""
+        found = await self._metadata()
+        port = found.get("appConnectionProperties", {}).get("port", 0)
+        return Told(port, tuple(_subscription(each) for each in found.get("subscriptions", ())))
+
     async def endpoints(self) -> frozenset[str]:
         """The names of the HTTPEndpoints it has loaded. Raises Unavailable, and ConfigurationError if it may not be asked."""
         return frozenset(each["name"] for each in (await self._metadata()).get("httpEndpoints", ()))
@@ -127,3 +151,9 @@ class Sidecar:
             )
         told: dict[str, Any] = from_json(answer)
         return told
+
+
+def _subscription(told: Mapping[str, Any]) -> Subscription:
+    routes = frozenset("/" + rule.get("path", "").lstrip("/") for rule in told.get("rules", ()))
+    raw = told.get("metadata", {}).get("rawPayload", "").lower() in ("true", "t", "1")
+    return Subscription(told["pubsubname"], told["topic"], routes, raw)
