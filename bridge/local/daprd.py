@@ -79,6 +79,7 @@ class Sidecar:
         flags: Mapping[str, object] = {
             "app-id": APP_ID,
             **self.ports,
+            "app-protocol": "grpc",
             "app-channel-address": "127.0.0.1",
             "dapr-listen-addresses": "127.0.0.1",
             "dapr-internal-grpc-listen-address": "127.0.0.1",

@@ -1,4 +1,4 @@
-"""The port on which the sidecar brings messages."""
+"""The port on which the sidecar brings messages by HTTP."""
 
 from __future__ import annotations
 
@@ -7,21 +7,32 @@ import base64
 import io
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import aiohttp
 import pytest
 
-from bridge.adapters.dapr.deliveries import Deliveries, Wanted
+from bridge.adapters.dapr.deliveries import Deliveries
+from bridge.adapters.dapr.readers import Readers, Wanted
 from bridge.errors import ConfigurationError, Undeliverable
 from bridge.ports import Ack
 
 SOURCE, TOKEN = "topic/bridge", "secret"
 
 
+@dataclass
+class Open:
+    """The port, and who takes what comes there."""
+
+    port: int
+    readers: Readers
+
+
 @pytest.fixture
-async def deliveries() -> AsyncIterator[Deliveries]:
-    async with Deliveries.open(0, TOKEN, frozenset({SOURCE})) as opened:
-        yield opened
+async def deliveries() -> AsyncIterator[Open]:
+    readers = Readers(frozenset({SOURCE}))
+    async with Deliveries.open(0, TOKEN, readers) as port:
+        yield Open(port, readers)
 
 
 async def bring(deliveries, body=b"event", *, source=SOURCE, token=TOKEN, raw=None):
@@ -33,7 +44,7 @@ async def bring(deliveries, body=b"event", *, source=SOURCE, token=TOKEN, raw=No
 
 
 async def test_a_message_that_is_done_is_a_success(deliveries, inbox):
-    deliveries.take(SOURCE, inbox, concurrency=1)
+    deliveries.readers.take(SOURCE, inbox, concurrency=1)
     assert await bring(deliveries, b"\xff\x00 no event") == (200, "SUCCESS")
     delivery = await inbox.next()
     assert (delivery.message.body, delivery.message.topic, delivery.source) == (b"\xff\x00 no event", "topic", SOURCE)
@@ -42,7 +53,7 @@ async def test_a_message_that_is_done_is_a_success(deliveries, inbox):
 @pytest.mark.parametrize("trouble", [Ack.RETRY, RuntimeError("broken")], ids=["retry", "exception"])
 async def test_trouble_asks_for_the_message_again(deliveries, inbox, trouble):
     inbox.answers = [trouble]
-    deliveries.take(SOURCE, inbox, concurrency=1)
+    deliveries.readers.take(SOURCE, inbox, concurrency=1)
     assert await bring(deliveries) == (200, "RETRY")
 
 
@@ -56,7 +67,7 @@ async def test_a_route_that_nobody_reads_loses_nothing(deliveries):
 
 @pytest.mark.parametrize("token", ["", "secret2", "sécret"])
 async def test_without_the_token_nothing_is_taken(deliveries, inbox, token):
-    deliveries.take(SOURCE, inbox, concurrency=1)
+    deliveries.readers.take(SOURCE, inbox, concurrency=1)
     status, _ = await bring(deliveries, token=token)
     assert status == 401
     assert inbox.came.empty()
@@ -64,13 +75,13 @@ async def test_without_the_token_nothing_is_taken(deliveries, inbox, token):
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"null", b"{}", b'{"data_base64":1}', b'{"data_base64":"%%%"}', b"\xff"])
 async def test_what_is_not_raw_comes_again_until_the_subscription_is_mended(deliveries, inbox, raw):
-    deliveries.take(SOURCE, inbox, concurrency=1)
+    deliveries.readers.take(SOURCE, inbox, concurrency=1)
     assert await bring(deliveries, raw=raw) == (200, "RETRY")
     assert inbox.came.empty()
 
 
 async def test_a_message_of_many_megabytes_is_taken(deliveries, inbox):
-    deliveries.take(SOURCE, inbox, concurrency=1)
+    deliveries.readers.take(SOURCE, inbox, concurrency=1)
     assert await bring(deliveries, b"x" * 5_000_000) == (200, "SUCCESS")
 
 
@@ -82,10 +93,10 @@ async def test_what_runs_may_end_while_it_closes_and_nothing_new_starts(deliveri
         await go_on.wait()
         return Ack.DONE
 
-    deliveries.take(SOURCE, slow, concurrency=1)
+    deliveries.readers.take(SOURCE, slow, concurrency=1)
     running, waiting = asyncio.create_task(bring(deliveries)), asyncio.create_task(bring(deliveries))
     await started.wait()
-    closing = asyncio.create_task(deliveries.close(10))
+    closing = asyncio.create_task(deliveries.readers.close(10))
     await asyncio.sleep(0)
     go_on.set()
     assert [await running, await waiting] == [(200, "SUCCESS"), (200, "RETRY")]
@@ -99,21 +110,21 @@ async def test_what_still_runs_after_that_comes_again(deliveries):
         started.set()
         await asyncio.Event().wait()
 
-    deliveries.take(SOURCE, endless, concurrency=1)
+    deliveries.readers.take(SOURCE, endless, concurrency=1)
     running = asyncio.create_task(bring(deliveries))
     await started.wait()
-    await deliveries.close(0)
+    await deliveries.readers.close(0)
     assert await running == (200, "RETRY")
 
 
 async def test_only_sources_that_exist_can_be_read(deliveries, inbox):
     with pytest.raises(Undeliverable, match="no/such"):
-        deliveries.take("no/such", inbox, concurrency=1)
+        deliveries.readers.take("no/such", inbox, concurrency=1)
 
 
 async def test_a_port_that_is_taken_is_told(deliveries):
     with pytest.raises(ConfigurationError, match=str(deliveries.port)):
-        async with Deliveries.open(deliveries.port, TOKEN, frozenset()):
+        async with Deliveries.open(deliveries.port, TOKEN, deliveries.readers):
             pass
 
 
@@ -129,14 +140,17 @@ async def test_the_sidecars_look_whether_the_bridge_lives_needs_no_token(deliver
 
 
 async def test_where_no_token_is_set_pages_of_a_browser_are_refused(inbox):
-    async with Deliveries.open(0, "", frozenset({SOURCE})) as deliveries:
-        deliveries.take(SOURCE, inbox, concurrency=1)
+    readers = Readers(frozenset({SOURCE}))
+    async with Deliveries.open(0, "", readers) as port:
+        deliveries = Open(port, readers)
+        readers.take(SOURCE, inbox, concurrency=1)
         assert await bring(deliveries) == (200, "SUCCESS")
         assert (await get(deliveries, "/dapr/subscribe", origin="https://page.example"))[0] == 401
 
 
 async def test_topics_that_are_wanted_are_asked_for_raw():
-    async with Deliveries.open(0, "", frozenset({"work"}), [Wanted("bus", "work")]) as deliveries:
-        _, body = await get(deliveries, "/dapr/subscribe")
+    readers = Readers(frozenset({"work"}))
+    async with Deliveries.open(0, "", readers, [Wanted("bus", "work")]) as port:
+        _, body = await get(Open(port, readers), "/dapr/subscribe")
     routes = {"default": "/deliveries/work"}
     assert json.loads(body) == [{"pubsubname": "bus", "topic": "work", "metadata": {"rawPayload": "true"}, "routes": routes}]

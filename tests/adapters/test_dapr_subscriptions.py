@@ -14,6 +14,7 @@ TIMERS = Needed("bus", "timers", "/deliveries/timers/bridge")
 QUEUE = Needed("queues", "dead", "/deliveries/dead")
 WELL = Told(
     8081,
+    "grpc",
     (
         Subscription("bus", "timers", frozenset({"/deliveries/timers/bridge"})),
         Subscription("queues", "dead", frozenset({"/deliveries/dead"})),
@@ -23,11 +24,16 @@ WELL = Told(
 
 
 def found(told: Told) -> list[str]:
-    return list(wrong(told, [TIMERS, QUEUE], 8081))
+    return list(wrong(told, [TIMERS, QUEUE], 8081, "grpc"))
 
 
 def test_nothing_is_wrong_where_all_are_brought():
     assert found(WELL) == []
+
+
+def test_another_way_of_bringing_is_told():
+    (told,) = found(replace(WELL, protocol="http"))
+    assert told == "The sidecar brings events by http, the bridge takes them by grpc: restart the bridge."
 
 
 def test_each_source_without_a_subscription_is_named():
@@ -76,7 +82,7 @@ async def test_the_bridge_begins_when_all_are_there(monkeypatch, caplog):
     monkeypatch.setattr("bridge.adapters.dapr.subscriptions._LOOK", 0.01)
     monkeypatch.setattr("bridge.adapters.dapr.subscriptions._SETTLE", 0.03)
     sidecar, waited = Sidecar(Unavailable("away"), *[replace(WELL, app_port=0)] * 5, WELL), []
-    await Subscriptions(sidecar, lambda: [TIMERS], 8081).complete(waited.append)
+    await Subscriptions(sidecar, lambda: [TIMERS], 8081, "grpc").complete(waited.append)
     assert not sidecar.answers
     assert len(waited) == 3
     assert [record.message for record in caplog.records] == [f"waiting for the sidecar's subscriptions: {waited[0]}"]
@@ -85,5 +91,5 @@ async def test_the_bridge_begins_when_all_are_there(monkeypatch, caplog):
 async def test_what_comes_a_moment_later_is_not_told(monkeypatch):
     monkeypatch.setattr("bridge.adapters.dapr.subscriptions._LOOK", 0.01)
     waited: list[str] = []
-    await Subscriptions(Sidecar(replace(WELL, subscriptions=()), WELL), lambda: [TIMERS], 8081).complete(waited.append)
+    await Subscriptions(Sidecar(replace(WELL, subscriptions=()), WELL), lambda: [TIMERS], 8081, "grpc").complete(waited.append)
     assert waited == []

@@ -144,6 +144,7 @@ async def sidecar(
     *,
     configuration: Path | None = None,
     app_id: str = "automation-bridge",
+    protocol: str = "grpc",
 ) -> AsyncIterator[Sidecar]:
     """daprd with the components and the configuration of a folder. It starts; the adapter waits until it is ready."""
     path = daprd()
@@ -151,6 +152,7 @@ async def sidecar(
     app_port, http = app_port or free, port or http
     flags = {
         **on_loopback(app_id, app_port, (http, grpc, internal, metrics)),
+        "app-protocol": protocol,
         "resources-path": components,
         "config": configuration or components / "configuration.yaml",
         "max-body-size": "16Mi",

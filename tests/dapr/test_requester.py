@@ -56,7 +56,7 @@ async def orders(machine: Machine, tmp_path: Path, replies: asyncio.Queue[Any]) 
     async with AsyncExitStack() as stack:
         port = await stack.enter_async_context(application(replies))
         environ = {"REDIS_HOST": f"127.0.0.1:{machine.redis_port}"}
-        own = await stack.enter_async_context(sidecar(tmp_path / "beside", resources, environ, port, app_id="orders"))
+        own = await stack.enter_async_context(sidecar(tmp_path / "beside", resources, environ, port, app_id="orders", protocol="http"))
         http = await stack.enter_async_context(aiohttp.ClientSession(own.connection.address, headers={"dapr-api-token": API_TOKEN}))
         await ready(http)
         yield http

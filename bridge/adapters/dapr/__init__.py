@@ -10,12 +10,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from bridge.adapters.dapr.bus import DaprBus
+from bridge.adapters.dapr.callbacks import Callbacks
 from bridge.adapters.dapr.connection import Connection
-from bridge.adapters.dapr.deliveries import ROUTE, Deliveries, Wanted
+from bridge.adapters.dapr.deliveries import Deliveries
 from bridge.adapters.dapr.health import Health
 from bridge.adapters.dapr.held import Held
 from bridge.adapters.dapr.later import Later
-from bridge.adapters.dapr.sidecar import Component, Sidecar
+from bridge.adapters.dapr.readers import ROUTE, Readers, Wanted
+from bridge.adapters.dapr.sidecar import GRPC, Component, Sidecar
 from bridge.adapters.dapr.state import State
 from bridge.adapters.dapr.subscriptions import Needed, Subscriptions
 from bridge.entities import Entities
@@ -65,22 +67,25 @@ class Dapr:
                 _log.warning("APP_API_TOKEN is not set: whoever reaches the loopback port for deliveries could forge them")
             names = frozenset({*topics, *(name for name, _ in entities.sources)})
             wanted = [Wanted(connection.bus, topic) for topic in topics]
-            deliveries = await stack.enter_async_context(Deliveries.open(connection.app_port, connection.app_token, names, wanted))
-            health = Health()
+            readers, health = Readers(names), Health()
             sidecar = await stack.enter_async_context(Sidecar.open(connection.address, connection.api_token, health.heard))
             await sidecar.ready(connection.patience)
+            protocol = (await sidecar.told()).protocol
+            listening = Callbacks.open if protocol == GRPC else Deliveries.open
+            port = await stack.enter_async_context(listening(connection.app_port, connection.app_token, readers, wanted))
+            await sidecar.settled()
             loaded = await sidecar.components()
             store = State(sidecar, _component(loaded, connection.store, "state."), health.of_store)
             later = Later(Held(store, replica))
             carriers = _carriers(loaded, connection, entities)
             forwarded = frozenset(its.forward_dead_lettered_messages_to or "" for _, its in entities.sources)
-            bus = DaprBus(sidecar, carriers, deliveries, later, dead_letters=forwarded, max_message=max_message)
+            bus = DaprBus(sidecar, carriers, readers, later, dead_letters=forwarded, max_message=max_message)
             stack.push_async_callback(bus.close)
             await later.start(bus.publish)
-            subscriptions = Subscriptions(sidecar, lambda: _needed(deliveries.taken, carriers), deliveries.port)
+            subscriptions = Subscriptions(sidecar, lambda: _needed(readers.taken, carriers), port, protocol)
             watch = health.watch(sidecar, store.get, lambda: bus.publish([probe] if probe else []), subscriptions.missing)
             async with _going_on(watch):
-                yield cls(bus, store, sidecar, health, later, subscriptions, deliveries.port)
+                yield cls(bus, store, sidecar, health, later, subscriptions, port)
 
 
 @asynccontextmanager

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from functools import partial
 
 from bridge.adapters.dapr import values
-from bridge.adapters.dapr.deliveries import Deliveries
 from bridge.adapters.dapr.faults import Refused, of_publish
 from bridge.adapters.dapr.gathering import Gathering
 from bridge.adapters.dapr.later import Later
 from bridge.adapters.dapr.properties import is_service_bus, to_metadata
+from bridge.adapters.dapr.readers import Readers
 from bridge.adapters.dapr.sidecar import Component, Sidecar
 from bridge.errors import PortError, Undeliverable
 from bridge.ports import Handler, Message
@@ -35,13 +35,13 @@ class DaprBus:
         self,
         sidecar: Sidecar,
         components: Mapping[str, Component],
-        deliveries: Deliveries,
+        readers: Readers,
         later: Later,
         *,
         dead_letters: frozenset[str],
         max_message: int,
     ) -> None:
-        self._sidecar, self._components, self._deliveries, self._later = sidecar, components, deliveries, later
+        self._sidecar, self._components, self._readers, self._later = sidecar, components, readers, later
         self._dead_letters = dead_letters
         self._max_message = max_message
         self._topics: dict[str, Gathering[Message, None]] = {
@@ -68,11 +68,11 @@ class DaprBus:
         """Hand every message of `source` to `handler`. Raises Undeliverable if there is no such queue or subscription."""
         component = self._components.get(source.partition("/")[0])
         dead_letters = component is not None and is_service_bus(component) and source in self._dead_letters
-        self._deliveries.take(source, handler, concurrency=concurrency, dead_letters=dead_letters)
+        self._readers.take(source, handler, concurrency=concurrency, dead_letters=dead_letters)
 
     async def close(self, patience: float = 0) -> None:
         """Take nothing more, let handlers go on for `patience` seconds and cancel the rest; their messages stay on the bus."""
-        await self._deliveries.close(patience)
+        await self._readers.close(patience)
         await self._later.close()
 
     def _check(self, message: Message) -> None:

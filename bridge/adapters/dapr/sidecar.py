@@ -18,6 +18,7 @@ from yarl import URL
 from bridge.adapters.dapr.faults import Refused
 from bridge.errors import ConfigurationError, Unavailable
 
+HTTP, GRPC = "http", "grpc"  #: how the sidecar brings messages: its --app-protocol
 TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the name of Dapr's header, in both directions
 CONNECTIONS = 256  #: to the sidecar at a time
 PATIENCE = 60.0  #: seconds that one request may take: what Dapr's components allow themselves
@@ -51,9 +52,10 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the sidecar tells of its deliveries: the port of its app, 0 if it has none, and its subscriptions."""
+    """What the sidecar tells of its deliveries: the port of its app, 0 if it has none, how it brings them there, and its subscriptions."""
 
     app_port: int
+    protocol: str  #: HTTP or GRPC
     subscriptions: tuple[Subscription, ...]
 
 
@@ -102,7 +104,7 @@ class Sidecar:
                 for look in itertools.count(1):
                     trouble = await self.trouble()
                     if not trouble:
-                        return await self._settled()
+                        return
                     last = trouble
                     if look % round(_SAY / _LOOK) == round(1 / _LOOK):
                         _log.warning("waiting for the sidecar: %s", last)
@@ -113,7 +115,7 @@ class Sidecar:
                 hint="Start the sidecar, or correct its address; its own log says which component failed.",
             ) from None
 
-    async def _settled(self) -> None:
+    async def settled(self) -> None:
         """Give it a while to subscribe, too: a bus in its memory drops what comes before. Whatever else it waits for is not waited for."""
         for _ in range(round(_SETTLE / _LOOK)):
             if not await self.trouble("healthz"):
@@ -136,8 +138,8 @@ class Sidecar:
     async def told(self) -> Told:
         """What it brings, and to which port. Raises Unavailable, and ConfigurationError if it may not be asked."""
         found = await self._metadata()
-        port = found.get("appConnectionProperties", {}).get("port", 0)
-        return Told(port, tuple(_subscription(each) for each in found.get("subscriptions", ())))
+        app = found.get("appConnectionProperties", {})
+        return Told(app.get("port", 0), app.get("protocol", HTTP), tuple(_subscription(each) for each in found.get("subscriptions", ())))
 
     async def endpoints(self) -> frozenset[str]:
         """The names of the HTTPEndpoints it has loaded. Raises Unavailable, and ConfigurationError if it may not be asked."""

@@ -33,15 +33,16 @@ class Needed:
 
 @dataclass(frozen=True, slots=True)
 class Subscriptions:
-    """Looks whether the sidecar brings what is `needed`, to the port on which it is taken."""
+    """Looks whether the sidecar brings what is `needed`, to the port on which it is taken, in the way in which it is taken."""
 
     sidecar: Sidecar
     needed: Callable[[], list[Needed]]
     port: int
+    protocol: str
 
     async def missing(self) -> str:
         """What is wrong and how to mend it, empty if nothing. Raises Unavailable, and ConfigurationError if it may not be asked."""
-        return " ".join(wrong(await self.sidecar.told(), self.needed(), self.port))
+        return " ".join(wrong(await self.sidecar.told(), self.needed(), self.port, self.protocol))
 
     async def complete(self, waiting: Callable[[str], None]) -> None:
         """Wait until nothing is missing, telling `waiting` and the log what is. Raises ConfigurationError."""
@@ -57,11 +58,13 @@ class Subscriptions:
             await asyncio.sleep(_LOOK)
 
 
-def wrong(told: Told, needed: list[Needed], port: int) -> Iterator[str]:
+def wrong(told: Told, needed: list[Needed], port: int, protocol: str) -> Iterator[str]:
     """A sentence for each thing that keeps deliveries away, with what to do."""
     if told.app_port != port:
         where = f"to port {told.app_port}" if told.app_port else "to nobody"
         yield f"The sidecar brings events {where}, the bridge takes them on port {port}: start the sidecar with --app-port {port}."
+    elif told.protocol != protocol:
+        yield f"The sidecar brings events by {told.protocol}, the bridge takes them by {protocol}: restart the bridge."
     there = {(each.component, each.topic): each for each in told.subscriptions}
     for each in needed:
         found = there.get((each.component, each.topic))
