@@ -91,19 +91,19 @@ async def _send(plan: Plan, subject: Subject, client: Child, doing: Callable[[st
     """Send everything that is planned."""
     children = [*subject.servers, client]
     doing("warms up")
-    await _order(client, {"count": plan.warm_up, "at_once": plan.at_once})
+    await order(client, {"count": plan.warm_up, "at_once": plan.at_once})
     called = await subject.called() if subject.called else {}
     before, machine, bursts = _cpu(children), machine_cpu(), []
     for number in range(plan.repeats):
         doing(f"{plan.requests:,} requests, {plan.at_once} in flight, {number + 1} of {plan.repeats}")
-        bursts.append(await _order(client, {"count": plan.requests, "at_once": plan.at_once}))
+        bursts.append(await order(client, {"count": plan.requests, "at_once": plan.at_once}))
     cpu = {role: seconds - before[role] for role, seconds in _cpu(children).items()}
     others = machine_cpu() - machine - sum(cpu.values())
     sidecar = spent.per_request(called, await subject.called(), plan.requests * plan.repeats) if subject.called else {}
     steady = None
     if plan.seconds:
         doing(f"{plan.rate} requests a second for {plan.seconds:g} s")
-        steady = await _order(client, {"rate": plan.rate, "seconds": plan.seconds})
+        steady = await order(client, {"rate": plan.rate, "seconds": plan.seconds})
     return Taken(bursts, steady, cpu, others, sidecar)
 
 
@@ -117,7 +117,7 @@ def _cpu(children: Sequence[Child]) -> dict[str, float]:
     return total
 
 
-async def _order(client: Child, order: Order) -> Answer:
+async def order(client: Child, order: Order) -> Answer:
     """What the client answers. Raises Failed."""
     told, answers = client.process.stdin, client.process.stdout
     if told is None or answers is None:

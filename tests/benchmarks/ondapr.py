@@ -35,21 +35,31 @@ class Beside:
 
 
 @asynccontextmanager
-async def _beside(folder: Path) -> AsyncIterator[Beside]:
-    """All that both rows have. Raises Ended if daprd or Redis is not on this machine."""
+async def redis_and_plan(folder: Path, resources: Path) -> AsyncIterator[tuple[daprd.Sidecar, dict[str, str], Child]]:
+    """A sidecar to be started, its environment, and the Redis it will use. Raises Ended if daprd or Redis is not on this machine."""
     if shutil.which("redis-server") is None:
-        raise Ended("redis-server is not on PATH; install redis-server")
+        raise Ended("redis-server is not on PATH; on Debian and Ubuntu: apt-get install redis-server")
     try:
-        sidecar = daprd.Sidecar.plan(daprd.find(None), ROOT / "components/redis", folder)
+        sidecar = daprd.Sidecar.plan(daprd.find(None), resources, folder)
     except ConfigurationError as fault:
         raise Ended(str(fault)) from None
     port = free_port()
     command: list[str | Path] = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", folder, *DURABLE]
-    environment = sidecar.environment({"REDIS_HOST": f"127.0.0.1:{port}"})
-    async with started(command, folder, "redis") as redis, bare_function(folder) as (function, address):
+    async with started(command, folder, "redis") as redis:
         await listening(port, redis)
-        async with started(sidecar.command(), folder, "daprd", environment=environment) as child:
-            yield Beside(sidecar, port, [redis, function, child], f"http://{address}")
+        yield sidecar, sidecar.environment({"REDIS_HOST": f"127.0.0.1:{port}"}), redis
+
+
+@asynccontextmanager
+async def _beside(folder: Path) -> AsyncIterator[Beside]:
+    """All that both rows have. Raises Ended."""
+    async with (
+        redis_and_plan(folder, ROOT / "components/redis") as (sidecar, environment, redis),
+        bare_function(folder) as (function, where),
+        started(sidecar.command(), folder, "daprd", environment=environment) as child,
+    ):
+        port = int(environment["REDIS_HOST"].rpartition(":")[2])
+        yield Beside(sidecar, port, [redis, function, child], f"http://{where}")
 
 
 @asynccontextmanager
