@@ -48,10 +48,10 @@ class Cost:
         return [f"{self.rate:,.0f}", f"{self.p50:.1f}/{self.p99:.1f}", f"{self.client:.2f}", f"{self.daprd:.2f}"]
 
 
-async def cost(command: Sequence[str], sidecar: daprd.Sidecar, server: Child, folder: Path) -> Cost:
+async def cost(words: Sequence[str], sidecar: daprd.Sidecar, server: Child, folder: Path) -> Cost:
     """What one way costs. Raises Failed, Ended."""
     environment = sidecar.known_to_the_bridge()
-    async with started(command, folder, "client", environment=environment) as client:
+    async with started(words, folder, "client", environment=environment) as client:
         await order(client, {"count": COUNT // 4, "at_once": AT_ONCE})
         before = client.cpu()["client"], server.cpu()["daprd"]
         bursts = [await order(client, {"count": COUNT, "at_once": AT_ONCE}) for _ in range(REPEATS)]
@@ -70,12 +70,13 @@ async def running(folder: Path, *, told: bool) -> AsyncIterator[tuple[daprd.Side
         (resources / name).write_text((ROOT / "components/redis" / name).read_text())
     (resources / "configuration.yaml").write_text(OPEN)
     async with redis_and_plan(folder, resources) as (sidecar, environment, _):
-        command = [word for word in sidecar.command() if told or not word.startswith("--app-port")]
-        async with started(command, folder, "daprd", environment=environment) as child:
+        words = [word for word in sidecar.command() if told or not word.startswith("--app-port")]
+        async with started(words, folder, "daprd", environment=environment) as child:
             yield sidecar, child
 
 
-def _command(way: str, kind: str, sidecar: daprd.Sidecar) -> list[str]:
+def command(way: str, kind: str, sidecar: daprd.Sidecar) -> list[str]:
+    """The client that makes one kind of call one way."""
     if way == "sdk":
         return [str(SDK / "bin" / "python"), "-m", "tests.benchmarks.peers.sdk", kind, f"127.0.0.1:{sidecar.ports['dapr-grpc-port']}"]
     return [sys.executable, "-m", "tests.benchmarks.overhttp", way, kind, sidecar.address]
@@ -86,15 +87,15 @@ async def asked(folder: Path, table: Table) -> None:
     async with running(folder, told=False) as (sidecar, child):
         for kind, title in KINDS.items():
             for way, name in WAYS.items():
-                table.add_row(title, name, *(await cost(_command(way, kind, sidecar), sidecar, child, folder)).cells())
+                table.add_row(title, name, *(await cost(command(way, kind, sidecar), sidecar, child, folder)).cells())
 
 
 async def told(folder: Path, table: Table) -> None:
     """Publish, and have it brought, both ways."""
     for way, name in TOLD.items():
         async with running(folder / way, told=True) as (sidecar, child):
-            command = [sys.executable, "-m", "tests.benchmarks.brought", way, sidecar.address]
-            table.add_row("publish until it arrives", name, *(await cost(command, sidecar, child, folder)).cells())
+            client = [sys.executable, "-m", "tests.benchmarks.brought", way, sidecar.address]
+            table.add_row("publish until it arrives", name, *(await cost(client, sidecar, child, folder)).cells())
 
 
 async def main(console: Console) -> int:
