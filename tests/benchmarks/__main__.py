@@ -24,7 +24,7 @@ from tests.benchmarks.chart import chart
 from tests.benchmarks.figures import Figures
 from tests.benchmarks.measure import Plan, measure
 from tests.benchmarks.rows import ROWS, Row, named
-from tests.benchmarks.table import cpu, speed
+from tests.benchmarks.table import cpu, sidecar, speed
 
 NOTES = """\
 "topic": Prefer: wait with a function behind a topic. "bare": the function in a bare HTTP server instead of the functions host.
@@ -35,6 +35,12 @@ CPU: user + system of a process and all below it. "worker" runs the function. Ev
 load: one-minute average before the row. others: cores that everything else kept busy meanwhile; where it is not near 0, measure again.
 Celery, saq and taskiq get one reader for all results (MGET every 2 ms), which is faster than their own look for each.
 The bridge answers once the request is synced to disk (synchronous=FULL); Redis syncs its file once a second, after it has answered."""
+
+ON_DAPR = """\
+"on Dapr": a real daprd with components/redis, a Redis that syncs each write (appendonly yes, appendfsync always), a bare function.
+bare handler: the same publishes, deliveries and state writes, each one plain call of the sidecar, without any promise: no input is checked,
+no etag compared, no deadline kept, no index, no second attempt. x raw of a bridge there is its req/s against the bare handler's.
+The counts are what the Redis was asked, so that a call which carries many counts as many."""
 
 
 async def run(rows: Sequence[Row], plan: Plan, console: Console) -> list[Figures]:
@@ -81,6 +87,9 @@ async def main(arguments: argparse.Namespace, console: Console) -> None:
     measured = await run(rows, plan, console)
     facts = await _facts(any(row.is_peer and row.rates for row in measured))
     console.print(speed(measured, plan.at_once, plan.rate), cpu(measured))
+    if through := sidecar(measured):
+        console.print(through)
+        console.print(ON_DAPR, highlight=False)
     console.print(NOTES, highlight=False)
     for name, fact in facts.items():
         console.print(f"{name}: {fact}", highlight=False)
@@ -92,9 +101,14 @@ async def main(arguments: argparse.Namespace, console: Console) -> None:
 
 def read(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Measure the bridge beside its peers.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description="Measure the bridge beside its peers.",
+        epilog="\n".join(["rows:", *(f"  {row.name:<16}{row.title}" for row in ROWS), "", ON_DAPR]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--quick", action="store_true", help="300 requests a repeat and no latency run: for trying, not for figures")
-    parser.add_argument("--only", action="append", metavar="NAME", help=f"rows whose name starts so: {', '.join(row.name for row in ROWS)}")
+    parser.add_argument("--only", action="append", metavar="NAME", help="rows whose name starts so, see below")
     parser.add_argument("--requests", type=int, default=Plan.requests, metavar="N", help="requests of one repeat (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here, too")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw requests a second here")

@@ -19,6 +19,7 @@ class Latency:
 class Figures:
     """`rates` are requests a second, one a repeat; `cpu` is in ms a request for each role; `load` is the one-minute average before.
 
+    `sidecar` is what one request made a sidecar do: publishes, deliveries, state writes and state reads.
     `others` is how many cores everything else on the machine kept busy during the bursts: a row with much of it was disturbed.
     """
 
@@ -33,6 +34,7 @@ class Figures:
     floor: str = ""
     is_peer: bool = False
     others: float = 0.0
+    sidecar: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:

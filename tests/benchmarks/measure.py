@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from tests.benchmarks import spent
 from tests.benchmarks.figures import Figures, Latency
 from tests.benchmarks.load import Answer, Order
 from tests.benchmarks.process import ROOT, Child, Ended, machine_cpu, started
 from tests.benchmarks.rows import Row
+from tests.benchmarks.subject import Subject
 
 SCRATCH = ROOT / ".cache"
 LONGEST = 180.0  #: seconds one order may take
@@ -39,12 +41,16 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Taken:
-    """What the client answered, and seconds of CPU during the bursts: of each role, and of everything else on the machine."""
+    """What the client answered, and seconds of CPU during the bursts: of each role, and of everything else on the machine.
+
+    `sidecar` is what one request made the sidecar do, empty for a row without one.
+    """
 
     bursts: Sequence[Answer]
     steady: Answer | None
     cpu: Mapping[str, float]
     others: float
+    sidecar: Mapping[str, float]
 
 
 async def measure(row: Row, plan: Plan, doing: Callable[[str], None]) -> Figures:
@@ -59,7 +65,7 @@ async def measure(row: Row, plan: Plan, doing: Callable[[str], None]) -> Figures
         with _scratch() as folder:
             say("starts")
             async with row.open(folder) as subject, started(subject.client, folder, "client", environment=subject.environment) as client:
-                taken = await _send(plan, [*subject.servers, client], client, say)
+                taken = await _send(plan, subject, client, say)
     except (Failed, Ended, OSError) as fault:
         return replace(about, skipped=str(fault))
     bursts, steady = taken.bursts, taken.steady
@@ -70,6 +76,7 @@ async def measure(row: Row, plan: Plan, doing: Callable[[str], None]) -> Figures
         steady=Latency(steady["p50"], steady["p99"]) if steady else None,
         cpu={role: seconds * 1000 / (plan.requests * plan.repeats) for role, seconds in taken.cpu.items()},
         others=max(0.0, taken.others) / sum(burst["seconds"] for burst in bursts),
+        sidecar=taken.sidecar,
     )
 
 
@@ -80,21 +87,24 @@ def _scratch() -> Iterator[Path]:
         yield Path(name)
 
 
-async def _send(plan: Plan, children: Sequence[Child], client: Child, doing: Callable[[str], None]) -> Taken:
+async def _send(plan: Plan, subject: Subject, client: Child, doing: Callable[[str], None]) -> Taken:
     """Send everything that is planned."""
+    children = [*subject.servers, client]
     doing("warms up")
-    await _order(client, {"count": plan.warm_up, "at_once": plan.at_once})
+    await order(client, {"count": plan.warm_up, "at_once": plan.at_once})
+    called = await subject.called() if subject.called else {}
     before, machine, bursts = _cpu(children), machine_cpu(), []
     for number in range(plan.repeats):
         doing(f"{plan.requests:,} requests, {plan.at_once} in flight, {number + 1} of {plan.repeats}")
-        bursts.append(await _order(client, {"count": plan.requests, "at_once": plan.at_once}))
-    spent = {role: seconds - before[role] for role, seconds in _cpu(children).items()}
-    others = machine_cpu() - machine - sum(spent.values())
+        bursts.append(await order(client, {"count": plan.requests, "at_once": plan.at_once}))
+    cpu = {role: seconds - before[role] for role, seconds in _cpu(children).items()}
+    others = machine_cpu() - machine - sum(cpu.values())
+    sidecar = spent.per_request(called, await subject.called(), plan.requests * plan.repeats) if subject.called else {}
     steady = None
     if plan.seconds:
         doing(f"{plan.rate} requests a second for {plan.seconds:g} s")
-        steady = await _order(client, {"rate": plan.rate, "seconds": plan.seconds})
-    return Taken(bursts, steady, spent, others)
+        steady = await order(client, {"rate": plan.rate, "seconds": plan.seconds})
+    return Taken(bursts, steady, cpu, others, sidecar)
 
 
 def _cpu(children: Sequence[Child]) -> dict[str, float]:
@@ -107,7 +117,7 @@ def _cpu(children: Sequence[Child]) -> dict[str, float]:
     return total
 
 
-async def _order(client: Child, order: Order) -> Answer:
+async def order(client: Child, order: Order) -> Answer:
     """What the client answers. Raises Failed."""
     told, answers = client.process.stdin, client.process.stdout
     if told is None or answers is None:

@@ -20,16 +20,18 @@ class Missing(Exception):
     """What the peers need is not here; the message says how to get it."""
 
 
-async def prepare() -> None:
-    """Install what is missing. Raises Missing."""
+async def prepare(home: Path = HOME, requirements: Path = REQUIREMENTS) -> None:
+    """Install what is missing in the virtual environment `home`. Raises Missing."""
     if shutil.which("redis-server") is None:
         raise Missing("redis-server is not on PATH; on Debian and Ubuntu: apt-get install redis-server")
-    mark = HOME / ".installed"
-    if mark.exists() and mark.read_text() == REQUIREMENTS.read_text():
+    mark = home / ".installed"
+    wanted = await asyncio.to_thread(requirements.read_text)
+    if mark.exists() and mark.read_text() == wanted:
         return
-    await _run(sys.executable, "-m", "venv", "--clear", str(HOME))
-    await _run(str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(REQUIREMENTS))
-    mark.write_text(REQUIREMENTS.read_text())
+    await _run(sys.executable, "-m", "venv", "--clear", str(home))
+    python = str(home / "bin" / "python")
+    await _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements))
+    mark.write_text(wanted)
 
 
 async def _run(*command: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tests.benchmarks import ondapr
 from tests.benchmarks.subject import Subject, bridge, peer, raw
 
 
@@ -29,6 +30,10 @@ ROWS = (
     Row("bridge-bare", "bridge, bare", partial(bridge, way="once", automation="echo", bare=True), "raw-bare"),
     Row("raw", "raw path", raw),
     Row("raw-bare", "raw path, bare", partial(raw, bare=True)),
+    Row("dapr-get", "bridge on Dapr, POST + GET", partial(ondapr.bridge, way="twice"), "dapr-bare-get"),
+    Row("dapr-wait", "bridge on Dapr, Prefer: wait", partial(ondapr.bridge, way="once"), "dapr-bare-wait"),
+    Row("dapr-bare-get", "bare handler on Dapr, POST + GET", partial(ondapr.bare, way="twice")),
+    Row("dapr-bare-wait", "bare handler on Dapr, wait", partial(ondapr.bare, way="once")),
     Row("saq", "saq", lambda folder: peer(folder, "saq"), is_peer=True),
     Row("taskiq", "taskiq", lambda folder: peer(folder, "taskiq"), is_peer=True),
     Row("dramatiq", "dramatiq", lambda folder: peer(folder, "dramatiq"), is_peer=True),

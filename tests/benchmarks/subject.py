@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,30 +20,24 @@ STARTING = 60.0  #: seconds the functions host may take
 
 @dataclass(frozen=True)
 class Subject:
-    """Servers, and who sends them requests."""
+    """Servers, and who sends them requests. `called` says how often each command of the Redis behind a sidecar was called so far."""
 
     servers: Sequence[Child]
     client: Sequence[str | Path]
     environment: dict[str, str] = field(default_factory=dict)
+    called: Callable[[], Awaitable[Mapping[str, int]]] | None = None
 
 
 @asynccontextmanager
 async def bridge(folder: Path, way: str, automation: str, *, bare: bool = False) -> AsyncIterator[Subject]:
     """An embedded bridge with the local functions host, or with a bare HTTP function instead."""
     port, data = free_port(), folder / "data"
-    settings: dict[str, object] = {
-        "port": port,
-        "data_dir": str(data),
-        "catalogue": str(HERE / "app/automations.yaml"),
-        "resiliency": str(ROOT / "functions/resiliency.yaml"),
-        "entities": str(_entities(folder)),
-        "log_level": "warning",
-    }
+    settings = bridge_settings(folder, port)
     client = [sys.executable, "-m", "tests.benchmarks.requester", way, f"127.0.0.1:{port}", f"/v1/automations/{automation}/requests"]
     config = folder / "bridge.yaml"
     command: list[str | Path] = [sys.executable, "-m", "bridge", "up", "--config", config]
     if bare:
-        async with _bare_function(folder) as (function, address):
+        async with bare_function(folder) as (function, address):
             config.write_text(json.dumps(settings | {"function_apps": {"python-functions": {"url": f"http://{address}"}}}))
             async with started(command, folder, "bridge") as child:
                 await listening(port, child)
@@ -54,6 +48,18 @@ async def bridge(folder: Path, way: str, automation: str, *, bare: bool = False)
         await listening(port, child)
         await _hosted(data, child)
         yield Subject([child], client)
+
+
+def bridge_settings(folder: Path, port: int) -> dict[str, object]:
+    """What every bridge here is told."""
+    return {
+        "port": port,
+        "data_dir": str(folder / "data"),
+        "catalogue": str(HERE / "app/automations.yaml"),
+        "resiliency": str(ROOT / "functions/resiliency.yaml"),
+        "entities": str(_entities(folder)),
+        "log_level": "warning",
+    }
 
 
 def _entities(folder: Path) -> Path:
@@ -71,7 +77,7 @@ def _entities(folder: Path) -> Path:
 async def raw(folder: Path, *, bare: bool = False) -> AsyncIterator[Subject]:
     """A front that passes requests on to the same function and promises nothing."""
     if bare:
-        async with _bare_function(folder) as (function, address), _front(folder, f"http://{address}/", {}) as (front, client):
+        async with bare_function(folder) as (function, address), _front(folder, f"http://{address}/", {}) as (front, client):
             yield Subject([front, function], client)
         return
     data = folder / "data"
@@ -92,7 +98,8 @@ async def _front(folder: Path, url: str, key: dict[str, str]) -> AsyncIterator[t
 
 
 @asynccontextmanager
-async def _bare_function(folder: Path) -> AsyncIterator[tuple[Child, str]]:
+async def bare_function(folder: Path) -> AsyncIterator[tuple[Child, str]]:
+    """The function in a bare HTTP server, and its host and port."""
     port = free_port()
     async with started(_uvicorn("function", port), folder, "worker") as function:
         await listening(port, function)

@@ -9,7 +9,13 @@ from rich.table import Table
 from tests.benchmarks.figures import Figures, Latency, best_peer, floor_of
 
 #: Columns of the CPU table, and the roles each adds up.
-CPU = {"bridge/front": ("bridge", "front"), "functions host": ("functions host",), "worker": ("worker",), "Redis": ("redis",)}
+CPU = {
+    "bridge/front": ("bridge", "front"),
+    "functions host": ("functions host",),
+    "worker": ("worker",),
+    "daprd": ("daprd",),
+    "Redis": ("redis",),
+}
 
 
 def speed(rows: Sequence[Figures], at_once: int, rate: int) -> Table:
@@ -43,6 +49,15 @@ def cpu(rows: Sequence[Figures]) -> Table:
         return [*(f"{ms:.2f}" if ms else "" for ms in spent), f"{row.server_cpu:.2f}", f"{row.cpu.get('client', 0.0):.2f}"]
 
     return _table("CPU ms of one request", (*CPU, "servers", "client"), rows, cells)
+
+
+def sidecar(rows: Sequence[Figures]) -> Table | None:
+    """What one request made the sidecar do, for the rows that have one; None if no row has."""
+    behind = [row for row in rows if row.sidecar]
+    if not behind:
+        return None
+    kinds = list(behind[0].sidecar)
+    return _table("Through the sidecar, for one request", kinds, behind, lambda row: [f"{row.sidecar[kind]:.2f}" for kind in kinds])
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Figures], cells: Callable[[Figures], list[str]]) -> Table:
