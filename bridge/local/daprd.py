@@ -40,6 +40,7 @@ class Sidecar:
     resources: Path
     data_dir: Path
     ports: Mapping[str, int]
+    protocol: str = "grpc"  #: how it brings events: over "http" Dapr 1.18 takes some that nobody has got for done
     app_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     api_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
@@ -79,7 +80,7 @@ class Sidecar:
         flags: Mapping[str, object] = {
             "app-id": APP_ID,
             **self.ports,
-            "app-protocol": "grpc",
+            "app-protocol": self.protocol,
             "app-channel-address": "127.0.0.1",
             "dapr-listen-addresses": "127.0.0.1",
             "dapr-internal-grpc-listen-address": "127.0.0.1",

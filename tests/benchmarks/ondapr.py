@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -51,12 +51,12 @@ async def redis_and_plan(folder: Path, resources: Path) -> AsyncIterator[tuple[d
 
 
 @asynccontextmanager
-async def _beside(folder: Path) -> AsyncIterator[Beside]:
-    """All that both rows have. Raises Ended."""
+async def _beside(folder: Path, protocol: str) -> AsyncIterator[Beside]:
+    """All that both rows have, and a sidecar that brings events by `protocol`. Raises Ended."""
     async with (
-        redis_and_plan(folder, ROOT / "components/redis") as (sidecar, environment, redis),
+        redis_and_plan(folder, ROOT / "components/redis") as (plan, environment, redis),
         bare_function(folder) as (function, where),
-        started(sidecar.command(), folder, "daprd", environment=environment) as child,
+        started((sidecar := replace(plan, protocol=protocol)).command(), folder, "daprd", environment=environment) as child,
     ):
         port = int(environment["REDIS_HOST"].rpartition(":")[2])
         yield Beside(sidecar, port, [redis, function, child], f"http://{where}")
@@ -65,7 +65,7 @@ async def _beside(folder: Path) -> AsyncIterator[Beside]:
 @asynccontextmanager
 async def bridge(folder: Path, way: str) -> AsyncIterator[Subject]:
     """A bridge with the runtime dapr."""
-    async with _beside(folder) as beside:
+    async with _beside(folder, "grpc") as beside:
         port, config = free_port(), folder / "bridge.yaml"
         apps = {"python-functions": {"url": beside.function}}
         config.write_text(json.dumps(bridge_settings(folder, port) | {"runtime": "dapr", "function_apps": apps}))
@@ -77,7 +77,7 @@ async def bridge(folder: Path, way: str) -> AsyncIterator[Subject]:
 @asynccontextmanager
 async def bare(folder: Path, way: str) -> AsyncIterator[Subject]:
     """The bare handler behind the same sidecar."""
-    async with _beside(folder) as beside:
+    async with _beside(folder, "http") as beside:
         port = free_port()
         command = [sys.executable, "-m", "tests.benchmarks.barehandler", str(port), str(beside.sidecar.ports["app-port"])]
         async with _served(beside, command, folder, "front", port, {"BENCH_FUNCTION_URL": beside.function}) as child:

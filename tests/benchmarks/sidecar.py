@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -70,7 +70,7 @@ async def running(folder: Path, *, told: bool) -> AsyncIterator[tuple[daprd.Side
         (resources / name).write_text((ROOT / "components/redis" / name).read_text())
     (resources / "configuration.yaml").write_text(OPEN)
     async with redis_and_plan(folder, resources) as (sidecar, environment, _):
-        words = [word for word in sidecar.command() if told or not word.startswith("--app-port")]
+        words = [word for word in replace(sidecar, protocol="http").command() if told or not word.startswith("--app-port")]
         async with started(words, folder, "daprd", environment=environment) as child:
             yield sidecar, child
 

@@ -71,6 +71,8 @@ class Dapr:
             sidecar = await stack.enter_async_context(Sidecar.open(connection.address, connection.api_token, health.heard))
             await sidecar.ready(connection.patience)
             protocol = (await sidecar.told()).protocol
+            if protocol != GRPC:
+                _log.warning("the sidecar brings events over HTTP and may lose some while the bridge restarts: give it --app-protocol grpc")
             listening = Callbacks.open if protocol == GRPC else Deliveries.open
             port = await stack.enter_async_context(listening(connection.app_port, connection.app_token, readers, wanted))
             await sidecar.settled()

@@ -1,4 +1,4 @@
-"""The bus behind the sidecar: Dapr's publish API outwards, its HTTP push inwards.
+"""The bus behind the sidecar: Dapr's publish API outwards, what the sidecar brings inwards.
 
 Bodies travel as `rawPayload` in both directions. Without it the sidecar would read each event into floating-point numbers and write it
 anew, and what it cannot read as an event would never arrive here, where it becomes a dead letter.
