@@ -83,6 +83,10 @@ class Doors:
             run = await self._results.wait(correlation_id, wait) or run
         return run
 
+    def let_go(self) -> None:
+        """Who waits for a run gets it as it stands: the bridge stops."""
+        self._results.let_go()
+
     async def follow(self, correlation_id: str, caller: Caller) -> AsyncGenerator[Run]:
         """A run at every change until it has ended. Raises NotFound before the first one."""
         _readable(await self._results.find(correlation_id), correlation_id, caller)

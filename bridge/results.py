@@ -46,6 +46,7 @@ class Results:
         self._creating: dict[str, asyncio.Future[tuple[Run, bool]]] = {}
         self._locks: dict[str, tuple[asyncio.Lock, list[None]]] = {}
         self._watchers: dict[str, set[asyncio.Event]] = {}
+        self._letting_go = False
 
     @property
     def is_full(self) -> bool:
@@ -161,7 +162,7 @@ class Results:
         return latest or await self.find(correlation_id)
 
     async def follow(self, correlation_id: str) -> AsyncGenerator[Run]:
-        """The run now and at every change, until it has ended. Ends at once if there is no run."""
+        """The run now and at every change, until it has ended or waiting is over (`let_go`). Ends at once if there is no run."""
         with self._watched(correlation_id) as changed:
             shown: Run | None = None
             pauses = iter(_POLL)
@@ -173,11 +174,18 @@ class Results:
                 if latest is not shown and latest != shown:
                     shown, pauses = latest, iter(_POLL)
                     yield latest
-                if latest.status.final:
+                if latest.status.final or self._letting_go:
                     return
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(next(pauses, _POLL[-1]) if self._store.shared else None):
                         await changed.wait()
+
+    def let_go(self) -> None:
+        """Who waits, now or later, gets the run as it stands: the bridge stops."""
+        self._letting_go = True
+        for watchers in self._watchers.values():
+            for changed in watchers:
+                changed.set()
 
     @contextlib.contextmanager
     def _watched(self, correlation_id: str) -> Iterator[asyncio.Event]:

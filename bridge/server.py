@@ -59,6 +59,8 @@ async def serve(settings: Settings, on_ready: Callable[[str], None], environ: Ma
             gc.set_threshold(50_000, 20, 20)
             on_ready(url)
             await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+            # They would be cut off without an answer when the patience for open requests is over.
+            bridge.services.doors.let_go()
             await _stopped(server, serving)
 
 

@@ -68,6 +68,15 @@ async def test_after_the_wait_the_run_is_given_as_it_stands(shared):
     assert await results.wait("order-1", 0) == run
 
 
+async def test_who_waits_gets_the_run_as_it_stands_when_the_bridge_stops(results):
+    run, _ = await results.create(a_run())
+    waiting = asyncio.create_task(results.wait("order-1", 60))
+    await asyncio.sleep(0)
+    results.let_go()
+    assert await waiting == run
+    assert await results.wait("order-1", 60) == run
+
+
 async def test_there_is_nothing_to_wait_for_where_there_is_no_run(results):
     assert await results.wait("nothing", 5) is None
 

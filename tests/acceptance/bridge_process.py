@@ -11,6 +11,8 @@ from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bridge.local.freeports import free_ports
+
 ROOT = Path(__file__).parent.parent.parent
 HERE = Path(__file__).parent
 _URL = re.compile(r"http://127\.0\.0\.1:\d+")
@@ -32,9 +34,11 @@ class BridgeProcess:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         config = self.data_dir.parent / "bridge.yaml"
         config.write_text(self.config)
+        # Nobody else gets this port while the bridge is away, as they would one that the system chose.
+        port = self.url.rpartition(":")[2] or str(free_ports(1)[0])
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
         self.process = await asyncio.create_subprocess_exec(
-            *(*self.prefix, sys.executable, "-m", "bridge", "up", "--port", self.url.rpartition(":")[2] or "0"),
+            *(*self.prefix, sys.executable, "-m", "bridge", "up", "--port", port),
             *("--data-dir", str(self.data_dir), "--config", str(config), *self.arguments),
             stdout=PIPE,
             stderr=PIPE,

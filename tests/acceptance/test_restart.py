@@ -45,6 +45,19 @@ async def test_a_stopping_bridge_lets_calls_end_and_takes_none(bridge: BridgePro
     assert (run["status"], app.count("drained")) == ("Succeeded", 1)
 
 
+async def test_who_waits_at_a_stopping_bridge_is_told_how_the_run_stands(bridge: BridgeProcess, app: Scripted) -> None:
+    async with Http(bridge.url) as http:
+        headers = {"X-Correlation-Id": "waited-for", "Prefer": "wait=60"}
+        asking = asyncio.create_task(http.post("/v1/automations/patient/requests", json={}, headers=headers))
+        while not app.calls:
+            await asyncio.sleep(0.01)
+        stopping = asyncio.create_task(bridge.stop(signal.SIGTERM))
+        async with await asking as answer:
+            assert (answer.status, (await answer.json())["status"]) == (202, "Running")
+        app.release.set()
+        assert await stopping == 0
+
+
 async def under_way(bridge: BridgeProcess, app: Scripted, name: str) -> None:
     """Return when the function is being called for a run of that name; it answers when `app.release` is set."""
     async with Http(bridge.url) as http, http.post("/v1/automations/patient/requests", json={}, headers={"X-Correlation-Id": name}):
