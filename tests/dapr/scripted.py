@@ -144,7 +144,7 @@ async def stage(cases: Sequence[Case], folder: Path) -> AsyncIterator[Stage]:
     headers = {"dapr-api-token": API_TOKEN}
     async with (
         _served(functions, port),
-        sidecar(folder, resources, {}, app_port=port) as beside,
+        sidecar(folder, resources, {}, app_port=port, protocol="http") as beside,
         aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(_PATIENCE)) as http,
     ):
         staged = Stage(functions, beside, http, policies)

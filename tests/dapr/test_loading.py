@@ -95,7 +95,7 @@ def messages(log: str) -> list[str]:
 @pytest.mark.parametrize("name", [name for name in SETS if not name.startswith("azure")])
 async def test_a_set_for_this_machine_is_loaded_as_a_whole(name, tmp_path):
     async with environment(name, tmp_path) as environ, sidecar(tmp_path, merged(name, tmp_path), environ) as beside:
-        await told(beside, "application protocol: http. waiting on port")
+        await told(beside, "application protocol: grpc. waiting on port")
         loaded = await metadata(beside)
     assert {each["name"] for each in loaded["components"]} == names(name, "Component")
     assert {each["name"] for each in loaded.get("httpEndpoints", [])} == names(name, "HTTPEndpoint")
