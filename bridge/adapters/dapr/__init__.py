@@ -21,11 +21,12 @@ from bridge.adapters.dapr.sidecar import GRPC, Component, Sidecar
 from bridge.adapters.dapr.state import State
 from bridge.adapters.dapr.subscriptions import Needed, Subscriptions
 from bridge.entities import Entities
-from bridge.errors import ConfigurationError
+from bridge.errors import ConfigurationError, Unavailable
 from bridge.ports import Message
 
 __all__ = ["Connection", "Dapr"]
 
+_TELLS = 5.0  #: seconds for its metadata
 _log = logging.getLogger("bridge.dapr")
 
 
@@ -70,7 +71,7 @@ class Dapr:
             readers, health = Readers(names), Health()
             sidecar = await stack.enter_async_context(Sidecar.open(connection.address, connection.api_token, health.heard))
             await sidecar.ready(connection.patience)
-            protocol = (await sidecar.told()).protocol
+            protocol = await _protocol(sidecar)
             if protocol != GRPC:
                 _log.warning("the sidecar brings events over HTTP and may lose some while the bridge restarts: give it --app-protocol grpc")
             listening = Callbacks.open if protocol == GRPC else Deliveries.open
@@ -88,6 +89,17 @@ class Dapr:
             watch = health.watch(sidecar, store.get, lambda: bus.publish([probe] if probe else []), subscriptions.missing)
             async with _going_on(watch):
                 yield cls(bus, store, sidecar, health, later, subscriptions, port)
+
+
+async def _protocol(sidecar: Sidecar) -> str:
+    """How it brings messages; asked again until it tells. Raises ConfigurationError if it may not be asked."""
+    while True:
+        try:
+            async with asyncio.timeout(_TELLS):
+                return (await sidecar.told()).protocol
+        except (TimeoutError, Unavailable) as fault:
+            _log.warning("waiting for the sidecar to tell how it brings events: %s", str(fault) or f"no answer in {_TELLS:g} s")
+            await asyncio.sleep(1)
 
 
 @asynccontextmanager
