@@ -72,10 +72,15 @@ class DeadLetters:
         self._store, self._bus, self._index, self._clock = store, bus, index, clock
         self._lifetime, self._lease = terms.keep, terms.lease
 
-    async def keep(self, delivery: Delivery, reason: str, detail: str, *, secret_paths: tuple[Path, ...] = ()) -> None:
-        """Keep a delivery that leads nowhere. The same delivery again is the same dead letter. Raises Unavailable."""
+    async def keep(self, delivery: Delivery, reason: str, detail: str, *, secret_paths: tuple[Path, ...] = (), topic: str = "") -> None:
+        """Keep a delivery that leads nowhere. The same delivery again is the same dead letter. Raises Unavailable.
+
+        `topic` is where it was published at first, for buses that do not say so of a dead letter.
+        """
         parent = await self._parent(delivery.message)
         letter = self._letter(delivery, reason, detail, secret_paths, parent)
+        if topic and letter.source == delivery.source:
+            letter = letter.model_copy(update={"source": topic, "topic": topic})
         if await self._store.get(_key(letter.id)) is not None:
             return
         await self._index.add(Entry(created_at=letter.kept_at, id=letter.id, subject=reason))

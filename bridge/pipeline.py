@@ -171,4 +171,6 @@ class Pipeline:
         )
         run = await self._recorder.tried(run, part.target, Tried(len(part.attempts) - 1, outcome), event.id)
         await self._recorder.reply_if_ended(run, event.id)
-        await self._deadletters.keep(delivery, "GaveUp", reason, secret_paths=run.control.secret_paths)
+        target = part.control.target.topic
+        topic = target.name if target else events.INVOCATIONS
+        await self._deadletters.keep(delivery, "GaveUp", reason, secret_paths=run.control.secret_paths, topic=topic)

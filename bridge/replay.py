@@ -18,7 +18,7 @@ from bridge import envelope
 from bridge.deadletter import DeadLetter, attributes
 from bridge.envelope import parse_json, timestamp
 from bridge.errors import Malformed, NotReplayable, Violation
-from bridge.events import INVOKED
+from bridge.events import DEADLETTERS, INVOKED
 from bridge.masking import MASK
 from bridge.ports import Message
 from bridge.request import REQUESTED
@@ -62,8 +62,16 @@ def body(letter: DeadLetter, wish: Wish) -> bytes:
 
 
 def message(letter: DeadLetter, content: bytes, now: datetime) -> Message:
-    """The message of a claimed replay. Raises NotReplayable for work or a request whose time is over."""
+    """The message of a claimed replay.
+
+    Raises NotReplayable for work or a request whose time is over, and for what nobody knows the topic of.
+    """
     assert letter.claim is not None  # noqa: S101 - claims come before messages
+    if letter.topic == DEADLETTERS:
+        raise NotReplayable(
+            f"The bus does not tell which topic dead letter {letter.id} was published to at first.",
+            hint=f"Publish it there yourself: `bridge deadletters show {letter.id} --event` prints it.",
+        )
     named = attributes(content)
     edited = letter.claim.replay.edited
     return Message(

@@ -258,3 +258,16 @@ async def test_an_edited_event_is_published_and_the_original_is_kept(world):
     replayed = await world.replay(letter, edited=event({"user": "alice"}).encode())
     assert json.loads(world.bus.published[0].body)["data"] == {"user": "alice"}
     assert (replayed.letter.original(), replayed.letter.view()["replays"][0]["edited"]) == (BODY, True)
+
+
+async def test_what_nobody_knows_the_topic_of_is_not_replayed(world):
+    letter = await world.kept(delivery(source="automation-deadletters/bridge"))
+    with pytest.raises(NotReplayable, match="does not tell which topic"):
+        await world.replay(letter)
+    assert world.sent() == []
+
+
+async def test_a_replay_goes_to_the_topic_that_the_bridge_knows_although_the_bus_does_not_tell(world):
+    letter = await world.kept(delivery(source="automation-deadletters/bridge"), topic="orders")
+    await world.replay(letter)
+    assert [message.topic for message in world.bus.published] == ["orders"]

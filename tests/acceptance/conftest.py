@@ -6,8 +6,18 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.acceptance import runtimes
 from tests.acceptance.bridge_process import BridgeProcess, scripted_config
+from tests.acceptance.runtimes import ONLY_EMBEDDED, Bus, Runtime
 from tests.acceptance.scripted import KEY, Scripted, scripted
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every scenario is tried on both runtimes, unless it is told why it cannot be."""
+    if "runtime_name" in metafunc.fixturenames:
+        module = metafunc.module.__name__.rpartition(".")[2]
+        one = module in ONLY_EMBEDDED or metafunc.function.__name__ in ONLY_EMBEDDED
+        metafunc.parametrize("runtime_name", ["embedded"] if one else ["embedded", "dapr"])
 
 
 @pytest.fixture
@@ -17,8 +27,14 @@ async def app() -> AsyncIterator[Scripted]:
 
 
 @pytest.fixture
-async def bridge(app: Scripted, tmp_path: Path) -> AsyncIterator[BridgeProcess]:
-    process = BridgeProcess(tmp_path / "data", scripted_config(app.url), environment={"SCRIPTED_KEY": KEY})
+async def runtime(runtime_name: str, tmp_path: Path) -> AsyncIterator[Runtime]:
+    async with runtimes.runtime(runtime_name, tmp_path / "machine") as made:
+        yield made
+
+
+@pytest.fixture
+async def bridge(runtime: Runtime, app: Scripted, tmp_path: Path) -> AsyncIterator[BridgeProcess]:
+    process = runtime.bridge(tmp_path, scripted_config(app.url), {"SCRIPTED_KEY": KEY})
     await process.start()
     yield process
     await process.stop()
@@ -28,3 +44,9 @@ async def bridge(app: Scripted, tmp_path: Path) -> AsyncIterator[BridgeProcess]:
 async def http(bridge: BridgeProcess) -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(bridge.url) as session:
         yield session
+
+
+@pytest.fixture
+async def bus(runtime: Runtime, bridge: BridgeProcess) -> AsyncIterator[Bus]:
+    async with runtime.bus(bridge) as client:
+        yield client

@@ -43,12 +43,17 @@ class Queue:
     async def send_event(self, topic: str, event: dict[str, Any]) -> None:
         await self.send(topic, json.dumps(event).encode(), label=event.get("subject", ""))
 
-    async def receive(self, entity: str) -> tuple[Any, Any]:
-        """One message: the event in it and the line it came with; completed at once."""
+    async def receive(self, entity: str) -> tuple[Any, str]:
+        """One message: the event in it and its sequence number; completed at once."""
+        event, properties = await self.message(entity)
+        return event, str(properties["sequenceNumber"])
+
+    async def message(self, entity: str) -> tuple[Any, Any]:
+        """The same with all properties of the message."""
         await self.say(op="receive", entity=entity, credit=1)
         line = await self.hear("message")
         await self.say(op="settle", lock=line["lock"], outcome="complete")
-        return json.loads(base64.b64decode(line["body"])), line
+        return json.loads(base64.b64decode(line["body"])), line["properties"]
 
 
 @asynccontextmanager

@@ -14,29 +14,29 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.acceptance.bridge_process import HERE, BridgeProcess, scripted_config
-from tests.acceptance.queue_client import Queue, queue
+from tests.acceptance.bridge_process import HERE, scripted_config
+from tests.acceptance.runtimes import Bus, Runtime
 from tests.acceptance.scripted import KEY, Scripted
 from tests.acceptance.test_topics import result_of
 
 Http = aiohttp.ClientSession
-Start = Callable[[str], Awaitable[tuple[Http, Queue]]]
+Start = Callable[[str], Awaitable[tuple[Http, Bus]]]
 OVER_AT_ONCE, FAR_AWAY = "100ms", "10m"
 
 
 @pytest.fixture
-async def start(app: Scripted, tmp_path: Path) -> AsyncIterator[Start]:
+async def start(runtime: Runtime, app: Scripted, tmp_path: Path) -> AsyncIterator[Start]:
     """Starts a bridge with this grace; gives a client of it and a program on its bus."""
     config = scripted_config(app.url).replace(str(HERE / "automations.yaml"), str(HERE / "canceling.yaml"))
     config = config.replace(str(HERE / "resiliency.yaml"), str(HERE / "counting" / "resiliency.yaml"))
-    bridge = BridgeProcess(tmp_path / "data", config, environment={"SCRIPTED_KEY": KEY})
+    bridge = runtime.bridge(tmp_path, config, {"SCRIPTED_KEY": KEY})
     async with contextlib.AsyncExitStack() as stack:
 
-        async def started(grace: str) -> tuple[Http, Queue]:
+        async def started(grace: str) -> tuple[Http, Bus]:
             bridge.config = bridge.config.replace("cancel_grace: 1s", f"cancel_grace: {grace}")
             await bridge.start()
             stack.push_async_callback(bridge.stop)
-            return await stack.enter_async_context(Http(bridge.url)), await stack.enter_async_context(queue(bridge.data_dir))
+            return await stack.enter_async_context(Http(bridge.url)), await stack.enter_async_context(runtime.bus(bridge))
 
         yield started
         app.release.set()
@@ -152,7 +152,7 @@ async def test_asking_twice_is_asking_once(start: Start) -> None:
     assert await kinds_of_replies(http, bus, "r-1") == ["automation.canceled"]
 
 
-async def kinds_of_replies(http: Http, bus: Queue, correlation_id: str) -> list[str]:
+async def kinds_of_replies(http: Http, bus: Bus, correlation_id: str) -> list[str]:
     """Every reply of the run up to the one of a run that is asked for and canceled later."""
     await ask(http, "topic.work", "later")
     work, _ = await bus.receive("work/worker")

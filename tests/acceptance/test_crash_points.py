@@ -16,7 +16,7 @@ import pytest
 
 from bridge.crashpoints import EXIT_CODE, CrashPoint
 from tests.acceptance.bridge_process import BridgeProcess
-from tests.acceptance.queue_client import queue
+from tests.acceptance.runtimes import Runtime
 from tests.acceptance.scripted import Scripted
 from tests.acceptance.worker import Worker, working
 
@@ -37,8 +37,8 @@ PASSES = [
 
 
 @pytest.fixture
-async def worker(bridge: BridgeProcess) -> AsyncIterator[Worker]:
-    async with working(bridge.data_dir, "pair/worker") as answering:
+async def worker(runtime: Runtime, bridge: BridgeProcess) -> AsyncIterator[Worker]:
+    async with working(lambda: runtime.bus(bridge), "pair/worker") as answering:
         yield answering
 
 
@@ -71,18 +71,16 @@ async def ended(bridge: BridgeProcess, correlation_id: str) -> Any:
         return await answer.json()
 
 
-async def replies(bridge: BridgeProcess, correlation_id: str) -> set[tuple[str, str]]:
-    """The distinct replies of a run, as (id, type): read up to the reply of another run that was asked for later."""
+async def replies(runtime: Runtime, bridge: BridgeProcess, correlation_id: str) -> set[tuple[str, str]]:
+    """The distinct replies of a run, as (id, type): read until there is one, and that of another run that was asked for later."""
     await ask(bridge, "echo", "later")
     await ended(bridge, "later")
-    found: set[tuple[str, str]] = set()
-    async with queue(bridge.data_dir) as bus:
-        while True:
+    found: dict[str, set[tuple[str, str]]] = {}
+    async with runtime.bus(bridge) as bus:
+        while found.keys() != {correlation_id, "later"}:
             reply, _ = await bus.receive("automation-replies/requesters")
-            if reply["correlationid"] == "later":
-                return found
-            if reply["correlationid"] == correlation_id:
-                found.add((reply["id"], reply["type"]))
+            found.setdefault(reply["correlationid"], set()).add((reply["id"], reply["type"]))
+    return found[correlation_id]
 
 
 def effects(run: Any, app: Scripted, worker: Worker) -> Counter[str]:
@@ -109,33 +107,37 @@ async def outlived(bridge: BridgeProcess, point: CrashPoint, automation: str) ->
 
 @pytest.mark.parametrize(("point", "automation"), PASSES)
 async def test_a_run_outlives_the_end_of_the_process_at(
-    bridge: BridgeProcess, app: Scripted, worker: Worker, point: CrashPoint, automation: str
+    runtime: Runtime, bridge: BridgeProcess, app: Scripted, worker: Worker, point: CrashPoint, automation: str
 ) -> None:
     run = await outlived(bridge, point, automation)
     assert run["status"] == "Succeeded"
-    assert await replies(bridge, "r-1") == {(f"r-1/{run['createdAt']}", "automation.succeeded")}
+    assert await replies(runtime, bridge, "r-1") == {(f"r-1/{run['createdAt']}", "automation.succeeded")}
     assert_repeated_only_what_is_not_known(run, effects(run, app, worker))
 
 
 @pytest.mark.parametrize("point", [CrashPoint.ENDED_NOT_REPLIED, CrashPoint.REPLIED_NOT_ACKED])
 @pytest.mark.parametrize("automation", ["brisk", "topic.two"])
 async def test_invocations_that_had_ended_are_not_run_again(
-    bridge: BridgeProcess, app: Scripted, worker: Worker, point: CrashPoint, automation: str
+    runtime: Runtime, bridge: BridgeProcess, app: Scripted, worker: Worker, point: CrashPoint, automation: str
 ) -> None:
     run = await outlived(bridge, point, automation)
-    await replies(bridge, "r-1")
+    await replies(runtime, bridge, "r-1")
     assert set(effects(run, app, worker).values()) == {1}
 
 
 @pytest.mark.parametrize("point", LAST_THREE)
-async def test_a_run_that_its_deadline_ends_outlives_the_end_of_the_process_at(bridge: BridgeProcess, point: CrashPoint) -> None:
+async def test_a_run_that_its_deadline_ends_outlives_the_end_of_the_process_at(
+    runtime: Runtime, bridge: BridgeProcess, point: CrashPoint
+) -> None:
     run = await outlived(bridge, point, "topic.unheard")
     assert run["status"] == "TimedOut"
-    assert await replies(bridge, "r-1") == {(f"r-1/{run['createdAt']}", "automation.timedout")}
+    assert await replies(runtime, bridge, "r-1") == {(f"r-1/{run['createdAt']}", "automation.timedout")}
 
 
 @pytest.mark.parametrize("point", LAST_THREE)
-async def test_a_run_that_a_wish_ends_outlives_the_end_of_the_process_at(bridge: BridgeProcess, point: CrashPoint) -> None:
+async def test_a_run_that_a_wish_ends_outlives_the_end_of_the_process_at(
+    runtime: Runtime, bridge: BridgeProcess, point: CrashPoint
+) -> None:
     await start_again(bridge, BRIDGE_CRASH_AT=point)
     await ask(bridge, "topic.two", "r-1")
     await ask(bridge, "topic.two", "r-1", "DELETE")
@@ -143,7 +145,7 @@ async def test_a_run_that_a_wish_ends_outlives_the_end_of_the_process_at(bridge:
     await start_again(bridge)
     run = await ended(bridge, "r-1")
     assert run["status"] == "Canceled"
-    assert await replies(bridge, "r-1") == {(f"r-1/{run['createdAt']}", "automation.canceled")}
+    assert await replies(runtime, bridge, "r-1") == {(f"r-1/{run['createdAt']}", "automation.canceled")}
 
 
 def test_every_point_of_the_bridge_has_its_test() -> None:

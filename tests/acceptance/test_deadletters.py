@@ -21,6 +21,7 @@ from bridge.client import BridgeClient
 from bridge.crashpoints import EXIT_CODE, CrashPoint
 from tests.acceptance.bridge_process import ROOT, BridgeProcess
 from tests.acceptance.queue_client import Queue, queue
+from tests.acceptance.runtimes import Bus
 from tests.acceptance.scripted import Scripted
 
 Http = aiohttp.ClientSession
@@ -183,9 +184,8 @@ async def test_a_bridge_that_is_killed_while_many_are_replayed_loses_none_and_re
 REQUEST = {"specversion": "1.0", "source": "/test", "type": "automation.requested", "subject": "echo"}
 
 
-async def test_an_event_that_was_none_is_edited_and_becomes_a_run(bridge: BridgeProcess, http: Http) -> None:
-    async with queue(bridge.data_dir) as bus:
-        await bus.send("automation-requests", b'{"id": "e-1", oops')
+async def test_an_event_that_was_none_is_edited_and_becomes_a_run(bridge: BridgeProcess, bus: Bus, http: Http) -> None:
+    await bus.send("automation-requests", b'{"id": "e-1", oops')
     letter = await one_letter(bridge)
     assert await said(await command(bridge, "show", letter["id"], "--event")) == (0, '{"id": "e-1", oops\n')
     edited = json.dumps({**REQUEST, "id": "e-1", "data": {"text": "mended"}})
@@ -193,11 +193,10 @@ async def test_an_event_that_was_none_is_edited_and_becomes_a_run(bridge: Bridge
     assert (await ended(http, "e-1"))["output"] == {"text": "mended"}
 
 
-async def test_an_edited_event_keeps_its_secrets_and_shows_none(bridge: BridgeProcess, http: Http, app: Scripted) -> None:
-    async with queue(bridge.data_dir) as bus:
-        await bus.send_event("automation-requests", {**REQUEST, "id": "e-1", "data": {"text": "first"}})
-        await ended(http, "e-1")
-        await bus.send_event("automation-requests", {**REQUEST, "id": "e-1", "data": {"text": "second", "password": "hunter2"}})
+async def test_an_edited_event_keeps_its_secrets_and_shows_none(bridge: BridgeProcess, bus: Bus, http: Http, app: Scripted) -> None:
+    await bus.send_event("automation-requests", {**REQUEST, "id": "e-1", "data": {"text": "first"}})
+    await ended(http, "e-1")
+    await bus.send_event("automation-requests", {**REQUEST, "id": "e-1", "data": {"text": "second", "password": "hunter2"}})
     letter = await one_letter(bridge)
     _, shown = await said(await command(bridge, "show", letter["id"], "--event"))
     edited = json.dumps(json.loads(shown) | {"correlationid": "e-2"})
@@ -207,11 +206,10 @@ async def test_an_edited_event_keeps_its_secrets_and_shows_none(bridge: BridgePr
     assert "hunter2" not in shown + told + json.dumps(await listed(bridge)) + bridge.log()
 
 
-async def test_the_lineage_is_followed_from_letter_to_letter_and_to_the_run(bridge: BridgeProcess, http: Http) -> None:
-    async with queue(bridge.data_dir) as bus:
-        await bus.send_event("automation-requests", {**REQUEST, "id": "e-1"})
-        first = await ended(http, "e-1")
-        await bus.send_event("automation-requests", {**REQUEST, "id": "e-1", "data": {"text": "another"}})
+async def test_the_lineage_is_followed_from_letter_to_letter_and_to_the_run(bridge: BridgeProcess, bus: Bus, http: Http) -> None:
+    await bus.send_event("automation-requests", {**REQUEST, "id": "e-1"})
+    first = await ended(http, "e-1")
+    await bus.send_event("automation-requests", {**REQUEST, "id": "e-1", "data": {"text": "another"}})
     parent = await one_letter(bridge)
     await said(await command(bridge, "replay", parent["id"]))
     child = await one_letter(bridge, f"replayOf={parent['id']}")

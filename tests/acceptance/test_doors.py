@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from tests.acceptance.bridge_process import BridgeProcess, scripted_config
+from tests.acceptance.runtimes import Runtime
 from tests.acceptance.scripted import KEY, Scripted
 
 ROLES = {"olga": ["operators"], "aude": ["auditors"], "ada": ["admin"], "sam": []}
@@ -19,15 +20,14 @@ Asking = dict[str, aiohttp.ClientSession]
 
 
 @pytest.fixture
-async def asking(app: Scripted, tmp_path: Path) -> AsyncIterator[Asking]:
+async def asking(runtime: Runtime, app: Scripted, tmp_path: Path) -> AsyncIterator[Asking]:
     """A session for each person, all on one bridge with tokens."""
     tokens = [
         f"{{name: {name}, sha256: {hashlib.sha256(f'token-of-{name}'.encode()).hexdigest()}, roles: {roles}}}"
         for name, roles in ROLES.items()
     ]
     config = scripted_config(app.url, f"tokens: [{', '.join(tokens)}]")
-    bridge = BridgeProcess(tmp_path / "data", config, environment={"SCRIPTED_KEY": KEY})
-    await bridge.start()
+    bridge = await runtime.bridge(tmp_path, config, {"SCRIPTED_KEY": KEY}).start()
     sessions = {name: aiohttp.ClientSession(bridge.url, headers={"Authorization": f"Bearer token-of-{name}"}) for name in ROLES}
     sessions |= {"nobody": aiohttp.ClientSession(bridge.url)}
     sessions |= {"guesser": aiohttp.ClientSession(bridge.url, headers={"Authorization": "Bearer token-of-eve"})}

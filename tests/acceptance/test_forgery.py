@@ -15,8 +15,8 @@ import pytest
 
 from bridge.identity import Signer
 from bridge.request import digest
-from tests.acceptance.bridge_process import BridgeProcess, scripted_config
-from tests.acceptance.queue_client import Queue, queue
+from tests.acceptance.bridge_process import scripted_config
+from tests.acceptance.runtimes import Bus, Runtime, signing_key
 from tests.acceptance.scripted import KEY, Scripted
 
 ADMIN = {"Authorization": "Bearer token-of-ada"}
@@ -29,7 +29,7 @@ class World:
     """A bridge with tokens, a session of its admin, a program on its bus, and the key its doors sign with."""
 
     http: aiohttp.ClientSession
-    bus: Queue
+    bus: Bus
     app: Scripted
     signer: Signer
 
@@ -71,15 +71,15 @@ class World:
 
 
 @pytest.fixture
-async def world(app: Scripted, tmp_path: Path) -> AsyncIterator[World]:
+async def world(runtime: Runtime, app: Scripted, tmp_path: Path) -> AsyncIterator[World]:
     tokens = [
         f"{{name: {name}, sha256: {hashlib.sha256(f'token-of-{name}'.encode()).hexdigest()}, roles: [{role}]}}"
         for name, role in (("ada", "admin"), ("olga", "operators"), ("sam", ""))
     ]
     config = scripted_config(app.url, f"tokens: [{', '.join(tokens)}]")
-    bridge = await BridgeProcess(tmp_path / "data", config, environment={"SCRIPTED_KEY": KEY}).start()
-    signer = Signer((bridge.data_dir / "signing.key").read_bytes())
-    async with aiohttp.ClientSession(bridge.url, headers=ADMIN) as http, queue(bridge.data_dir) as bus:
+    bridge = await runtime.bridge(tmp_path, config, {"SCRIPTED_KEY": KEY}).start()
+    signer = Signer(signing_key(await runtime.records(bridge), bridge))
+    async with aiohttp.ClientSession(bridge.url, headers=ADMIN) as http, runtime.bus(bridge) as bus:
         yield World(http, bus, app, signer)
     await bridge.stop()
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import sqlite3
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 from aiohttp import web
 
 from tests.acceptance.bridge_process import BridgeProcess, scripted_config
-from tests.acceptance.queue_client import Queue, queue
+from tests.acceptance.runtimes import Bus, Runtime
 
 API_TOKEN, FUNCTION_KEY = "marked-api-token", "marked-function-key"
 INPUT = {
@@ -148,9 +147,11 @@ def result(work: dict[str, Any], number: int, **data: Any) -> dict[str, Any]:
     return {**EVENT, **carried, "id": f"result-{number}", "type": "automation.result", "causationid": work["id"], "data": data}
 
 
-async def over_the_bus(driver: Driver, bus: Queue, tokens: list[str]) -> None:
-    """Progress, a failure that is tried again, a result and a late one; work given up, and events that lead nowhere."""
+async def over_the_bus(driver: Driver, runtime: Runtime, bridge: BridgeProcess, bus: Bus, tokens: list[str]) -> None:
+    """Work given up; progress, a failure that is tried again, a result and a late one; and events that lead nowhere."""
     said = f"I was told {json.dumps(INPUT)} and {INPUT['keys'][0]['key']}"  # type: ignore[index]  # a list of mappings
+    await driver.ask("work", "given-up")
+    await runtime.give_up(bridge, "work/worker")
     await driver.ask("work", "worked")
     for number in (1, 2):
         work, _ = await bus.receive("work/worker")
@@ -164,12 +165,6 @@ async def over_the_bus(driver: Driver, bus: Queue, tokens: list[str]) -> None:
     await bus.send_event("automation-results", result(work, 4, status="succeeded", output=telling) | {"causationid": "gone/only"})
     await bus.send_event("automation-results", result(work, 5, status="no status", output=telling))
 
-    await driver.ask("work", "given-up")
-    await bus.say(op="receive", entity="work/worker", credit=1)
-    for _ in range(2):
-        line = await bus.hear("message")
-        await bus.say(op="settle", lock=line["lock"], outcome="abandon")
-
     await bus.send_event("automation-requests", {**EVENT, "id": "done", "subject": "echo", "data": {**INPUT, "user": "other"}})
     await bus.send_event("automation-requests", {**EVENT, "id": "x", "subject": "echo", "source": ""})
     await bus.send_event("automation-requests", {**EVENT, "id": "a b", "subject": "misspelt"})
@@ -181,11 +176,6 @@ async def over_the_bus(driver: Driver, bus: Queue, tokens: list[str]) -> None:
     await driver.letters(8)
     for path in ("/v1/requests/worked", "/v1/requests/given-up", "/v1/requests?limit=200", "/metrics", "/openapi.json", "/healthz/ready"):
         await driver.call("GET", path)
-
-
-async def replies(data_dir: Path, count: int) -> list[str]:
-    async with queue(data_dir) as bus:
-        return [json.dumps(await bus.receive("automation-replies/requesters")) for _ in range(count)]
 
 
 def commands() -> str:
@@ -204,15 +194,14 @@ def shown(kept: dict[str, Any]) -> str:
     return json.dumps(without(kept), ensure_ascii=False)
 
 
-def records(data_dir: Path) -> list[str]:
-    with sqlite3.connect(data_dir / "bridge.db") as file:
-        rows = file.execute("SELECT value FROM state WHERE key LIKE 'run/%' OR key LIKE 'deadletter/%'").fetchall()
-    assert len(rows) > 8
-    return [shown(json.loads(value)) for (value,) in rows]
+def records(store: Mapping[str, str]) -> list[str]:
+    found = [value for key, value in store.items() if key.startswith(("run/", "deadletter/"))]
+    assert len(found) > 8
+    return [shown(json.loads(value)) for value in found]
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
-async def test_no_secret_is_ever_seen(tmp_path: Path, log_format: str) -> None:
+async def test_no_secret_is_ever_seen(runtime: Runtime, tmp_path: Path, log_format: str) -> None:
     catalogue = [CATALOGUE.replace("NAME", name).replace("TARGET", target) for name, target in TARGETS.items()]
     (tmp_path / "marked.yaml").write_text("---".join(catalogue))
     (tmp_path / "servicebus.json").write_text(
@@ -227,28 +216,28 @@ async def test_no_secret_is_ever_seen(tmp_path: Path, log_format: str) -> None:
             f"log_format: {log_format}",
             "log_level: debug",
         )
-        bridge = await BridgeProcess(tmp_path / "data", config, environment={"SCRIPTED_KEY": FUNCTION_KEY}).start()
-        async with (
-            aiohttp.ClientSession(bridge.url, headers={"Authorization": f"Bearer {API_TOKEN}"}) as http,
-            queue(bridge.data_dir) as bus,
-        ):
+        bridge = await runtime.bridge(tmp_path, config, {"SCRIPTED_KEY": FUNCTION_KEY}).start()
+        async with aiohttp.ClientSession(bridge.url, headers={"Authorization": f"Bearer {API_TOKEN}"}) as http:
             driver = Driver(http)
             await over_http(driver, function)
-            await over_the_bus(driver, bus, function.tokens)
-            driver.seen += await replies(bridge.data_dir, 6)
+            async with runtime.bus(bridge) as bus:
+                await over_the_bus(driver, runtime, bridge, bus, function.tokens)
+            async with runtime.bus(bridge) as bus:
+                driver.seen += [json.dumps(await bus.receive("automation-replies/requesters")) for _ in range(6)]
             running = commands()
-        door = json.loads((bridge.data_dir / "queue.json").read_text())["token"]
+            secrets = runtime.secrets(bridge)
+        stored = await runtime.records(bridge)
         await bridge.stop()
 
-    marks = [*MARKS, *function.tokens, door]
+    marks = [*MARKS, *function.tokens, *secrets]
     seen = {
         "answers and replies": driver.seen,
-        "log": bridge.log().splitlines(),
+        "logs": [line for log in runtime.logs(bridge) for line in log.splitlines()],
         "processes": running.splitlines(),
-        "store": records(bridge.data_dir),
+        "store": records(stored),
     }
     found = {(place, mark): part for place, parts in seen.items() for part in parts for mark in marks if mark in part}
     assert found == {}
-    everything = b"".join(file.read_bytes() for file in bridge.data_dir.iterdir())
-    assert [mark for mark in (API_TOKEN, FUNCTION_KEY, door) if mark.encode() in everything] == []
+    everything = b"".join(file.read_bytes() for file in runtime.files(bridge))
+    assert [mark for mark in (API_TOKEN, FUNCTION_KEY, *secrets) if mark.encode() in everything] == []
     assert b"marked-pin" in everything, "the input itself is kept, or it could not be sent again"

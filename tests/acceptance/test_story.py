@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from tests.acceptance.bridge_process import BridgeProcess
-from tests.acceptance.queue_client import queue
+from tests.acceptance.runtimes import Bus, Runtime
 from tests.acceptance.worker import working
 
 _LINE = re.compile(r"^\S+ (info|warning) +(?P<run>\S+)  (?P<sentence>[^(]+) \((?P<step>[\w.]+)\)(?P<fields>.*)$")
@@ -39,9 +39,10 @@ async def told(bridge: BridgeProcess, step: str = "run.replied") -> None:
 async def test_of_a_call_that_is_tried_twice(bridge: BridgeProcess, http: aiohttp.ClientSession) -> None:
     await ask(http, "act", {"act": "broken-once"})
     await told(bridge)
-    assert story(bridge, "r-1") == [
+    steps = story(bridge, "r-1")
+    steps.remove("run.scheduled")  # a bus may bring the work before it has confirmed that it took it
+    assert steps == [
         "run.accepted",
-        "run.scheduled",
         "attempt.started",
         "attempt.ended",
         "attempt.started",
@@ -52,8 +53,8 @@ async def test_of_a_call_that_is_tried_twice(bridge: BridgeProcess, http: aiohtt
     assert "outcome=Failed code=Http500 again_in=0.1" in bridge.log()
 
 
-async def test_of_work_behind_a_topic(bridge: BridgeProcess, http: aiohttp.ClientSession) -> None:
-    async with working(bridge.data_dir, "pair/worker"):
+async def test_of_work_behind_a_topic(runtime: Runtime, bridge: BridgeProcess, http: aiohttp.ClientSession) -> None:
+    async with working(lambda: runtime.bus(bridge), "pair/worker"):
         await ask(http, "topic.two", {})
         await told(bridge)
     steps = story(bridge, "r-1")
@@ -63,6 +64,7 @@ async def test_of_work_behind_a_topic(bridge: BridgeProcess, http: aiohttp.Clien
 
 async def test_of_a_run_that_is_canceled(bridge: BridgeProcess, http: aiohttp.ClientSession) -> None:
     await ask(http, "topic.unheard", {}, wait=0)
+    await told(bridge, "run.scheduled")
     async with http.delete("/v1/requests/r-1") as answer:
         assert answer.status == 202
     await told(bridge)
@@ -70,9 +72,8 @@ async def test_of_a_run_that_is_canceled(bridge: BridgeProcess, http: aiohttp.Cl
     assert steps == ["run.accepted", "run.scheduled", "run.canceling", "run.ended", "run.replied"]
 
 
-async def test_of_a_request_that_is_refused(bridge: BridgeProcess) -> None:
-    async with queue(bridge.data_dir) as bus:
-        await bus.send_event("automation-requests", EVENT | {"data": {"text": 5}})
+async def test_of_a_request_that_is_refused(bridge: BridgeProcess, bus: Bus) -> None:
+    await bus.send_event("automation-requests", EVENT | {"data": {"text": 5}})
     await told(bridge)
     assert story(bridge, "r-1") == ["run.refused", "run.ended", "run.replied"]
 

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 
 from tests.acceptance.bridge_process import BridgeProcess
-from tests.acceptance.queue_client import Queue, queue
+from tests.acceptance.queue_client import queue
+from tests.acceptance.runtimes import Bus, Runtime
 from tests.acceptance.scripted import Scripted
 
 Http = aiohttp.ClientSession
 EVENT = {"specversion": "1.0", "id": "e-1", "source": "/orders", "type": "automation.requested", "subject": "echo", "data": {"text": "x"}}
-
-
-@pytest.fixture
-async def bus(bridge: BridgeProcess) -> AsyncIterator[Queue]:
-    async with queue(bridge.data_dir) as client:
-        yield client
 
 
 async def run_of(http: Http, correlation_id: str) -> Any:
@@ -56,25 +50,20 @@ def result_of(event: dict[str, Any], **data: Any) -> dict[str, Any]:
     }
 
 
-async def test_a_published_request_becomes_a_run_and_its_reply_comes_back(bus: Queue, http: Http) -> None:
+async def test_a_published_request_becomes_a_run_and_its_reply_comes_back(bus: Bus, http: Http) -> None:
     await bus.send_event("automation-requests", {**EVENT, "correlationid": "order-1", "replytopic": "my-replies"})
-    reply, line = await bus.receive("my-replies/me")
+    reply, _ = await bus.receive("my-replies/me")
     run = await run_of(http, "order-1")
     assert (reply["type"], reply["subject"], reply["correlationid"]) == ("automation.succeeded", "echo", "order-1")
     assert (reply["id"], reply["causationid"]) == (f"order-1/{run['createdAt']}", "e-1")
     assert reply["data"] == {name: value for name, value in run.items() if name != "input"}
-    assert (line["properties"]["messageId"], line["properties"]["correlationId"], line["properties"]["label"]) == (
-        reply["id"],
-        "order-1",
-        "echo",
-    )
 
 
 @pytest.mark.parametrize(
     ("automation", "value", "kind"),
     [("echo", {"text": "x"}, "succeeded"), ("act", {"act": "refuses"}, "failed"), ("slow", {}, "timedout")],
 )
-async def test_every_end_has_its_reply(bus: Queue, http: Http, app: Scripted, automation: str, value: Any, kind: str) -> None:
+async def test_every_end_has_its_reply(bus: Bus, http: Http, app: Scripted, automation: str, value: Any, kind: str) -> None:
     async with http.post(f"/v1/automations/{automation}/requests", json=value) as answer:
         assert answer.status == 202
     reply, _ = await bus.receive("automation-replies/requesters")
@@ -82,7 +71,7 @@ async def test_every_end_has_its_reply(bus: Queue, http: Http, app: Scripted, au
     app.release.set()
 
 
-async def test_a_canceled_run_has_its_reply(bus: Queue, http: Http, app: Scripted) -> None:
+async def test_a_canceled_run_has_its_reply(bus: Bus, http: Http, app: Scripted) -> None:
     async with http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-2"}) as answer:
         assert answer.status == 202
     async with http.delete("/v1/requests/order-2") as answer:
@@ -91,7 +80,7 @@ async def test_a_canceled_run_has_its_reply(bus: Queue, http: Http, app: Scripte
     assert (reply["type"], reply["data"]["error"]["code"]) == ("automation.canceled", "Canceled")
 
 
-async def test_a_large_output_is_left_out_of_the_reply(bus: Queue, http: Http) -> None:
+async def test_a_large_output_is_left_out_of_the_reply(bus: Bus, http: Http) -> None:
     async with http.post("/v1/automations/echo/requests", json={"text": "x" * 300_000}, headers={"Prefer": "wait=10"}) as answer:
         run = await answer.json()
     reply, _ = await bus.receive("automation-replies/requesters")
@@ -100,20 +89,19 @@ async def test_a_large_output_is_left_out_of_the_reply(bus: Queue, http: Http) -
         assert await answer.json() == run["output"]
 
 
-async def test_a_function_behind_a_topic(bus: Queue, http: Http) -> None:
+async def test_a_function_behind_a_topic(bus: Bus, http: Http) -> None:
     async with http.post("/v1/automations/topic.work/requests", json={"n": 2**60}, headers={"X-Correlation-Id": "order-3"}):
         pass
-    work, line = await bus.receive("work/worker")
+    work, _ = await bus.receive("work/worker")
     assert (work["id"], work["type"], work["subject"], work["data"]) == ("order-3/worker", "automation.invoked", "topic.work", {"n": 2**60})
     assert work["invocationurl"].endswith("/v1/invocations/order-3/worker")
-    assert line["properties"]["expiresAt"]
     await bus.send_event("automation-results", result_of(work, status="running", progress={"percent": 50, "message": "half"}))
     await bus.send_event("automation-results", result_of(work, status="succeeded", output=7) | {"id": "r-2"})
     run = await run_of(http, "order-3")
     assert (run["status"], run["output"], run["progress"]) == ("Succeeded", 7, {"percent": 50, "message": "half"})
 
 
-async def test_a_retriable_failure_sends_the_work_again_as_often_as_the_catalogue_says(bus: Queue, http: Http) -> None:
+async def test_a_retriable_failure_sends_the_work_again_as_often_as_the_catalogue_says(bus: Bus, http: Http) -> None:
     async with http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-4"}):
         pass
     for number in (1, 2):
@@ -125,20 +113,29 @@ async def test_a_retriable_failure_sends_the_work_again_as_often_as_the_catalogu
     assert len(run["invocations"][0]["attempts"]) == 2
 
 
-async def test_work_that_the_broker_gives_up_fails_the_run_at_once(bus: Queue, http: Http) -> None:
+async def test_replies_and_work_carry_the_properties_that_a_broker_knows(bridge: BridgeProcess, http: Http) -> None:
+    async with http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-8"}):
+        pass
+    async with queue(bridge.data_dir) as bus:
+        work, properties = await bus.message("work/worker")
+        assert (properties["messageId"], properties["label"], bool(properties["expiresAt"])) == ("order-8/worker", "topic.work", True)
+        await bus.send_event("automation-results", result_of(work, status="succeeded"))
+        reply, properties = await bus.message("automation-replies/requesters")
+    told = (properties["messageId"], properties["correlationId"], properties["label"])
+    assert told == (reply["id"], "order-8", "topic.work")
+
+
+async def test_work_that_the_broker_gives_up_fails_the_run_at_once(runtime: Runtime, bridge: BridgeProcess, http: Http) -> None:
     async with http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-5"}):
         pass
-    await bus.say(op="receive", entity="work/worker", credit=1)
-    for _ in range(2):
-        line = await bus.hear("message")
-        await bus.say(op="settle", lock=line["lock"], outcome="abandon")
+    await runtime.give_up(bridge, "work/worker")
     run = await run_of(http, "order-5")
     assert (run["status"], run["error"]["code"]) == ("Failed", "GaveUp")
     letter = (await dead_letters(http, 1))[0]
-    assert (letter["reason"], letter["event"]["invocationtoken"]) == ("GaveUp", "***")
+    assert (letter["reason"], letter["topic"], letter["event"]["invocationtoken"]) == ("GaveUp", "work", "***")
 
 
-async def test_a_result_after_the_end_is_kept_apart(bus: Queue, http: Http) -> None:
+async def test_a_result_after_the_end_is_kept_apart(bus: Bus, http: Http) -> None:
     async with http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-6"}):
         pass
     work, _ = await bus.receive("work/worker")
@@ -154,7 +151,7 @@ async def test_a_result_after_the_end_is_kept_apart(bus: Queue, http: Http) -> N
     assert run == before
 
 
-async def test_the_same_event_ten_times_is_one_run_and_one_call(bus: Queue, http: Http, app: Scripted) -> None:
+async def test_the_same_event_ten_times_is_one_run_and_one_call(bus: Bus, http: Http, app: Scripted) -> None:
     for _ in range(10):
         await bus.send_event("automation-requests", EVENT)
     await run_of(http, "e-1")
@@ -173,7 +170,7 @@ async def test_the_same_event_ten_times_is_one_run_and_one_call(bus: Queue, http
     ],
 )
 async def test_a_bad_request_over_the_bus_is_a_run_that_explains_itself(
-    bus: Queue, http: Http, change: dict[str, Any], status: str, code: str
+    bus: Bus, http: Http, change: dict[str, Any], status: str, code: str
 ) -> None:
     await bus.send_event("automation-requests", {**EVENT, **change})
     run = await run_of(http, "e-1")
@@ -198,7 +195,7 @@ async def test_a_bad_request_over_the_bus_is_a_run_that_explains_itself(
         ),
     ],
 )
-async def test_an_event_that_can_be_no_run_is_a_dead_letter(bus: Queue, http: Http, topic: str, body: bytes, reason: str) -> None:
+async def test_an_event_that_can_be_no_run_is_a_dead_letter(bus: Bus, http: Http, topic: str, body: bytes, reason: str) -> None:
     await bus.send(topic, body)
     letter = (await dead_letters(http, 1))[0]
     assert (letter["reason"], letter["topic"]) == (reason, topic)
@@ -206,7 +203,7 @@ async def test_an_event_that_can_be_no_run_is_a_dead_letter(bus: Queue, http: Ht
         assert answer.status == 200
 
 
-async def test_a_conflict_over_the_bus_leaves_the_first_run_alone(bus: Queue, http: Http) -> None:
+async def test_a_conflict_over_the_bus_leaves_the_first_run_alone(bus: Bus, http: Http) -> None:
     await bus.send_event("automation-requests", EVENT)
     first = await run_of(http, "e-1")
     await bus.send_event("automation-requests", {**EVENT, "data": {"text": "y"}})
@@ -214,7 +211,7 @@ async def test_a_conflict_over_the_bus_leaves_the_first_run_alone(bus: Queue, ht
     assert await run_of(http, "e-1") == first
 
 
-async def test_a_forged_result_changes_nothing(bus: Queue, http: Http) -> None:
+async def test_a_forged_result_changes_nothing(bus: Bus, http: Http) -> None:
     async with http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-7"}):
         pass
     work, _ = await bus.receive("work/worker")
@@ -224,7 +221,7 @@ async def test_a_forged_result_changes_nothing(bus: Queue, http: Http) -> None:
         assert (await answer.json())["status"] == "Running"
 
 
-async def test_a_dead_letter_is_replayed_and_discarded(bus: Queue, http: Http) -> None:
+async def test_a_dead_letter_is_replayed_and_discarded(bus: Bus, http: Http) -> None:
     await bus.send_event("automation-requests", EVENT)
     await run_of(http, "e-1")
     await bus.send_event("automation-requests", {**EVENT, "data": {"text": "y"}})

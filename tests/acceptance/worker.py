@@ -1,39 +1,45 @@
-"""A program behind a topic: takes work from the embedded bus, counts it, and answers; it outlives the bridge's restarts."""
+"""A program behind a topic: takes work from the bus, counts it, and answers; it outlives the bridge's restarts."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from tests.acceptance.queue_client import Queue, queue
+import aiohttp
+from redis.exceptions import RedisError
+
+from tests.acceptance.runtimes import Bus
+from tests.dapr.streams import Refused
+
+#: The way onto the bus is away with the bridge, or with what stands for it.
+AWAY = (OSError, TimeoutError, ValueError, AssertionError, asyncio.IncompleteReadError, aiohttp.ClientError, RedisError, Refused)
+Way = Callable[[], AbstractAsyncContextManager[Bus]]
 
 
 @dataclass
 class Worker:
     """What it did, by invocation id. A message whose completion was lost with the bridge comes again: it is answered, not done again."""
 
-    data_dir: Path
+    way: Way
     entity: str
     effects: Counter[str] = field(default_factory=Counter)
-    known: set[int] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
         while True:
-            with contextlib.suppress(OSError, TimeoutError, ValueError, AssertionError, asyncio.IncompleteReadError):
-                async with queue(self.data_dir) as bus:
+            with contextlib.suppress(*AWAY):
+                async with self.way() as bus:
                     while True:
                         await self._one(bus)
             await asyncio.sleep(0.05)
 
-    async def _one(self, bus: Queue) -> None:
-        work, line = await bus.receive(self.entity)
-        number = line["properties"]["sequenceNumber"]
+    async def _one(self, bus: Bus) -> None:
+        work, number = await bus.receive(self.entity)
         self.effects[work["id"]] += number not in self.known
         self.known.add(number)
         await bus.send_event("automation-results", result_of(work))
@@ -54,8 +60,8 @@ def result_of(work: dict[str, Any]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def working(data_dir: Path, entity: str) -> AsyncIterator[Worker]:
-    worker = Worker(data_dir, entity)
+async def working(way: Way, entity: str) -> AsyncIterator[Worker]:
+    worker = Worker(way, entity)
     task = asyncio.create_task(worker.run())
     try:
         yield worker

@@ -1,0 +1,160 @@
+"""The two runtimes that the scenarios are tried on; what holds on one of them only is listed here with the reason."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from bridge.adapters.dapr import values
+from bridge.local.freeports import free_ports
+from tests.acceptance import queue_client
+from tests.acceptance.bridge_process import BridgeProcess
+from tests.dapr import streams
+from tests.dapr.machine import Machine, quick
+from tests.dapr.process import beside
+from tests.dapr.sidecar import API_TOKEN, APP_TOKEN
+
+_A_FOLDER = "the folder of data is part of the embedded runtime"
+_A_DOOR = "the API is the same on both runtimes, and this is about its connections"
+_BROKER = "Redis hands out a message until it is done: it neither counts, nor gives up, nor keeps properties beside the body"
+_GIVEN_UP = f"{_BROKER}; replays of other letters are tried in tests/dapr/test_replays.py"
+_HOST = "the local functions host is part of the embedded runtime; functions beside a sidecar are tried in tests/dapr/test_functions.py"
+#: Modules and tests that one runtime only can pass.
+ONLY_EMBEDDED = {
+    "test_disk_full": _A_FOLDER,
+    "test_functions": _HOST,
+    "test_host_crashes": _HOST,
+    "test_hostile_http": _A_DOOR,
+    "test_replies_and_work_carry_the_properties_that_a_broker_knows": _BROKER,
+    "test_files_with_secrets_are_for_their_owner_only": _A_FOLDER,
+    "test_a_second_bridge_on_the_same_data_is_refused_with_the_reason": _A_FOLDER,
+    "test_ten_thousand_are_replayed_interrupted_and_continued_none_twice": _GIVEN_UP,
+    "test_a_replay_outlives_the_end_of_the_process_at": _GIVEN_UP,
+    "test_a_bridge_that_is_killed_while_many_are_replayed_loses_none_and_repeats_none_under_another_id": _GIVEN_UP,
+}
+
+
+class Bus(Protocol):
+    """A program's own way onto the bus."""
+
+    async def send(self, topic: str, body: bytes) -> None:
+        """Bytes as they are."""
+
+    async def send_event(self, topic: str, event: dict[str, Any]) -> None: ...
+
+    async def receive(self, entity: str) -> tuple[Any, str]:
+        """The next event for a `topic/subscription`, and what its message is known by; done at once."""
+
+
+class Runtime(Protocol):
+    def secrets(self, bridge: BridgeProcess, /) -> tuple[str, ...]:
+        """What the runtime itself keeps from others while the bridge runs."""
+
+    def bridge(self, folder: Path, config: str, environment: Mapping[str, str]) -> BridgeProcess:
+        """A bridge that is not started yet; all that a test starts share one bus and one store."""
+
+    def bus(self, bridge: BridgeProcess, /) -> AbstractAsyncContextManager[Bus]: ...
+
+    async def give_up(self, bridge: BridgeProcess, /, entity: str) -> None:
+        """Take the next message of a `topic/subscription` without success until it is a dead letter."""
+
+    async def records(self, bridge: BridgeProcess, /) -> dict[str, str]:
+        """The values in the store, by key."""
+
+    def logs(self, bridge: BridgeProcess, /) -> list[str]: ...
+
+    def files(self, bridge: BridgeProcess, /) -> list[Path]:
+        """All that the programs of the runtime have written."""
+
+
+class Embedded:
+    def secrets(self, bridge: BridgeProcess) -> tuple[str, ...]:
+        return (json.loads((bridge.data_dir / "queue.json").read_text())["token"],)
+
+    def bridge(self, folder: Path, config: str, environment: Mapping[str, str]) -> BridgeProcess:
+        return BridgeProcess(folder / "data", config, environment=dict(environment))
+
+    @asynccontextmanager
+    async def bus(self, bridge: BridgeProcess) -> AsyncIterator[Bus]:
+        async with queue_client.queue(bridge.data_dir) as client:
+            yield client
+
+    async def give_up(self, bridge: BridgeProcess, entity: str) -> None:
+        async with queue_client.queue(bridge.data_dir) as bus:
+            await bus.say(op="receive", entity=entity, credit=1)
+            for _ in range(2):
+                line = await bus.hear("message")
+                await bus.say(op="settle", lock=line["lock"], outcome="abandon")
+
+    async def records(self, bridge: BridgeProcess) -> dict[str, str]:
+        with sqlite3.connect(bridge.data_dir / "bridge.db") as file:
+            return {key: bytes(value).decode() for key, value in file.execute("SELECT key, value FROM state")}
+
+    def logs(self, bridge: BridgeProcess) -> list[str]:
+        return [bridge.log()]
+
+    def files(self, bridge: BridgeProcess) -> list[Path]:
+        return list(bridge.data_dir.iterdir())
+
+
+@dataclass
+class OnDapr:
+    """A sidecar with a Redis."""
+
+    machine: Machine
+
+    def secrets(self, _: BridgeProcess) -> tuple[str, ...]:
+        return (API_TOKEN, APP_TOKEN)
+
+    def bridge(self, folder: Path, config: str, environment: Mapping[str, str]) -> BridgeProcess:
+        return beside(self.machine, folder, config, environment)
+
+    @asynccontextmanager
+    async def bus(self, _: BridgeProcess) -> AsyncIterator[Bus]:
+        async with streams.streams(self.machine.redis_port, self.machine.port) as client:
+            yield client
+
+    async def give_up(self, bridge: BridgeProcess, entity: str) -> None:
+        """As the sidecar of an application with a `deadLetterTopic` does."""
+        async with self.bus(bridge) as bus:
+            work, _ = await bus.receive(entity)
+            await bus.send("automation-deadletters", json.dumps(work).encode())
+
+    async def records(self, _: BridgeProcess) -> dict[str, str]:
+        async with streams.streams(self.machine.redis_port, self.machine.port) as bus:
+            stored = {name.decode(): await bus.redis.hget(name, "data") async for name in bus.redis.scan_iter(match="*||*")}
+        return {_key(name): values.unwrap(values.load(value))[0].decode() for name, value in stored.items() if value}
+
+    def logs(self, bridge: BridgeProcess) -> list[str]:
+        return [bridge.log(), *(path.read_text() for path in self.machine.directory.rglob("*.log"))]
+
+    def files(self, bridge: BridgeProcess) -> list[Path]:
+        return [path for folder in (bridge.data_dir, self.machine.directory) for path in folder.rglob("*") if path.is_file()]
+
+
+def _key(name: str) -> str:
+    """The key of the bridge, for a name in Redis."""
+    return name.partition("||")[2].replace("~1", "/").replace("~0", "~")
+
+
+@asynccontextmanager
+async def runtime(name: str, folder: Path) -> AsyncIterator[Runtime]:
+    if name == "embedded":
+        yield Embedded()
+        return
+    async with AsyncExitStack() as stack:
+        machine = Machine(folder, quick(folder), *free_ports(3), stack)
+        await machine.redis()
+        await machine.sidecar()
+        yield OnDapr(machine)
+
+
+def signing_key(records: Mapping[str, str], bridge: BridgeProcess) -> bytes:
+    """What the doors of the bridge sign with."""
+    file = bridge.data_dir / "signing.key"
+    return file.read_bytes() if file.exists() else records["signing-key"].encode()
