@@ -17,7 +17,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "runtime_name" in metafunc.fixturenames:
         module = metafunc.module.__name__.rpartition(".")[2]
         one = module in ONLY_EMBEDDED or metafunc.function.__name__ in ONLY_EMBEDDED
-        metafunc.parametrize("runtime_name", ["embedded"] if one else ["embedded", "dapr"])
+        metafunc.parametrize("runtime_name", ["embedded"] if one else ["embedded", "dapr"], scope="module")
 
 
 @pytest.fixture
