@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from tests.acceptance.scripted import Scripted, scripted
 from tests.dapr.machine import Machine, quick
 from tests.dapr.mesh import Mesh
 from tests.dapr.sidecar import free_ports
@@ -14,6 +15,12 @@ from tests.dapr.sidecar import free_ports
 async def machine(tmp_path) -> AsyncIterator[Machine]:
     async with AsyncExitStack() as stack:
         yield Machine(tmp_path, quick(tmp_path), *free_ports(3), stack)
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[Scripted]:
+    async with scripted() as server:
+        yield server
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from bridge.adapters.dapr.sidecar import Sidecar
 from bridge.errors import CallFailed, ConfigurationError
 from bridge.ports import Call
 from bridge.settings import FunctionApp, Settings
-from tests.acceptance.scripted import KEY, Scripted, scripted
+from tests.acceptance.scripted import KEY, Scripted
 from tests.dapr.sidecar import API_TOKEN, COMPONENTS, free_ports, sidecar
 
 ENDPOINT = """
@@ -27,12 +27,6 @@ spec:
   headers:
   - {{name: x-functions-key, value: {key}}}
 """
-
-
-@pytest.fixture
-async def app() -> AsyncIterator[Scripted]:
-    async with scripted() as server:
-        yield server
 
 
 @pytest.fixture

@@ -13,19 +13,13 @@ import aiohttp
 import pytest
 
 from tests.acceptance.bridge_process import BridgeProcess
-from tests.acceptance.scripted import Scripted, scripted
+from tests.acceptance.scripted import Scripted
 from tests.dapr.machine import Machine
 from tests.dapr.process import bridge_on
 from tests.dapr.sidecar import Program, free_ports, redis
 from tests.dapr.streams import Refused, Streams, streams
 
 MINUTE = 60.0  #: seconds
-
-
-@pytest.fixture
-async def app() -> AsyncIterator[Scripted]:
-    async with scripted() as server:
-        yield server
 
 
 @dataclass
