@@ -80,7 +80,7 @@ class Doors:
         """A run as it stands, or once it has ended if that is within `wait` seconds. Raises NotFound, Unavailable."""
         run = _readable(await self._results.find(correlation_id), correlation_id, caller)
         if wait > 0 and not run.status.final:
-            run = await self._results.wait(correlation_id, wait) or run
+            run = await self._results.wait(correlation_id, wait, run) or run
         return run
 
     def let_go(self) -> None:
@@ -89,8 +89,8 @@ class Doors:
 
     async def follow(self, correlation_id: str, caller: Caller) -> AsyncGenerator[Run]:
         """A run at every change until it has ended. Raises NotFound before the first one."""
-        _readable(await self._results.find(correlation_id), correlation_id, caller)
-        async with contextlib.aclosing(self._results.follow(correlation_id)) as runs:
+        found = _readable(await self._results.find(correlation_id), correlation_id, caller)
+        async with contextlib.aclosing(self._results.follow(correlation_id, found)) as runs:
             async for run in runs:
                 yield run
 

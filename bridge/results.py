@@ -151,34 +151,43 @@ class Results:
         self._learn(run, etag, len(value))
         return True
 
-    async def wait(self, correlation_id: str, seconds: float) -> Run | None:
-        """The run once it has ended, or as it stands after `seconds`; None if there is none."""
+    async def wait(self, correlation_id: str, seconds: float, seen: Run | None = None) -> Run | None:
+        """The run once it has ended, or as it stands after `seconds`; None if there is none. `seen` is what the caller has just found."""
         latest: Run | None = None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds), contextlib.aclosing(self.follow(correlation_id)) as runs_seen:
+            async with asyncio.timeout(seconds), contextlib.aclosing(self.follow(correlation_id, seen)) as runs_seen:
                 async for latest in runs_seen:
                     if latest.status.final:
                         return latest
         return latest or await self.find(correlation_id)
 
-    async def follow(self, correlation_id: str) -> AsyncGenerator[Run]:
-        """The run now and at every change, until it has ended or waiting is over (`let_go`). Ends at once if there is no run."""
+    async def follow(self, correlation_id: str, seen: Run | None = None) -> AsyncGenerator[Run]:
+        """The run now and at every change, until it has ended or waiting is over (`let_go`). Ends at once if there is no run.
+
+        `seen` is the run that the caller has just found.
+        """
         with self._watched(correlation_id) as changed:
             shown: Run | None = None
             pauses = iter(_POLL)
-            while True:
-                changed.clear()
-                latest = await self.find(correlation_id)
-                if latest is None:
-                    return
+            latest = seen or await self.find(correlation_id)
+            while latest is not None:
                 if latest is not shown and latest != shown:
                     shown, pauses = latest, iter(_POLL)
                     yield latest
                 if latest.status.final or self._letting_go:
                     return
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(next(pauses, _POLL[-1]) if self._store.shared else None):
-                        await changed.wait()
+                latest = await self._next(correlation_id, changed, next(pauses, _POLL[-1]))
+
+    async def _next(self, correlation_id: str, changed: asyncio.Event, pause: float) -> Run | None:
+        """The run after a change of this process, which has it in memory, or where others write too after the pause."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause if self._store.shared else None):
+                await changed.wait()
+                changed.clear()
+            known = self._remembered(correlation_id)
+            if known is not None:
+                return known.run
+        return await self.find(correlation_id)
 
     def let_go(self) -> None:
         """Who waits, now or later, gets the run as it stands: the bridge stops."""
@@ -216,11 +225,12 @@ class Results:
         return known.run if known else None
 
     async def _fetch(self, correlation_id: str) -> _Known | None:
+        before = self._known.get(correlation_id)
         found = await self._store.get(_key(correlation_id))
         if found is None:
             return None
         newer = self._known.get(correlation_id)
-        if newer is not None and not self._store.shared:
+        if newer is not None and (newer is not before or not self._store.shared):
             return newer
         known = _Known(runs.load(found.value), found.etag, len(found.value))
         self._remember_run(known)

@@ -143,3 +143,34 @@ async def test_a_follower_looks_now_and_then_and_shows_what_has_not_changed_once
     looks, times = await looks_in(world, results, 0.3)
     assert looks <= 5
     assert times == 1
+
+
+async def test_changes_of_this_process_are_followed_without_a_look_into_the_store():
+    world = World(shared=True)
+    results = world.process()
+    run, _ = await results.create(a_run())
+    reads_at_most(world.store, 0)
+    waiting = asyncio.create_task(results.wait("order-1", 5, run))
+    await asyncio.sleep(0)
+    for change in (percent(10), percent(20), succeed):
+        await results.change("order-1", change)
+        await asyncio.sleep(0)
+    assert (await asyncio.wait_for(waiting, 1)).status is Status.SUCCEEDED
+
+
+async def test_a_look_that_a_change_has_overtaken_shows_the_change():
+    world = World(shared=True)
+    results = world.process()
+    await results.create(a_run())
+    get, old, changed = world.store.get, await world.store.get("run/order-1"), asyncio.Event()
+
+    async def slow(key: str) -> Stored | None:
+        await changed.wait()
+        return old if key == "run/order-1" else await get(key)
+
+    world.store.get = slow  # type: ignore[method-assign]  # for this test only
+    looking = asyncio.create_task(results.find("order-1"))
+    await asyncio.sleep(0)
+    await results.change("order-1", percent(40))
+    changed.set()
+    assert shown(await looking) == 40
