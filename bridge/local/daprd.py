@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,12 +25,17 @@ def find(named: Path | None) -> Path:
         if not programs.runs(named):
             raise ConfigurationError([f"daprd {named}: cannot be run. Correct BRIDGE_DAPRD, or unset it."])
         return named
-    built = sorted(CHECKOUT.glob(".cache/dapr/*/bin/daprd"), reverse=True)
+    built = sorted(CHECKOUT.glob(".cache/dapr/*/bin/daprd"), key=_version, reverse=True)
     if (found := programs.nearest("daprd", built)) is None:
         raise ConfigurationError(
             ["daprd is not on this machine. `make dapr` builds it with Go; `dapr init --slim` downloads it; or set BRIDGE_DAPRD."]
         )
     return found
+
+
+def _version(built: Path) -> tuple[int, ...]:
+    """The numbers of `.cache/dapr/<version>/bin/daprd`."""
+    return tuple(int(number) for number in re.findall(r"\d+", built.parts[-3]))
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,11 @@ def test_the_nearest_daprd_is_taken(elsewhere: Path) -> None:
     assert daprd.find(program(elsewhere / "named")) == elsewhere / "named"
 
 
+def test_of_those_that_were_built_here_the_newest_is_taken(elsewhere: Path) -> None:
+    built = [program(elsewhere / f"checkout/.cache/dapr/{version}/bin/daprd") for version in ("1.9.2", "1.18.1", "1.18.0")]
+    assert daprd.find(None) == built[1]
+
+
 def test_without_daprd_it_says_how_to_get_one(elsewhere: Path) -> None:
     with pytest.raises(ConfigurationError, match="make dapr"):
         daprd.find(None)
