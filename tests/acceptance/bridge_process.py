@@ -15,12 +15,13 @@ from bridge.local.freeports import free_ports
 
 ROOT = Path(__file__).parent.parent.parent
 HERE = Path(__file__).parent
+PATIENCE = 30  #: seconds that a bridge may take to start, or to end
 _URL = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
 @dataclass
 class BridgeProcess:
-    """One bridge on a data directory; it may be started again after it was killed."""
+    """One bridge on a data directory; it may be started again after it was killed. As a context manager it runs until its end."""
 
     data_dir: Path
     config: str = ""
@@ -29,6 +30,12 @@ class BridgeProcess:
     prefix: tuple[str, ...] = ()
     url: str = ""
     process: Process | None = None
+
+    async def __aenter__(self) -> BridgeProcess:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
 
     async def start(self) -> BridgeProcess:
         self.data_dir.mkdir(parents=True, exist_ok=True)
@@ -46,7 +53,11 @@ class BridgeProcess:
             cwd=ROOT,
         )
         self._log = asyncio.create_task(self._collect())
-        self.url = await asyncio.wait_for(self._ready(), 30)
+        try:
+            self.url = await asyncio.wait_for(self._ready(), PATIENCE)
+        except TimeoutError:
+            await self.kill()
+            raise AssertionError(f"the bridge did not start within {PATIENCE} s:\n{self.log()[-5000:]}") from None
         return self
 
     async def _ready(self) -> str:
@@ -77,9 +88,13 @@ class BridgeProcess:
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(number)
-        code = await asyncio.wait_for(self.process.wait(), 30)
-        await self._log
-        return code
+        try:
+            return await asyncio.wait_for(self.process.wait(), PATIENCE)
+        except TimeoutError:
+            self.process.kill()
+            raise AssertionError(f"the bridge did not end within {PATIENCE} s:\n{self.log()[-5000:]}") from None
+        finally:
+            await self._log
 
     async def kill(self) -> None:
         await self.stop(signal.SIGKILL)

@@ -34,10 +34,8 @@ async def runtime(runtime_name: str, tmp_path: Path) -> AsyncIterator[Runtime]:
 
 @pytest.fixture
 async def bridge(runtime: Runtime, app: Scripted, tmp_path: Path) -> AsyncIterator[BridgeProcess]:
-    process = runtime.bridge(tmp_path, scripted_config(app.url), {"SCRIPTED_KEY": KEY})
-    await process.start()
-    yield process
-    await process.stop()
+    async with runtime.bridge(tmp_path, scripted_config(app.url), {"SCRIPTED_KEY": KEY}) as process:
+        yield process
 
 
 @pytest.fixture

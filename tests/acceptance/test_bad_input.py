@@ -26,10 +26,9 @@ STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 async def http(runtime_name: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Http]:
     folder = tmp_path_factory.mktemp("bridge")
     async with scripted() as app, runtimes.runtime(runtime_name, folder / "machine") as runtime:
-        bridge = await runtime.bridge(folder, scripted_config(app.url), {"SCRIPTED_KEY": KEY}).start()
-        async with Http(bridge.url) as session:
+        bridge = runtime.bridge(folder, scripted_config(app.url), {"SCRIPTED_KEY": KEY})
+        async with bridge, Http(bridge.url) as session:
             yield session
-        await bridge.stop()
 
 
 async def runs(http: Http) -> list[Any]:

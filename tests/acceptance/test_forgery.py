@@ -77,11 +77,9 @@ async def world(runtime: Runtime, app: Scripted, tmp_path: Path) -> AsyncIterato
         for name, role in (("ada", "admin"), ("olga", "operators"), ("sam", ""))
     ]
     config = scripted_config(app.url, f"tokens: [{', '.join(tokens)}]")
-    bridge = await runtime.bridge(tmp_path, config, {"SCRIPTED_KEY": KEY}).start()
-    signer = Signer(signing_key(await runtime.records(bridge), bridge))
-    async with aiohttp.ClientSession(bridge.url, headers=ADMIN) as http, runtime.bus(bridge) as bus:
-        yield World(http, bus, app, signer)
-    await bridge.stop()
+    bridge = runtime.bridge(tmp_path, config, {"SCRIPTED_KEY": KEY})
+    async with bridge, aiohttp.ClientSession(bridge.url, headers=ADMIN) as http, runtime.bus(bridge) as bus:
+        yield World(http, bus, app, Signer(signing_key(await runtime.records(bridge), bridge)))
 
 
 # As whom.

@@ -13,8 +13,7 @@ from tests.acceptance.scripted import KEY, Scripted
 
 async def test_without_room_nothing_is_accepted_and_the_caller_told_when_to_come_back(app: Scripted, tmp_path: Path) -> None:
     bridge = BridgeProcess(tmp_path / "data", scripted_config(app.url, "data_limit: 1"), environment={"SCRIPTED_KEY": KEY})
-    await bridge.start()
-    async with aiohttp.ClientSession(bridge.url) as http:
+    async with bridge, aiohttp.ClientSession(bridge.url) as http:
         async with http.post("/v1/automations/echo/requests", json={"text": "x"}, headers={"X-Correlation-Id": "full-1"}) as answer:
             assert (answer.status, (await answer.json())["code"]) == (503, "Full")
             assert int(answer.headers["Retry-After"]) > 0
@@ -22,7 +21,6 @@ async def test_without_room_nothing_is_accepted_and_the_caller_told_when_to_come
             assert answer.status == 404
         async with http.get("/healthz/ready") as answer:
             assert (answer.status, (await answer.json())["status"]) == (503, "not ready")
-    await bridge.stop()
     assert app.calls == []
 
 

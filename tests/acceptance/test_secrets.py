@@ -216,8 +216,8 @@ async def test_no_secret_is_ever_seen(runtime: Runtime, tmp_path: Path, log_form
             f"log_format: {log_format}",
             "log_level: debug",
         )
-        bridge = await runtime.bridge(tmp_path, config, {"SCRIPTED_KEY": FUNCTION_KEY}).start()
-        async with aiohttp.ClientSession(bridge.url, headers={"Authorization": f"Bearer {API_TOKEN}"}) as http:
+        bridge = runtime.bridge(tmp_path, config, {"SCRIPTED_KEY": FUNCTION_KEY})
+        async with bridge, aiohttp.ClientSession(bridge.url, headers={"Authorization": f"Bearer {API_TOKEN}"}) as http:
             driver = Driver(http)
             await over_http(driver, function)
             async with runtime.bus(bridge) as bus:
@@ -226,8 +226,7 @@ async def test_no_secret_is_ever_seen(runtime: Runtime, tmp_path: Path, log_form
                 driver.seen += [json.dumps(await bus.receive("automation-replies/requesters")) for _ in range(6)]
             running = commands()
             secrets = runtime.secrets(bridge)
-        stored = await runtime.records(bridge)
-        await bridge.stop()
+            stored = await runtime.records(bridge)
 
     marks = [*MARKS, *function.tokens, *secrets]
     seen = {

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.acceptance.bridge_process import BridgeProcess
 from tests.acceptance.scripted import Scripted
 from tests.chaos.door import LONGEST, Line, Message, Refused
-from tests.chaos.place import SETTINGS, end_bridge, running
+from tests.chaos.place import SETTINGS, end_bridge
 from tests.dapr import streams
 from tests.dapr.machine import Machine
 from tests.dapr.process import bridge_on
@@ -115,5 +115,5 @@ async def on_dapr(folder: Path, components: Path, app: Scripted) -> AsyncIterato
         sidecars = [(await machine.sidecar()).program for machine in machines]
         bridges = [bridge_on(machine, machine.directory, app, *SETTINGS) for machine in machines]
         for bridge in bridges:
-            await stack.enter_async_context(running(bridge))
+            await stack.enter_async_context(bridge)
         yield OnDapr(machines, bridges, sidecars, redis, ENDS)

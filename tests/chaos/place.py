@@ -63,18 +63,8 @@ class Embedded:
 @asynccontextmanager
 async def embedded(folder: Path, app: Scripted) -> AsyncIterator[Embedded]:
     bridge = BridgeProcess(folder / "data", scripted_config(app.url, *SETTINGS), environment={"SCRIPTED_KEY": KEY})
-    async with running(bridge):
+    async with bridge:
         yield Embedded([bridge], {"SIGKILL": 7, "SIGKILL again while it starts": 2, "SIGTERM": 1})
-
-
-@asynccontextmanager
-async def running(bridge: BridgeProcess) -> AsyncIterator[None]:
-    await bridge.start()
-    try:
-        yield
-    finally:
-        if bridge.process is not None and bridge.process.returncode is None:
-            await bridge.stop()
 
 
 async def end_bridge(bridge: BridgeProcess, how: str, chance: random.Random) -> None:

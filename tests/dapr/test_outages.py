@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from redis.asyncio import Redis
 
 from tests.acceptance.bridge_process import BridgeProcess
 from tests.acceptance.scripted import Scripted
@@ -96,6 +97,19 @@ async def test_a_store_that_is_away_for_a_minute_delays_runs_and_nothing_else(pl
     assert {(await place.ended(name))["status"] for name in before + during} == {"Succeeded"}
     assert await place.letters() == []
     await place.become(store=True, bus=True, sidecar=True)
+    assert await place.ask("accepted") == 202
+
+
+async def test_a_store_without_room_delays_runs_and_nothing_else(place: Place) -> None:
+    async with Redis(port=place.store_port) as store:
+        await store.config_set("maxmemory", 1)
+        assert await place.ask("refused") == 503
+        await place.event("delayed")
+        await place.become(store=False, bus=True)
+        await store.config_set("maxmemory", 0)
+    assert (await place.ended("delayed"))["status"] == "Succeeded"
+    assert await place.letters() == []
+    await place.become(store=True)
     assert await place.ask("accepted") == 202
 
 
