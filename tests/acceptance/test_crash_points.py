@@ -66,9 +66,13 @@ async def ask(bridge: BridgeProcess, automation: str, correlation_id: str, metho
 
 
 async def ended(bridge: BridgeProcess, correlation_id: str) -> Any:
-    async with aiohttp.ClientSession(bridge.url) as http, http.get(f"/v1/requests/{correlation_id}?wait=30") as answer:
-        assert answer.status == 200, await answer.text()
-        return await answer.json()
+    """The run at its end; there may be none until its request comes once more."""
+    async with aiohttp.ClientSession(bridge.url) as http, asyncio.timeout(30):
+        while True:
+            async with http.get(f"/v1/requests/{correlation_id}?wait=30") as answer:
+                if answer.status == 200:
+                    return await answer.json()
+            await asyncio.sleep(0.05)
 
 
 async def replies(runtime: Runtime, bridge: BridgeProcess, correlation_id: str) -> set[tuple[str, str]]:
