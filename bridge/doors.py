@@ -79,9 +79,11 @@ class Doors:
     async def find(self, correlation_id: str, caller: Caller, wait: float = 0) -> Run:
         """A run as it stands, or once it has ended if that is within `wait` seconds. Raises NotFound, Unavailable."""
         run = _readable(await self._results.find(correlation_id), correlation_id, caller)
-        if wait > 0 and not run.status.final:
-            run = await self._results.wait(correlation_id, wait, run) or run
-        return run
+        return await self.ended(run, wait) if wait > 0 else run
+
+    async def ended(self, run: Run, wait: float) -> Run:
+        """A run that was just found or made, once it has ended if that is within `wait` seconds. Raises Unavailable."""
+        return run if run.status.final else await self._results.wait(run.correlation_id, wait, run) or run
 
     def let_go(self) -> None:
         """Who waits for a run gets it as it stands: the bridge stops."""

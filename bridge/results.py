@@ -169,7 +169,7 @@ class Results:
         with self._watched(correlation_id) as changed:
             shown: Run | None = None
             pauses = iter(_POLL)
-            latest = seen or await self.find(correlation_id)
+            latest = await self._since(correlation_id, seen)
             while latest is not None:
                 if latest is not shown and latest != shown:
                     shown, pauses = latest, iter(_POLL)
@@ -177,6 +177,13 @@ class Results:
                 if latest.status.final or self._letting_go:
                     return
                 latest = await self._next(correlation_id, changed, next(pauses, _POLL[-1]))
+
+    async def _since(self, correlation_id: str, seen: Run | None) -> Run | None:
+        """The run, without another look where one has just been taken and the next follows soon."""
+        if seen is None or not self._store.shared:
+            return await self.find(correlation_id)
+        known = self._remembered(correlation_id)
+        return known.run if known else seen
 
     async def _next(self, correlation_id: str, changed: asyncio.Event, pause: float) -> Run | None:
         """The run after a change of this process, which has it in memory, or where others write too after the pause."""

@@ -70,7 +70,7 @@ class Submit:
     async def _accepted(self, request: Request, submitted: Submitted) -> Response:
         run = submitted.run
         wait = reading.preferred_wait(request, self._settings.max_wait.total_seconds())
-        if wait is not None and not run.status.final:
-            run = await self._doors.find(run.correlation_id, reading.caller(request), wait)
+        if wait is not None:
+            run = await self._doors.ended(run, wait)
         ended = run.status.final and (submitted.repeated or wait is not None)
         return showing.run(run, 200 if ended else 202, {"location": f"/v1/requests/{run.correlation_id}"})
