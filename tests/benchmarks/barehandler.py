@@ -1,4 +1,4 @@
-"""The bare handler: `python -m tests.benchmarks.barehandler PORT APP_PORT`, the sidecar calls of a bridge without its promises.
+"""The bare handler: `python -m tests.benchmarks.barehandler PORT APP_PORT http|grpc`, the sidecar calls of a bridge without its promises.
 
 A request is published and saved; its delivery publishes an invocation; that one's delivery saves, calls the function over HTTP, saves and
 publishes a reply; then the caller's result is read from the store. Each is one plain call of the sidecar, made when it is needed: no input
@@ -12,10 +12,14 @@ import asyncio
 import base64
 import os
 import sys
+from collections.abc import Awaitable, Callable
 
 import aiohttp
+import grpc
 import uvloop
 from aiohttp import web
+from dapr.proto.runtime.v1 import appcallback_pb2 as callback
+from google.protobuf.empty_pb2 import Empty
 from pydantic_core import from_json, to_json
 
 REQUESTS, INVOCATIONS, REPLIES = "automation-requests", "automation-invocations", "automation-replies"
@@ -46,12 +50,20 @@ class Handler:
         """What the sidecar brings, and what it asks when it starts."""
         if request.method == "GET":
             return _json([])
-        run = from_json(base64.b64decode(from_json(await request.read())["data_base64"]))
-        if request.path.startswith(f"/deliveries/{REQUESTS}/"):
+        await self._take(request.path, base64.b64decode(from_json(await request.read())["data_base64"]))
+        return _json({"status": "SUCCESS"})
+
+    async def on_topic_event(self, request: callback.TopicEventRequest, _: object) -> callback.TopicEventResponse:
+        """What a sidecar brings by gRPC."""
+        await self._take(request.path, request.data)
+        return callback.TopicEventResponse()
+
+    async def _take(self, route: str, body: bytes) -> None:
+        run = from_json(body)
+        if route.startswith(f"/deliveries/{REQUESTS}/"):
             await self._publish(INVOCATIONS, run)
         else:
             await self._invoked(run)
-        return _json({"status": "SUCCESS"})
 
     async def _invoked(self, run: dict[str, object]) -> None:
         name = str(run["id"])
@@ -86,17 +98,43 @@ def _json(body: object) -> web.Response:
     return web.Response(body=to_json(body), content_type="application/json")
 
 
-async def main(port: int, app_port: int) -> None:
+async def nothing(_: Empty, __: object) -> callback.ListTopicSubscriptionsResponse:
+    """Subscriptions beside those that are declared."""
+    return callback.ListTopicSubscriptionsResponse()
+
+
+def by_grpc(handler: Handler, port: int) -> grpc.aio.Server:
+    """The port for deliveries of a sidecar with --app-protocol grpc."""
+    calls = {
+        "OnTopicEvent": (handler.on_topic_event, callback.TopicEventRequest, callback.TopicEventResponse),
+        "ListTopicSubscriptions": (nothing, Empty, callback.ListTopicSubscriptionsResponse),
+    }
+    served = {
+        name: grpc.unary_unary_rpc_method_handler(call, asked.FromString, answered.SerializeToString)
+        for name, (call, asked, answered) in calls.items()
+    }
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("dapr.proto.runtime.v1.AppCallback", served),))
+    server.add_insecure_port(f"127.0.0.1:{port}")
+    return server
+
+
+async def by_http(served: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], port: int) -> None:
+    runner = web.ServerRunner(web.Server(served, access_log=None))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+
+
+async def main(port: int, app_port: int, protocol: str) -> None:
     """Serve until the process ends."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         handler = Handler(session)
-        for served, where in ((handler.deliver, app_port), (handler.door, port)):
-            runner = web.ServerRunner(web.Server(served, access_log=None))
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", where).start()
+        server = by_grpc(handler, app_port) if protocol == "grpc" else None
+        await (server.start() if server else by_http(handler.deliver, app_port))
+        await by_http(handler.door, port)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        loop.run(main(*map(int, sys.argv[1:])))
+        loop.run(main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))

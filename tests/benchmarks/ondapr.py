@@ -75,11 +75,11 @@ async def bridge(folder: Path, way: str) -> AsyncIterator[Subject]:
 
 
 @asynccontextmanager
-async def bare(folder: Path, way: str) -> AsyncIterator[Subject]:
-    """The bare handler behind the same sidecar."""
-    async with _beside(folder, "http") as beside:
+async def bare(folder: Path, way: str, protocol: str) -> AsyncIterator[Subject]:
+    """The bare handler behind a sidecar that brings events by `protocol`."""
+    async with _beside(folder, protocol) as beside:
         port = free_port()
-        command = [sys.executable, "-m", "tests.benchmarks.barehandler", str(port), str(beside.sidecar.ports["app-port"])]
+        command = [sys.executable, "-m", "tests.benchmarks.barehandler", str(port), str(beside.sidecar.ports["app-port"]), protocol]
         async with _served(beside, command, folder, "front", port, {"BENCH_FUNCTION_URL": beside.function}) as child:
             yield _subject(beside, child, way, port)
 
