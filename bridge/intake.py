@@ -23,7 +23,7 @@ class Intake:
 
     async def run_of(self, event: Event, delivery: Delivery) -> Run:
         """The run of this request. Raises CorrelationConflict if the id belongs to another request, Refusal, Unavailable."""
-        run = await self._results.find(request.correlation_id(event))
+        run = await self._results.recall(request.correlation_id(event))
         signed = self._signer.is_ours(event.attributes, self._clock.now(), self._settings.retention)
         if run is not None and signed and request.signed_identity(event).matches(run):
             return run

@@ -100,7 +100,7 @@ class Pipeline:
     async def invoked(self, delivery: Delivery) -> None:
         """`automation.invoked` of an HTTP target: try until it has ended, must wait, or may not start."""
         event = envelope.decode(delivery.message.body)
-        run, part = await self._recorder.addressed(event, event.id)
+        run, part = await self._recorder.addressed(event, event.id, recall=True)
         worked = await self._attempts.work(delivery, run, part, event.id)
         if worked is not None:
             await self._recorder.reply_if_ended(worked, event.id)

@@ -29,10 +29,14 @@ class Recorder:
         """What happens now because of this event."""
         return Cause(event_id, self._clock.now(), self._retention)
 
-    async def addressed(self, event: Event, invocation_id: str) -> tuple[Run, Invocation]:
-        """The run and the part that an event speaks of. Raises Malformed unless the event carries that part's token; Unavailable."""
+    async def addressed(self, event: Event, invocation_id: str, *, recall: bool = False) -> tuple[Run, Invocation]:
+        """The run and the part that an event speaks of; with `recall`, as they were a moment ago.
+
+        Raises Malformed unless the event carries that part's token; Unavailable.
+        """
         correlation_id, _, target = invocation_id.rpartition("/")
-        run = await self._results.find(correlation_id) if correlation_id else None
+        look = self._results.recall if recall else self._results.find
+        run = await look(correlation_id) if correlation_id else None
         part = run.invocation(target) if run else None
         token = part.control.token if part else ""
         if not hmac.compare_digest(token.encode(), event.get("invocationtoken").encode()) or run is None or part is None:

@@ -13,7 +13,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bridge import run as runs
 from bridge.crashpoints import CrashPoint, passed
@@ -24,6 +24,8 @@ from bridge.run import Run
 
 #: Bytes of memory that a run takes for each byte of its stored form, about.
 IN_MEMORY = 6
+#: How long what this process wrote or read is taken for how the run stands, by those who write it next and learn of any difference then.
+FRESH = timedelta(seconds=1)
 _ATTEMPTS = 20
 _POLL = (0.2, 0.3, 0.45, 0.7, 1.0)  #: seconds between looks for a run that another replica may change
 
@@ -33,6 +35,7 @@ class _Known:
     run: Run
     etag: str
     size: int
+    at: datetime  #: when this was so
 
 
 class Results:
@@ -61,6 +64,13 @@ class Results:
         if known is not None and (known.run.status.final or not self._store.shared):
             return known.run
         return await self._read(correlation_id)
+
+    async def recall(self, correlation_id: str) -> Run | None:
+        """The run as it was a moment ago, at most FRESH. For who works on it, not for who asks about it. Raises Unavailable."""
+        known = self._remembered(correlation_id)
+        if known is not None and self._clock.now() - known.at < FRESH:
+            return known.run
+        return await self.find(correlation_id)
 
     async def find_many(self, correlation_ids: list[str]) -> list[Run | None]:
         """The runs in that order. Raises Unavailable."""
@@ -232,20 +242,20 @@ class Results:
         return known.run if known else None
 
     async def _fetch(self, correlation_id: str) -> _Known | None:
-        before = self._known.get(correlation_id)
+        before, now = self._known.get(correlation_id), self._clock.now()
         found = await self._store.get(_key(correlation_id))
         if found is None:
             return None
         newer = self._known.get(correlation_id)
         if newer is not None and (newer is not before or not self._store.shared):
             return newer
-        known = _Known(runs.load(found.value), found.etag, len(found.value))
+        known = _Known(runs.load(found.value), found.etag, len(found.value), now)
         self._remember_run(known)
         return known
 
     def _learn(self, run: Run, etag: str, size: int) -> Run:
         """Remember what was written, and wake those who wait for it. What was only read wakes nobody."""
-        self._remember_run(_Known(run, etag, size))
+        self._remember_run(_Known(run, etag, size, self._clock.now()))
         for waiting in self._watchers.get(run.correlation_id, ()):
             waiting.set()
         return run

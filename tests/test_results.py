@@ -300,3 +300,32 @@ async def test_a_run_larger_than_the_memory_can_still_be_changed(world):
     await results.create(a_run())
     assert await results.change("order-1", percent(40))
     assert shown(await results.find("order-1")) == 40
+
+
+async def test_what_was_written_a_moment_ago_is_recalled_without_a_look_into_a_shared_store():
+    world = World(shared=True)
+    results = world.process()
+    run, _ = await results.create(a_run())
+    looks = world.store.calls["get"]
+    assert await results.recall("order-1") == run
+    assert world.store.calls["get"] == looks
+
+
+async def test_what_was_written_longer_ago_is_looked_up_as_another_process_may_have_changed_it():
+    world = World(shared=True)
+    results = world.process()
+    await results.create(a_run())
+    await world.process("b").change("order-1", percent(40))
+    world.clock.advance(SECOND)
+    assert shown(await results.recall("order-1")) == 40
+
+
+async def test_a_run_recalled_is_changed_as_it_stands():
+    world = World(shared=True)
+    results = world.process()
+    await results.create(a_run())
+    await world.process("b").change("order-1", percent(40))
+    assert shown(await results.recall("order-1")) is None
+    changed = await results.change("order-1", percent(50))
+    assert changed
+    assert shown(changed[0]) == 40
