@@ -43,7 +43,8 @@ class Handler:
         name, body = request.headers["x-correlation-id"], await request.read()
         self._ended[name] = asyncio.Event()
         run = {"id": name, "input": from_json(body)}
-        await asyncio.gather(self._publish(REQUESTS, run), self._save(name, {**run, "status": "Pending"}))
+        await self._save(name, {**run, "status": "Pending"})
+        await self._publish(REQUESTS, run)
         return await self._result(name) if "prefer" in request.headers else web.Response(status=202)
 
     async def deliver(self, request: web.BaseRequest) -> web.StreamResponse:
