@@ -34,8 +34,13 @@ _POLL = (0.2, 0.3, 0.45, 0.7, 1.0)  #: seconds between looks for a run that anot
 class _Known:
     run: Run
     etag: str
-    size: int
+    size: int  #: bytes as stored
+    stored: int  #: hash of these bytes
     at: datetime  #: when this was so
+
+    @classmethod
+    def of(cls, run: Run, etag: str, value: bytes, at: datetime) -> _Known:
+        return cls(run, etag, len(value), hash(value), at)
 
 
 class Results:
@@ -118,9 +123,9 @@ class Results:
             if found is None:
                 raise fault if isinstance(fault, Unavailable) else Unavailable(str(fault)) from None
             if found.value != value:
-                return self._learn(runs.load(found.value), found.etag, len(found.value)), False
+                return self._learn(runs.load(found.value), found.etag, found.value), False
             etag = found.etag
-        return self._learn(run, etag, len(value)), True
+        return self._learn(run, etag, value), True
 
     async def change(self, correlation_id: str, change: Callable[[Run], Run]) -> tuple[Run, Run] | None:
         """Apply `change` to the run as it stands and store what comes out: the run before and after, or None if there is no run.
@@ -158,7 +163,7 @@ class Results:
                 self._forget(run.correlation_id)
                 raise
             etag = found.etag
-        self._learn(run, etag, len(value))
+        self._learn(run, etag, value)
         return True
 
     async def wait(self, correlation_id: str, seconds: float, seen: Run | None = None) -> Run | None:
@@ -249,13 +254,15 @@ class Results:
         newer = self._known.get(correlation_id)
         if newer is not None and (newer is not before or not self._store.shared):
             return newer
-        known = _Known(runs.load(found.value), found.etag, len(found.value), now)
+        unchanged = newer is not None and newer.stored == hash(found.value)
+        run = newer.run if newer is not None and unchanged else runs.load(found.value)
+        known = _Known.of(run, found.etag, found.value, now)
         self._remember_run(known)
         return known
 
-    def _learn(self, run: Run, etag: str, size: int) -> Run:
+    def _learn(self, run: Run, etag: str, value: bytes) -> Run:
         """Remember what was written, and wake those who wait for it. What was only read wakes nobody."""
-        self._remember_run(_Known(run, etag, size, self._clock.now()))
+        self._remember_run(_Known.of(run, etag, value, self._clock.now()))
         for waiting in self._watchers.get(run.correlation_id, ()):
             waiting.set()
         return run
