@@ -1,7 +1,7 @@
 """Joins what many callers ask at the same time into one request.
 
-One request is under way; the next takes all that has gathered meanwhile. An idle adapter adds no delay, a busy one needs about half the
-work of the sidecar for each item.
+One request is under way; the next takes all that has gathered meanwhile, and in a short pause if there is much to do: requests cost more
+than what is in them. An idle adapter adds no delay, a busy one needs half the work of bridge and sidecar for each item, or less.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ MOST = 100  #: items of one request
 BUDGET = (
     96 * 1024
 )  #: bytes of one request; what alone is larger goes alone. Dapr gives a batch for Service Bus 128 KiB, properties included
+
+PAUSE = 0.005  #: seconds after a request that several shared, in which the next one gathers more
 
 
 class Gathering(Generic[Item, Outcome]):
@@ -56,6 +58,8 @@ class Gathering(Generic[Item, Outcome]):
                 outcomes = [Unavailable(f"The sidecar could not be asked: {type(fault).__name__}: {fault}")] * len(taken)
             for (_, answer), outcome in zip(taken, outcomes, strict=True):
                 _tell(answer, outcome)
+            if len(taken) > 1:
+                await asyncio.sleep(PAUSE)
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Outcome]]]:
         taken: list[tuple[Item, asyncio.Future[Outcome]]] = []
