@@ -10,51 +10,33 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 
 from bridge import run as runs
 from bridge.crashpoints import CrashPoint, passed
 from bridge.errors import Conflict, PortError, Unavailable
 from bridge.index import Entry, Index
+from bridge.knownruns import Known, KnownRuns
 from bridge.ports import Clock, Store
 from bridge.run import Run
+from bridge.watchers import Watchers
 
-#: Bytes of memory that a run takes for each byte of its stored form, about.
-IN_MEMORY = 6
 #: How long what this process wrote or read is taken for how the run stands, by those who write it next and learn of any difference then.
 FRESH = timedelta(seconds=1)
 _ATTEMPTS = 20
 _POLL = (0.2, 0.3, 0.45, 0.7, 1.0)  #: seconds between looks for a run that another replica may change
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    run: Run
-    etag: str
-    size: int  #: bytes as stored
-    stored: int  #: hash of these bytes
-    at: datetime  #: when this was so
-
-    @classmethod
-    def of(cls, run: Run, etag: str, value: bytes, at: datetime) -> _Known:
-        return cls(run, etag, len(value), hash(value), at)
-
-
 class Results:
     """The store of runs; `remember` is about how many bytes of memory those kept in it may take."""
 
     def __init__(self, store: Store, index: Index, clock: Clock, *, remember: int = 64 * 1024 * 1024) -> None:
-        self._store, self._index, self._clock, self._remember = store, index, clock, remember
+        self._store, self._index, self._clock = store, index, clock
         self._process, self._writes = secrets.token_hex(8), itertools.count()
-        self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._size = 0
+        self._known, self._watchers = KnownRuns(remember), Watchers()
         self._creating: dict[str, asyncio.Future[tuple[Run, bool]]] = {}
         self._locks: dict[str, tuple[asyncio.Lock, list[None]]] = {}
-        self._watchers: dict[str, set[asyncio.Event]] = {}
-        self._letting_go = False
 
     @property
     def is_full(self) -> bool:
@@ -143,7 +125,7 @@ class Results:
                 changed = self._named(changed)
                 if await self._saved(changed, known.etag):
                     return known.run, changed
-                self._forget(correlation_id)
+                self._known.forget(correlation_id)
         raise Unavailable(f"Run {correlation_id} was changed by others {_ATTEMPTS} times in a row.")
 
     def _named(self, run: Run) -> Run:
@@ -160,7 +142,7 @@ class Results:
             if found is None or found.value != value:
                 if isinstance(fault, Conflict):
                     return False
-                self._forget(run.correlation_id)
+                self._known.forget(run.correlation_id)
                 raise
             etag = found.etag
         self._learn(run, etag, value)
@@ -181,7 +163,7 @@ class Results:
 
         `seen` is the run that the caller has just found.
         """
-        with self._watched(correlation_id) as changed:
+        with self._watchers.watched(correlation_id) as changed:
             shown: Run | None = None
             pauses = iter(_POLL)
             latest = await self._since(correlation_id, seen)
@@ -189,7 +171,7 @@ class Results:
                 if latest is not shown and latest != shown:
                     shown, pauses = latest, iter(_POLL)
                     yield latest
-                if latest.status.final or self._letting_go:
+                if latest.status.final or self._watchers.letting_go:
                     return
                 latest = await self._next(correlation_id, changed, next(pauses, _POLL[-1]))
 
@@ -213,21 +195,7 @@ class Results:
 
     def let_go(self) -> None:
         """Who waits, now or later, gets the run as it stands: the bridge stops."""
-        self._letting_go = True
-        for watchers in self._watchers.values():
-            for changed in watchers:
-                changed.set()
-
-    @contextlib.contextmanager
-    def _watched(self, correlation_id: str) -> Iterator[asyncio.Event]:
-        changed = asyncio.Event()
-        self._watchers.setdefault(correlation_id, set()).add(changed)
-        try:
-            yield changed
-        finally:
-            self._watchers[correlation_id].discard(changed)
-            if not self._watchers[correlation_id]:
-                del self._watchers[correlation_id]
+        self._watchers.let_go()
 
     @contextlib.asynccontextmanager
     async def _lock(self, correlation_id: str) -> AsyncIterator[None]:
@@ -246,7 +214,7 @@ class Results:
         known = await self._fetch(correlation_id)
         return known.run if known else None
 
-    async def _fetch(self, correlation_id: str) -> _Known | None:
+    async def _fetch(self, correlation_id: str) -> Known | None:
         before, now = self._known.get(correlation_id), self._clock.now()
         found = await self._store.get(_key(correlation_id))
         if found is None:
@@ -254,38 +222,19 @@ class Results:
         newer = self._known.get(correlation_id)
         if newer is not None and (newer is not before or not self._store.shared):
             return newer
-        unchanged = newer is not None and newer.stored == hash(found.value)
-        run = newer.run if newer is not None and unchanged else runs.load(found.value)
-        known = _Known.of(run, found.etag, found.value, now)
-        self._remember_run(known)
+        run = newer.run if newer is not None and newer.is_stored_as(found.value) else runs.load(found.value)
+        known = Known.of(run, found.etag, found.value, now)
+        self._known.put(known)
         return known
 
     def _learn(self, run: Run, etag: str, value: bytes) -> Run:
         """Remember what was written, and wake those who wait for it. What was only read wakes nobody."""
-        self._remember_run(_Known.of(run, etag, value, self._clock.now()))
-        for waiting in self._watchers.get(run.correlation_id, ()):
-            waiting.set()
+        self._known.put(Known.of(run, etag, value, self._clock.now()))
+        self._watchers.wake(run.correlation_id)
         return run
 
-    def _remember_run(self, known: _Known) -> None:
-        self._forget(known.run.correlation_id)
-        self._known[known.run.correlation_id] = known
-        self._size += known.size
-        while self._size * IN_MEMORY > self._remember:
-            _, oldest = self._known.popitem(last=False)
-            self._size -= oldest.size
-
-    def _remembered(self, correlation_id: str) -> _Known | None:
-        known = self._known.get(correlation_id)
-        if known is not None and known.run.expires_at is not None and known.run.expires_at <= self._clock.now():
-            self._forget(correlation_id)
-            return None
-        return known
-
-    def _forget(self, correlation_id: str) -> None:
-        known = self._known.pop(correlation_id, None)
-        if known is not None:
-            self._size -= known.size
+    def _remembered(self, correlation_id: str) -> Known | None:
+        return self._known.kept(correlation_id, self._clock.now())
 
     def _lifetime(self, run: Run) -> timedelta | None:
         """Retention counts from the end; a run that has not ended is kept until it has."""

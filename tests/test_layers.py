@@ -20,6 +20,7 @@ BANDS = [
     {"doors", "pipeline", "audit"},
     {"intake", "attempts", "dispatch", "recorder", "parts"},
     {"results", "replies", "deadletters", "replay", "index", "sweeper", "calls"},
+    {"knownruns", "watchers"},
     {"events"},
     {
         "ports",
