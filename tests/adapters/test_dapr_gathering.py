@@ -77,3 +77,30 @@ async def test_a_caller_that_goes_away_holds_up_nobody():
     gone.cancel()
     sender.gate.set()
     assert await asyncio.gather(first, stays) == ["FIRST", "STAYS"]
+
+
+async def turns(count: int = 5) -> None:
+    """Let everything go on that needs no time."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_after_a_shared_request_the_next_one_gathers_more():
+    sender = Sender()
+    gathering = Gathering(sender, size=len)
+    await asked(gathering, sender, ["a", "b"])
+    later = [gathering.ask("c")]
+    await turns()
+    later.append(gathering.ask("d"))
+    assert await asyncio.gather(*later) == ["C", "D"]
+    assert sender.requests == [["first"], ["a", "b"], ["c", "d"]]
+
+
+async def test_what_is_asked_one_by_one_is_never_held():
+    sender = Sender()
+    sender.gate.set()
+    gathering = Gathering(sender, size=len)
+    for number in range(3):
+        gathering.ask(str(number))
+        await turns()
+        assert sender.requests[-1] == [str(number)]
