@@ -93,7 +93,7 @@ def test_only_the_bridge_may_use_them(name):
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_every_file_belongs_to_a_set(path):
-    others = {"function-app", "requester", "requester/redis", "requester/azure"}
+    others = {"function-app", "requester", "requester/redis", "requester/azure", "worker/redis", "worker/azure"}
     assert str(path.parent.relative_to(COMPONENTS)) in {folder for folders in SETS.values() for folder in folders} | others
 
 
@@ -103,6 +103,14 @@ def test_an_application_that_asks_may_ask_and_read_replies_and_nothing_else(bus)
     values = {each["name"]: each.get("value") for each in component["spec"]["metadata"]}
     (app,) = component["scopes"]
     assert (values["publishingScopes"], values["subscriptionScopes"]) == (f"{app}={events.REQUESTS}", f"{app}=automation-replies")
+
+
+@pytest.mark.parametrize(("bus", "more"), [("redis", ",automation-deadletters"), ("azure", "")])
+def test_an_application_that_works_may_publish_results_and_read_its_work_and_nothing_else(bus, more):
+    (component,) = read(COMPONENTS / "worker" / bus / "bus.yaml")
+    values = {each["name"]: each.get("value") for each in component["spec"]["metadata"]}
+    (app,) = component["scopes"]
+    assert (values["publishingScopes"], values["subscriptionScopes"]) == (f"{app}={events.RESULTS}{more}", f"{app}=work")
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from tests.dapr.resources import SETS, documents, folders
-from tests.dapr.sidecar import API_TOKEN, Sidecar, free_ports, redis, sidecar
+from tests.dapr.sidecar import API_TOKEN, COMPONENTS, Sidecar, free_ports, redis, sidecar
 
 _PATIENCE = 30  #: seconds until the sidecar must have said what is waited for
 #: What daprd says of something in a file that it does not understand; it goes on without it.
@@ -129,6 +129,17 @@ async def test_the_files_for_azure_are_loaded_as_far_as_the_first_connection_to_
             "vault.vault.azure.net/secrets/python-functions-key",
         )
     assert "connection refused" in next(line for line in log.splitlines() if "Error getting secret" in line)
+
+
+@pytest.mark.parametrize(("app", "files"), [("orders", ("requester/azure", "requester")), ("worker", ("worker/azure",))])
+async def test_the_files_of_an_application_on_azure_are_loaded_as_far_as_the_first_connection(app, files, tmp_path):
+    resources = tmp_path / "resources"
+    resources.mkdir()
+    for path in (path for folder in files for path in (COMPONENTS / folder).glob("*.yaml")):
+        shutil.copy(path, resources)
+    configuration = COMPONENTS / "function-app" / "configuration.yaml"
+    async with sidecar(tmp_path, resources, identity(tmp_path), configuration=configuration, app_id=app) as beside:
+        await told(beside, "Component loaded: bus (pubsub.azure.servicebus.topics/v1)", "waiting on port")
 
 
 @pytest.mark.parametrize(
