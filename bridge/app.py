@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from bridge import api, catalog, entities, events, resilience
-from bridge.adapters.dapr import Connection, Dapr, signingkey
-from bridge.adapters.dapr.functions import DaprFunctions
 from bridge.adapters.embedded import Embedded
 from bridge.adapters.embedded.directory import held as held  # noqa: PLC0414 - for the command that starts a sidecar in the folder
 from bridge.adapters.embedded.keys import key
@@ -202,6 +200,9 @@ async def _embedded(settings: Settings, plans: Plans) -> AsyncIterator[Ports]:
 
 @contextlib.asynccontextmanager
 async def _dapr(settings: Settings, plans: Plans, environ: Mapping[str, str]) -> AsyncIterator[Ports]:
+    from bridge.adapters.dapr import Connection, Dapr, signingkey  # noqa: PLC0415 - gRPC is for this runtime only: 14 MB, a tenth of the start
+    from bridge.adapters.dapr.functions import DaprFunctions  # noqa: PLC0415 - as above
+
     connection, listed, largest = Connection.read(settings, environ), plans.entities, settings.max_input_bytes + ENVELOPE
     replica, work = _replica(settings, connection.app_port), _work(plans.catalog) if settings.functions else ()
     async with contextlib.AsyncExitStack() as stack:

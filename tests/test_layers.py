@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +97,12 @@ def test_the_bottom_imports_only_the_standard_library_and_pydantic(name: str) ->
 
 def test_nothing_ships_that_imports_the_test_kit() -> None:
     assert not [path for path in modules() if "testing" in bridge_parts(path) and part(path) != "testing"]
+
+
+def test_only_the_dapr_runtime_loads_what_is_dapr_s() -> None:
+    look = "import sys, bridge.cli, bridge.app, bridge.server; print(sorted({'grpc', 'dapr', 'google.protobuf'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
 
 
 def test_functions_never_import_the_bridge() -> None:
