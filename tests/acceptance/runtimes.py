@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from bridge.adapters.dapr import values
 from bridge.local.freeports import free_ports
 from tests.acceptance import queue_client
-from tests.acceptance.bridge_process import BridgeProcess
+from tests.acceptance.bridge_process import BridgeProcess, scripted_config
+from tests.acceptance.scripted import KEY, Scripted
 from tests.dapr import streams
 from tests.dapr.machine import Machine, quick
 from tests.dapr.process import beside
@@ -152,6 +153,16 @@ async def runtime(name: str, folder: Path) -> AsyncIterator[Runtime]:
         await machine.redis()
         await machine.sidecar()
         yield OnDapr(machine)
+
+
+@asynccontextmanager
+async def serving(name: str, folder: Path, app: Scripted) -> AsyncIterator[BridgeProcess]:
+    """A bridge for all tests of a module, with the automations of the tests."""
+    async with (
+        runtime(name, folder / "machine") as made,
+        made.bridge(folder, scripted_config(app.url), {"SCRIPTED_KEY": KEY}) as bridge,
+    ):
+        yield bridge
 
 
 def signing_key(records: Mapping[str, str], bridge: BridgeProcess) -> bytes:

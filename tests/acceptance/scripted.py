@@ -28,6 +28,14 @@ class Scripted:
     def count(self, correlation_id: str) -> int:
         return self.by_run[correlation_id]
 
+    def forget(self) -> None:
+        """As if it had just been started; calls that go on end."""
+        self.release.set()
+        self.release = asyncio.Event()
+        self.calls.clear()
+        self.effects.clear()
+        self.by_run.clear()
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json() if request.can_read_body else None
         headers = {name.lower(): value for name, value in request.headers.items()}

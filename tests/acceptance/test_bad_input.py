@@ -11,9 +11,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.acceptance import runtimes
-from tests.acceptance.bridge_process import scripted_config
-from tests.acceptance.scripted import KEY, scripted
+from tests.acceptance.runtimes import serving
+from tests.acceptance.scripted import scripted
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Http = aiohttp.ClientSession
@@ -25,10 +24,8 @@ STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def http(runtime_name: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Http]:
     folder = tmp_path_factory.mktemp("bridge")
-    async with scripted() as app, runtimes.runtime(runtime_name, folder / "machine") as runtime:
-        bridge = runtime.bridge(folder, scripted_config(app.url), {"SCRIPTED_KEY": KEY})
-        async with bridge, Http(bridge.url) as session:
-            yield session
+    async with scripted() as app, serving(runtime_name, folder, app) as bridge, Http(bridge.url) as session:
+        yield session
 
 
 async def runs(http: Http) -> list[Any]:
