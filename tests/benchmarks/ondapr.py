@@ -71,6 +71,7 @@ async def bridge(folder: Path, way: str) -> AsyncIterator[Subject]:
         config.write_text(json.dumps(bridge_settings(folder, port) | {"runtime": "dapr", "function_apps": apps}))
         command = [sys.executable, "-m", "bridge", "up", "--config", str(config)]
         async with _served(beside, command, folder, "bridge", port, {}) as child:
+            await _well(f"http://127.0.0.1:{port}/healthz/ready", child)
             yield _subject(beside, child, way, port)
 
 
@@ -92,22 +93,22 @@ async def _served(
     known = {**beside.sidecar.known_to_the_bridge(), **environment}
     async with started(command, folder, role, environment=known) as child:
         await listening(port, child)
-        await _ready(beside.sidecar, child)
+        await _well(f"{beside.sidecar.address}/v1.0/healthz", child)
         yield child
 
 
-async def _ready(sidecar: daprd.Sidecar, child: Child) -> None:
-    """Return once the sidecar says that all of it is ready. Raises Ended."""
+async def _well(probe: str, child: Child) -> None:
+    """Return once the sidecar, or the bridge, says that all of it is ready. Raises Ended."""
     try:
         async with asyncio.timeout(STARTING), aiohttp.ClientSession() as session:
             while True:
                 child.check()
-                async with session.get(f"{sidecar.address}/v1.0/healthz") as answer:
+                async with session.get(probe) as answer:
                     if answer.ok:
                         return
                 await asyncio.sleep(0.1)
     except (TimeoutError, aiohttp.ClientError) as fault:
-        raise Ended(f"the sidecar is not ready ({type(fault).__name__}):\n{child.last_lines()}") from None
+        raise Ended(f"{probe} is not ready ({type(fault).__name__}):\n{child.last_lines()}") from None
 
 
 def _subject(beside: Beside, child: Child, way: str, port: int) -> Subject:
