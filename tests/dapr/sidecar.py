@@ -107,7 +107,20 @@ async def redis(directory: Path, port: int = 0) -> AsyncIterator[Redis]:
     ]
     async with program(path, *settings, log=directory / "redis.log") as running:
         await answers(port, running)
+        await _loaded(port)
         yield Redis(port, running)
+
+
+async def _loaded(port: int) -> None:
+    """Wait until Redis has read its data. A sidecar that starts before ends at once."""
+    async with asyncio.timeout(_PATIENCE):
+        said = b""
+        while said != b"+PONG\r\n":
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"PING\r\n")
+            said = await reader.readline()
+            writer.close()
+            await asyncio.sleep(0.02)
 
 
 def on_loopback(app_id: str, app_port: int, ports: tuple[int, int, int, int]) -> dict[str, object]:
