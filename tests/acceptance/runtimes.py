@@ -22,8 +22,7 @@ from tests.dapr.sidecar import API_TOKEN, APP_TOKEN
 
 _A_FOLDER = "the folder of data is part of the embedded runtime"
 _A_DOOR = "the API is the same on both runtimes, and this is about its connections"
-_BROKER = "Redis hands out a message until it is done: it neither counts, nor gives up, nor keeps properties beside the body"
-_GIVEN_UP = f"{_BROKER}; replays of other letters are tried in tests/dapr/test_replays.py"
+_GIVEN_UP = "Redis hands a message out until it is done and gives none up; replays of other letters are tried in tests/dapr/test_replays.py"
 _HOST = "the local functions host is part of the embedded runtime; functions beside a sidecar are tried in tests/dapr/test_functions.py"
 #: Modules and tests that one runtime only can pass.
 ONLY_EMBEDDED = {
@@ -31,7 +30,6 @@ ONLY_EMBEDDED = {
     "test_functions": _HOST,
     "test_host_crashes": _HOST,
     "test_hostile_http": _A_DOOR,
-    "test_replies_and_work_carry_the_properties_that_a_broker_knows": _BROKER,
     "test_files_with_secrets_are_for_their_owner_only": _A_FOLDER,
     "test_a_second_bridge_on_the_same_data_is_refused_with_the_reason": _A_FOLDER,
     "test_ten_thousand_are_replayed_interrupted_and_continued_none_twice": _GIVEN_UP,
@@ -50,6 +48,9 @@ class Bus(Protocol):
 
     async def receive(self, entity: str) -> tuple[Any, str]:
         """The next event for a `topic/subscription`, and what its message is known by; done at once."""
+
+    async def message(self, entity: str) -> tuple[Any, Mapping[str, Any]]:
+        """The same with the properties of the message."""
 
 
 class Runtime(Protocol):

@@ -162,18 +162,23 @@ async def replay_the_rest(bridge: BridgeProcess) -> None:
         assert code == 0, out
 
 
-async def test_a_bridge_that_is_killed_while_many_are_replayed_loses_none_and_repeats_none_under_another_id(
-    bridge: BridgeProcess, http: Http
-) -> None:
-    async with queue(bridge.data_dir) as bus:
-        await give_up(bus, 500)
-    await kept(http, 500)
+async def killed_amid_a_sweep(bridge: BridgeProcess) -> None:
+    """Replay all; the bridge is killed once some have been, and the command goes on with the next one."""
     sweep = await command(bridge, "replay", "--all", "--rate", "200/s")
     while not await listed(bridge, "replayed=true&limit=1"):
         assert sweep.returncode is None
     await bridge.kill()
     await start_again(bridge)
     assert (await said(sweep))[0] == 0
+
+
+async def test_a_bridge_that_is_killed_while_many_are_replayed_loses_none_and_repeats_none_under_another_id(
+    bridge: BridgeProcess, http: Http
+) -> None:
+    async with queue(bridge.data_dir) as bus:
+        await give_up(bus, 500)
+    await kept(http, 500)
+    await killed_amid_a_sweep(bridge)
     await replay_the_rest(bridge)
     async with receiving(bridge) as receiver, BridgeClient(bridge.url) as client:
         await receiver.has(500)

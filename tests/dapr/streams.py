@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +75,18 @@ class Streams:
         number, body = found[0]
         await self.done(entity, number)
         return json.loads(body), number
+
+    async def message(self, entity: str) -> tuple[Any, dict[str, str]]:
+        """The same with the properties that the bridge gave the message. Raises one of AWAY."""
+        event, number = await self.receive(entity)
+        ((_, fields),) = await self.redis.xrange(entity.partition("/")[0], number, number)
+        return event, properties(fields)
+
+
+def properties(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Those of a message on a stream, in the names of Service Bus' own protocol."""
+    told = {name.removeprefix("metadata."): value for name, value in json.loads(fields[b"metadata"]).items()}
+    return {name[0].lower() + name[1:]: value for name, value in told.items()}
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from tests.dapr.serving import serving
 from tests.dapr.sidecar import daprd, free_ports, on_loopback, program
 
 
@@ -25,13 +26,8 @@ async def app(port: int, failing: set[int]) -> AsyncIterator[None]:
         looks += 1
         return web.Response(status=503 if looks in failing else 200)
 
-    runner = web.ServerRunner(web.Server(answer))
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+    async with serving(answer, port):
         yield
-    finally:
-        await runner.cleanup()
 
 
 async def test_failed_looks_count_although_good_ones_lie_between_them(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from aiohttp import web
 from tests.acceptance.scripted import scripted
 from tests.dapr.machine import Machine
 from tests.dapr.process import bridge_on
+from tests.dapr.serving import serving
 from tests.dapr.sidecar import API_TOKEN, COMPONENTS, sidecar
 
 EVENT = {"specversion": "1.0", "id": "order-1", "source": "/orders", "type": "automation.requested", "subject": "echo"}
@@ -30,13 +31,8 @@ async def application(replies: asyncio.Queue[Any]) -> AsyncIterator[int]:
             replies.put_nowait(await request.json())
         return web.json_response([] if request.path == "/dapr/subscribe" else {})
 
-    runner = web.ServerRunner(web.Server(answer, access_log=None))
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+    async with serving(answer) as port:
+        yield port
 
 
 @pytest.fixture

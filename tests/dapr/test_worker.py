@@ -18,6 +18,7 @@ from tests.acceptance.scripted import Scripted
 from tests.acceptance.worker import result_of
 from tests.dapr.machine import Machine
 from tests.dapr.process import bridge_on
+from tests.dapr.serving import serving
 from tests.dapr.sidecar import API_TOKEN, COMPONENTS, free_ports, sidecar
 
 
@@ -38,13 +39,8 @@ async def application(port: int, api: str) -> AsyncIterator[None]:
         ):
             return web.Response(status=200 if told.ok else 500)
 
-    runner = web.ServerRunner(web.Server(answer, access_log=None))
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+    async with serving(answer, port):
         yield
-    finally:
-        await runner.cleanup()
 
 
 def resources(folder: Path) -> Path:
