@@ -1,7 +1,7 @@
 """Runs by correlation id: create, change, look up, wait.
 
 Every write is a first write. After any failed one the key is read again and what stands there decides (DESIGN 4). Runs that this process
-wrote lately are kept in memory; where other processes write too (`Store.shared`), only ended ones are answered from there.
+wrote lately are kept in memory; where other processes write too (`Store.shared`), who asks is answered from there for ended ones only.
 """
 
 from __future__ import annotations

@@ -28,8 +28,12 @@ _HOST = "the local functions host is part of the embedded runtime; functions bes
 ONLY_EMBEDDED = {
     "test_disk_full": _A_FOLDER,
     "test_functions": _HOST,
+    "test_functions_host": _HOST,
     "test_host_crashes": _HOST,
     "test_hostile_http": _A_DOOR,
+    "test_limits": "the limit is that of the embedded store; a Redis without room is tried in tests/dapr/test_outages.py",
+    "test_of_ten_bridges_started_at_once_on_the_same_data_one_serves": _A_FOLDER,
+    "test_what_was_accepted_ends_once_and_is_replied_to_although_the_bridge_is_killed_again_and_again": "tests/dapr/test_chaos.py has its own",
     "test_files_with_secrets_are_for_their_owner_only": _A_FOLDER,
     "test_a_second_bridge_on_the_same_data_is_refused_with_the_reason": _A_FOLDER,
     "test_ten_thousand_are_replayed_interrupted_and_continued_none_twice": _GIVEN_UP,
