@@ -20,6 +20,7 @@ from tests.dapr.machine import Machine, quick
 from tests.dapr.process import beside
 from tests.dapr.sidecar import API_TOKEN, APP_TOKEN
 
+_CHAOS = "the same on Dapr is tests/dapr/test_chaos.py"
 _A_FOLDER = "the folder of data is part of the embedded runtime"
 _A_DOOR = "the API is the same on both runtimes, and this is about its connections"
 _GIVEN_UP = "Redis hands a message out until it is done and gives none up; replays of other letters are tried in tests/dapr/test_replays.py"
@@ -33,7 +34,7 @@ ONLY_EMBEDDED = {
     "test_hostile_http": _A_DOOR,
     "test_limits": "the limit is that of the embedded store; a Redis without room is tried in tests/dapr/test_outages.py",
     "test_of_ten_bridges_started_at_once_on_the_same_data_one_serves": _A_FOLDER,
-    "test_what_was_accepted_ends_once_and_is_replied_to_although_the_bridge_is_killed_again_and_again": "tests/dapr/test_chaos.py has its own",
+    "test_what_was_accepted_ends_once_and_is_replied_to_although_the_bridge_is_killed_again_and_again": _CHAOS,
     "test_files_with_secrets_are_for_their_owner_only": _A_FOLDER,
     "test_a_second_bridge_on_the_same_data_is_refused_with_the_reason": _A_FOLDER,
     "test_ten_thousand_are_replayed_interrupted_and_continued_none_twice": _GIVEN_UP,
