@@ -1,29 +1,25 @@
 """Finds Dapr's programs on this machine, or builds the official ones: `python3 -m tools.dapr.binaries`, or `make dapr`.
 
-Needs nothing but Python, and nothing of the bridge that needs more. What is found: the program named by BRIDGE_DAPRD (for daprd alone),
-one on the PATH, one of the Dapr CLI in ~/.dapr/bin, one that was built before in .cache/dapr/<version>/bin.
+It needs nothing but Python, and nothing of the bridge that needs more. It looks at the program that BRIDGE_DAPRD names (for daprd alone),
+then on the PATH, in the folder of the Dapr CLI (~/.dapr/bin) and in ~/.cache/automation-bridge/<version>, which holds what was built before
+from any checkout.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bridge.local import programs
+from tools import goprograms
+from tools.goprograms import NotThere as NotThere  # noqa: PLC0414 - what `find` raises
 
 HERE = Path(__file__).resolve().parent
-PROGRAMS = ("daprd", "placement", "sentry")
-VERSION = re.findall(r"github\.com/dapr/dapr v(\S+)", (HERE / "go.mod").read_text())[0]
-BUILT = HERE.parents[1] / ".cache" / "dapr" / VERSION / "bin"
-_GO = ("/usr/local/go/bin", str(Path.home() / "go" / "bin"))
-
-
-class NotThere(Exception):
-    """A program is not on this machine; the message says what to do."""
+PROGRAMS = ("daprd", "placement", "sentry", "injector")
+VERSION = goprograms.version(HERE, "github.com/dapr/dapr")
 
 
 def find(program: str = "daprd") -> Path:
@@ -33,7 +29,7 @@ def find(program: str = "daprd") -> Path:
         if not programs.runs(Path(named)):
             raise NotThere(f"BRIDGE_DAPRD names {named}, which cannot be run. Correct it, or unset it.")
         return Path(named)
-    found = programs.nearest(program, [BUILT / program])
+    found = programs.nearest(program, [programs.cache(VERSION) / program])
     if found is None:
         raise NotThere(
             f"{program} is not on this machine. `make dapr` builds it with Go; `dapr init --slim` of the Dapr CLI downloads daprd."
@@ -41,16 +37,15 @@ def find(program: str = "daprd") -> Path:
     return found
 
 
-def build() -> None:
-    """Build all programs into the cache. Raises NotThere if Go is missing, CalledProcessError if it fails."""
-    go = shutil.which("go", path=os.pathsep.join([os.environ.get("PATH", ""), *_GO]))
-    if go is None:
-        raise NotThere("Go is needed to build Dapr: install it from https://go.dev/dl, or download daprd with `dapr init --slim`.")
-    BUILT.mkdir(parents=True, exist_ok=True)
+def build(wanted: Sequence[str] = PROGRAMS) -> None:
+    """Build programs into the cache, all of them or none. Raises NotThere if Go is missing, CalledProcessError if it fails."""
     # The tag chooses the components; without one daprd does not start. -X makes it tell its version instead of "edge".
-    flags = ["-trimpath", "-tags", "stablecomponents", "-ldflags", f"-s -w -X github.com/dapr/dapr/pkg/buildinfo.version={VERSION}"]
-    packages = [f"github.com/dapr/dapr/cmd/{program}" for program in PROGRAMS]
-    subprocess.run([go, "build", *flags, "-o", f"{BUILT}{os.sep}", *packages], cwd=HERE, check=True)  # noqa: S603 - fixed words
+    flags = ["-tags", "stablecomponents", "-ldflags", f"-s -w -X github.com/dapr/dapr/pkg/buildinfo.version={VERSION}"]
+    packages = {program: f"github.com/dapr/dapr/cmd/{program}" for program in wanted}
+    try:
+        goprograms.build(HERE, packages, programs.cache(VERSION), flags)
+    except NotThere as fault:
+        raise NotThere(f"{fault} Or download daprd with `dapr init --slim`.") from None
 
 
 def version(daprd: Path) -> str:
@@ -67,7 +62,8 @@ def main() -> int:
         except NotThere:
             if os.environ.get("BRIDGE_DAPRD"):
                 raise
-            print(f"Building Dapr {VERSION} into {BUILT} (about ten minutes on two cores, and 3 GB for Go's own caches)", flush=True)  # noqa: T201
+            where = programs.cache(VERSION)
+            print(f"Building Dapr {VERSION} into {where} (about ten minutes on two cores, and 3 GB for Go's own caches)", flush=True)  # noqa: T201
             build()
             daprd = find()
     except (NotThere, subprocess.CalledProcessError) as fault:

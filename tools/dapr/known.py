@@ -1,0 +1,138 @@
+"""Writes what Dapr knows, from its own sources: `python -m tools.dapr.known`. It needs Go, which fetches them.
+
+Component types, the names of their metadata, annotations, and the fields of Dapr's own kinds, for `bridge doctor`. A component that has no
+description among the sources has no list of names, so nothing is said of its metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.dapr.binaries import VERSION
+from tools.helm import definitions
+
+TARGET = Path(__file__).parents[2] / "bridge" / "doctor" / "dapr.json"
+_PREFIXES = {
+    "bindings": "bindings",
+    "configuration": "configuration",
+    "conversation": "conversation",
+    "crypto": "crypto",
+    "lock": "lock",
+    "middleware_http": "middleware.http",
+    "nameresolution": "nameresolution",
+    "pubsub": "pubsub",
+    "secretstores": "secretstores",
+    "state": "state",
+}
+_REGISTERED = re.compile(r'RegisterComponentWithVersions\("([^"]+)"|[,}]\s*((?:"[^"]+"(?:,\s*)?)+)\)$', re.MULTILINE)
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_TAG = re.compile(r'mapstructure:"([A-Za-z][A-Za-z0-9._-]*)')
+#: What Dapr's parts put on Pods and Services of their own accord.
+_OWN_ANNOTATIONS = frozenset({"dapr.io/control-plane", "dapr.io/metrics-enabled", "dapr.io/sidecar-injected", "dapr.io/watchdog-patched"})
+_SHARED = re.compile(r'"github.com/dapr/components-contrib/(common/[^"]+|pubsub|state/postgresql[^"]*)"')
+_ALIASES = re.compile(r'mapstructurealiases:"([A-Za-z0-9,]+)"')
+_KEY = re.compile(r'^\s*\w+\s*=\s*"([a-z][A-Za-z0-9]+)"$|\["([a-z][A-Za-z0-9]+)"\]|MetadataProperty\(\w+, "([A-Za-z0-9]+)"', re.MULTILINE)
+_FIELD = re.compile(r"^\t([A-Z][A-Za-z0-9]+)\s+[*\[\]a-zA-Z.]+\s*(?:`.*)?$", re.MULTILINE)
+_LITERAL = re.compile(r'"([A-Za-z][A-Za-z0-9]+)"')
+
+
+def sources(name: str) -> Path:
+    """The folder of one of Dapr's modules in Go's module cache, which Go fetches where it is not there yet. Raises NotThere."""
+    return definitions.fetch(definitions.of_dapr(name))
+
+
+def known() -> dict[str, Any]:
+    """The content of the file."""
+    dapr, contrib = sources("dapr"), sources("components-contrib")
+    names = _metadata_names(contrib)
+    types = dict(sorted(_types(dapr, names)))
+    return {
+        "version": VERSION,
+        "types": types,
+        "annotations": sorted(_annotations(dapr)),
+        "kinds": dict(sorted(_kinds(dapr))),
+    }
+
+
+def _types(dapr: Path, names: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str] | None]]:
+    """The types that are registered in a file are names of one component."""
+    for file in sorted((dapr / "cmd/daprd/components").glob("*.go")):
+        prefix = next((text for start, text in _PREFIXES.items() if file.name.startswith(f"{start}_")), None)
+        if prefix is not None:
+            found = [
+                f"{prefix}.{name}" for parts in _REGISTERED.findall(file.read_text()) for part in parts for name in _NAME.findall(part)
+            ]
+            described = next((names[each] for each in found if each in names), None)
+            yield from ((each, described) for each in found)
+
+
+def _metadata_names(contrib: Path) -> dict[str, list[str]]:
+    found: dict[str, set[str]] = {}
+    for file in contrib.rglob("metadata.yaml"):
+        described = yaml.safe_load(file.read_text().expandtabs(2))
+        name = f"{described['type'] if described['type'] != 'middleware' else 'middleware'}.{described['name']}"
+        found.setdefault(name, set()).update(_described(described), _in_code(file.parent, contrib))
+    return {kind: sorted(names, key=lambda name: (name.lower(), name)) for kind, names in found.items()}
+
+
+def _described(described: dict[str, Any]) -> Iterator[str]:
+    profiles = [*described.get("authenticationProfiles", ()), *described.get("builtinAuthenticationProfiles", ())]
+    for part in (described, *profiles):
+        yield from (each["name"] for each in part.get("metadata") or ())
+
+
+def _in_code(folder: Path, contrib: Path) -> Iterator[str]:
+    """Names that the code of a component reads, and the packages that it shares with others."""
+    files = [*folder.glob("*.go")]
+    seen: set[str] = set()
+    for file in files:  # which grows by the packages that are found
+        if file.name.endswith("_test.go"):
+            continue
+        for path in set(_SHARED.findall(file.read_text())) - seen:
+            seen.add(path)
+            files += sorted((contrib / path).glob("*.go"))
+    for file in files:
+        text = file.read_text()
+        if file.name.endswith("_test.go"):
+            continue
+        yield from _TAG.findall(text)
+        yield from (name for names in _ALIASES.findall(text) for name in names.split(","))
+        yield from (name for names in _KEY.findall(text) for name in names if name)
+        if "metadata" in file.name:
+            yield from (name[0].lower() + name[1:] for name in _FIELD.findall(text))
+        if "authentication" in file.parts:
+            yield from (name for name in _LITERAL.findall(text) if name[0].islower())
+
+
+def _annotations(dapr: Path) -> set[str]:
+    text = (dapr / "pkg/injector/annotations/annotations.go").read_text()
+    return {*re.findall(r'"(dapr\.io/[a-z0-9-]+)"', text), *_OWN_ANNOTATIONS}
+
+
+def _kinds(dapr: Path) -> Iterator[tuple[str, Any]]:
+    for file in sorted((dapr / "charts/dapr/crds").glob("*.yaml")):
+        definition = yaml.safe_load(file.read_text())["spec"]
+        kind, group = definition["names"]["kind"], definition["group"]
+        for version in definition["versions"]:
+            yield f"{group}/{version['name']} {kind}", _shape(version["schema"]["openAPIV3Schema"])
+
+
+def _shape(schema: dict[str, Any]) -> Any:
+    """The keys that may stand in an object, each with those of its value; `*` for any key, and null for any value."""
+    if schema.get("type") == "array":
+        return [_shape(schema["items"])]
+    if "properties" in schema:
+        return {name: _shape(each) for name, each in schema["properties"].items() if name not in ("apiVersion", "kind", "status")}
+    if isinstance(schema.get("additionalProperties"), dict):
+        return {"*": _shape(schema["additionalProperties"])}
+    return None
+
+
+if __name__ == "__main__":
+    TARGET.write_text(json.dumps(known(), indent=1) + "\n")
