@@ -1,12 +1,12 @@
 """A running invocation as its function sees it: deadline, progress and cancel (standard library only; copy it into any function app).
 
     invocation = Invocation.of_headers(req.headers)         # or .of_event(attributes) of an automation.invoked event
-    for done, part in enumerate(parts):
+    for done, row in enumerate(rows):
         invocation.checkpoint()                             # raises Stopped when canceled or out of time
-        invocation.report(100 * done / len(parts), f"{done} parts")
+        invocation.report(100 * done / len(rows), f"{done} rows")
 
-The bridge is asked at most once a second and told at most every half second, so both may be called as often as is convenient. Trouble
-on the way to the bridge never fails the work: the bridge is left alone for ten seconds, and the work goes on.
+The bridge is asked at most once a second and gets a report at most every half second, so both may be called as often as is convenient.
+When the bridge cannot be reached, the work goes on, and the bridge is not called for ten seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 ASK_EVERY = 1.0  #: seconds
-TELL_EVERY = 0.5  #: seconds
+REPORT_EVERY = 0.5  #: seconds
 QUIET_AFTER_TROUBLE = 10.0  #: seconds
 TIMEOUT = 2.0  #: seconds for connecting, and for each wait on the answer
 _LARGEST_ANSWER = 64 * 1024  #: bytes
@@ -39,7 +39,7 @@ class Stopped(Exception):
 
 
 class Invocation:
-    """One invocation, for one thread. Without `url` there is nobody to ask or tell, and only the deadline counts."""
+    """One invocation, for use in one thread. Without a `url` the bridge cannot be called, and only the deadline counts."""
 
     def __init__(
         self, url: str = "", token: str = "", deadline: datetime | None = None, *, clock: Callable[[], float] = time.monotonic
@@ -49,20 +49,20 @@ class Invocation:
         self._token = token
         self._clock = clock
         self._canceled = False
-        self._ask_at = self._tell_at = self._quiet_until = float("-inf")
+        self._ask_at = self._report_at = self._quiet_until = float("-inf")
 
     @classmethod
     def of_event(cls, attributes: Mapping[str, Any]) -> Invocation:
         """The invocation that an `automation.invoked` event starts, from the event's context attributes."""
-        words = (attributes.get(name) or "" for name in ("invocationurl", "invocationtoken", "expirytime"))
-        url, token, deadline = map(str, words)
+        texts = (attributes.get(name) or "" for name in ("invocationurl", "invocationtoken", "expirytime"))
+        url, token, deadline = map(str, texts)
         return cls(url, token, _moment(deadline))
 
     @classmethod
     def of_headers(cls, headers: Mapping[str, str]) -> Invocation:
         """The invocation that an HTTP call starts, from its headers; `headers` must ignore case, or have its names in lower case."""
-        words = (headers.get(name) or "" for name in ("x-invocation-url", "x-invocation-token", "x-deadline"))
-        url, token, deadline = words
+        texts = (headers.get(name) or "" for name in ("x-invocation-url", "x-invocation-token", "x-deadline"))
+        url, token, deadline = texts
         return cls(url, token, _moment(deadline))
 
     @property
@@ -71,7 +71,7 @@ class Invocation:
         return None if self.deadline is None else (self.deadline - datetime.now(UTC)).total_seconds()
 
     def canceled(self) -> bool:
-        """Whether somebody wants this invocation to end. Once yes, always yes."""
+        """Whether this invocation was canceled. Once it was, it stays so."""
         if not self._canceled and self._clock() >= self._ask_at:
             self._ask_at = self._clock() + ASK_EVERY
             self._exchange("GET")
@@ -86,15 +86,15 @@ class Invocation:
             raise Stopped("Canceled", "The work was stopped because its run was canceled.")
 
     def report(self, percent: float, message: str = "") -> None:
-        """Tell how far the work is, 0 to 100; what comes too soon after the last report is left out."""
-        if self._clock() < self._tell_at:
+        """Report the progress in percent, 0 to 100. A report that comes too soon after the last one is left out."""
+        if self._clock() < self._report_at:
             return
-        self._tell_at = self._clock() + TELL_EVERY
+        self._report_at = self._clock() + REPORT_EVERY
         progress = {"percent": min(max(percent, 0.0), 100.0), "message": message}
         self._exchange("POST", {"status": "running", "progress": progress})
 
     def _exchange(self, method: str, data: Mapping[str, Any] | None = None) -> None:
-        """Ask or tell the bridge; whatever it answers to, it says whether the invocation is canceled."""
+        """Call the bridge. Each of its answers says whether the invocation is canceled."""
         if not self._url or self._clock() < self._quiet_until:
             return
         try:
@@ -107,7 +107,7 @@ class Invocation:
 
 
 def _call(method: str, url: str, token: str, data: Mapping[str, Any] | None) -> dict[str, Any]:
-    """One exchange, without redirects or proxies: the token goes to the address that came with it and nowhere else."""
+    """Make one request, without redirects or proxies: the token goes to the address that came with it and nowhere else."""
     address = urlsplit(url)
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
     if address.scheme not in kinds or not address.hostname:
@@ -127,7 +127,7 @@ def _call(method: str, url: str, token: str, data: Mapping[str, Any] | None) -> 
 
 
 def _moment(text: str) -> datetime | None:
-    """RFC 3339 with its offset, or None."""
+    """The time in an RFC 3339 text with an offset; None for any other text."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The two events of a function behind a topic: `automation.invoked`, which asks, and `automation.result`, which answers.
+"""The two events of a function behind a topic: it receives `automation.invoked` and sends `automation.result`.
 
 An output binding of Azure Functions carries a body and no properties, so the answer is one complete CloudEvent in the structured JSON
 format. It is one object: an array would become several messages.
@@ -14,14 +14,14 @@ from cloudevents.core.v1.event import CloudEvent
 
 SOURCE = "/python-functions"
 
-#: What the bridge needs in order to know a result as its own.
-_NEEDED = ("subject", "correlationid", "invocationtoken")
-#: Attributes of the invocation that its result carries on as they are.
-_CARRIED = ("subject", "correlationid", "invocationtoken", "traceparent", "tracestate")
+#: The attributes by which the bridge recognizes the run that a result belongs to.
+_REQUIRED = ("subject", "correlationid", "invocationtoken")
+#: Attributes of the invocation that are copied to its result.
+_COPIED = ("subject", "correlationid", "invocationtoken", "traceparent", "tracestate")
 
 
 class NotAnInvocation(ValueError):
-    """The message is no `automation.invoked` event. There is nobody to answer; after its last delivery it becomes a dead letter."""
+    """The message is no `automation.invoked` event, so no result can be sent. After its last delivery it becomes a dead letter."""
 
 
 def read_invoked(body: bytes) -> CloudEvent:
@@ -34,7 +34,7 @@ def read_invoked(body: bytes) -> CloudEvent:
         ) from fault
     if not isinstance(event, CloudEvent) or event.get_type() != "automation.invoked":
         raise NotAnInvocation(f"The message is a {event.get_type()!r} event. This function takes automation.invoked.")
-    missing = [name for name in _NEEDED if not event.get_attributes().get(name)]
+    missing = [name for name in _REQUIRED if not event.get_attributes().get(name)]
     if missing:
         raise NotAnInvocation(f"The event {event.get_id()!r} has no {', '.join(missing)}. Send the request to the bridge, not here.")
     return event
@@ -57,6 +57,6 @@ def _result(invoked: CloudEvent, data: dict[str, Any]) -> str:
         "source": SOURCE,
         "causationid": invoked.get_id(),
         "datacontenttype": "application/json",
-        **{name: known[name] for name in _CARRIED if known.get(name)},
+        **{name: known[name] for name in _COPIED if known.get(name)},
     }
     return JSONFormat().write(CloudEvent(attributes, data)).decode()

@@ -13,6 +13,7 @@ import bridge_result
 import http_json
 from automations import certificate_inspect as certificates
 from automations import fleet_certificates as fleet
+from automations import fleet_runtime
 from automations import table_summarize as tables
 from automations.refusal import Refusal
 from bridge_invocation import Invocation, Stopped
@@ -38,6 +39,12 @@ def fleet_expiry(req: func.HttpRequest) -> func.HttpResponse:
 def fleet_strength(req: func.HttpRequest) -> func.HttpResponse:
     """`fleet.certificates`, target `strength`: how strong their keys and signatures are."""
     return http_json.answer("fleet.certificates/strength", req, fleet.strength)
+
+
+@app.route("fleet/runtime", methods=["POST"])
+def fleet_runtime_of_python(req: func.HttpRequest) -> func.HttpResponse:
+    """`fleet.inventory`, target `python`: what Python sees of its machine."""
+    return http_json.answer("fleet.inventory/python", req, fleet_runtime.runtime)
 
 
 @app.service_bus_topic_trigger(

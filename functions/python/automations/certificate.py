@@ -29,7 +29,7 @@ _FAULTS = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x50
 
 
 class Unreadable(Exception):
-    """A PEM block that holds no certificate; the text says why."""
+    """A PEM block holds no certificate; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,16 @@ class Certificate:
     fingerprint: str
 
     def expired(self, now: datetime) -> bool:
-        """Whether it is over; it holds through `not_after` itself (RFC 5280, 4.1.2.5)."""
+        """Whether the certificate has expired. It is still valid at `not_after` itself (RFC 5280, 4.1.2.5)."""
         return now > self.not_after
 
     def days_left(self, now: datetime) -> int:
-        """Whole days until the end; below zero once it is over."""
+        """Whole days until the certificate expires; below zero once it has."""
         return (self.not_after - now).days
 
 
 def blocks(text: str) -> Iterator[str]:
-    """Each certificate's PEM block; of one without an end, what there is. Text between blocks does not count."""
+    """The PEM block of each certificate; a block without an end reaches to the end of the text. Text between blocks is ignored."""
     for part in text.split(BEGIN)[1:]:
         body, end, _ = part.partition(END)
         yield f"{BEGIN}{body}{end}"
@@ -112,7 +112,7 @@ def _key(certificate: x509.Certificate) -> tuple[str, int | None]:
 
 
 def _signature_hash(certificate: x509.Certificate) -> str:
-    """Such as sha256; empty where the signature has no hash of its own, as Ed25519."""
+    """The hash of the signature, such as sha256; empty for signatures without a hash of their own, such as Ed25519."""
     try:
         algorithm = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm:

@@ -32,7 +32,7 @@ def inspect(value: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 
 
 def _instead(pem: str) -> str:
-    """What else it is, by its label: the content may be a secret."""
+    """What the text holds instead, by the label of its PEM block only, because the content may be a secret."""
     label = _LABEL.search(pem)
     return f", but a {label[1]}" if label else ""
 
@@ -56,5 +56,5 @@ def _view(found: Certificate, now: datetime) -> dict[str, Any]:
 
 
 def moment(time: datetime) -> str:
-    """RFC 3339 in UTC, to the second."""
+    """The time as RFC 3339 writes it, in UTC, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""One column of a table while its values go by: nothing is kept but counts, bounds, sums and a limited set of distinct values."""
+"""One column of a table, read value by value. Only counts, bounds, sums and a limited set of distinct values are kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EXACT = Context(prec=2_000)
 
 @dataclass
 class Kind:
-    """One way to read the values of a column, for as long as all of them can be read so."""
+    """One way to read the values of a column, which counts as long as all of them can be read this way."""
 
     type: str
     read: Callable[[str], Any]  #: the value, or None if the text is no such value
@@ -36,7 +36,7 @@ class Kind:
     total: Any = 0
 
     def take(self, text: str) -> bool:
-        """Count a value in; False if it cannot be read so."""
+        """Count one value; False if it cannot be read this way."""
         value = self.read(text)
         if value is None:
             return False
@@ -46,7 +46,7 @@ class Kind:
         return True
 
     def view(self, count: int) -> dict[str, Any]:
-        """Bounds and, of numbers, the mean: exact where it is whole, else the nearest double."""
+        """The smallest and largest value and, for numbers, the mean, which is exact where it is whole and else the nearest double."""
         shown = {"min": self.show(self.least), "max": self.show(self.most)}
         return {**shown, "mean": _mean(self.total, count)} if self.add else shown
 
@@ -97,7 +97,7 @@ class Column:
 
 
 def shorten(text: str) -> str:
-    """At most `SHOWN` characters, so that a result stays small however long the values are."""
+    """The first `SHOWN` characters of a value, so that a result stays small however long the values are."""
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
@@ -116,7 +116,7 @@ def _boolean(text: str) -> bool | None:
 
 
 def _date(text: str) -> str | None:
-    """A day of the calendar as ISO 8601 writes it, which sorts as text does."""
+    """A calendar day as ISO 8601 writes it; such days sort like text."""
     if not _DATE.fullmatch(text):
         return None
     try:

@@ -90,7 +90,7 @@ def strength(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def weaknesses(found: Certificate) -> list[str]:
-    """Why it is weak; nothing if it is not."""
+    """The reasons why a certificate is weak; none if it is not."""
     least = _LEAST_BITS.get(found.key_type, 0)
     short = [f"{found.key_type} key of {found.key_bits} bits; {least} are the least"] if (found.key_bits or least) < least else []
     hashed = [f"signed with {_WEAK_HASHES[found.signature_hash]}"] if found.signature_hash in _WEAK_HASHES else []

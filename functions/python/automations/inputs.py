@@ -9,7 +9,7 @@ from automations.refusal import Refusal
 
 
 def text(value: Mapping[str, Any], name: str) -> str:
-    """A text that must be there. Raises Refusal `InvalidInput`."""
+    """The value of a text field that is required. Raises Refusal `InvalidInput`."""
     found = value.get(name)
     if isinstance(found, str):
         return found
@@ -17,7 +17,7 @@ def text(value: Mapping[str, Any], name: str) -> str:
 
 
 def whole(value: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
-    """A whole number between two limits, or the default if it is not there. Raises Refusal `InvalidInput`."""
+    """The value of a field with a whole number between two limits, or the default if it is absent. Raises Refusal `InvalidInput`."""
     found = value.get(name, default)
     if type(found) is int and least <= found <= most:  # a JSON true is an int to Python
         return found
@@ -26,7 +26,7 @@ def whole(value: Mapping[str, Any], name: str, default: int, least: int, most: i
 
 
 def one_of(value: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
-    """One of some texts, the first if it is not there. Raises Refusal `InvalidInput`."""
+    """The value of a field with one of several texts, or the first of them if it is absent. Raises Refusal `InvalidInput`."""
     found = value.get(name, allowed[0])
     if found in allowed:
         return str(found)
@@ -34,6 +34,6 @@ def one_of(value: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str
 
 
 def _kind(found: object) -> str:
-    """What JSON calls it; a value itself may be a secret in the wrong place."""
+    """JSON's name for the type of a value. The value itself is not shown, because it may be a secret in the wrong place."""
     kinds = {type(None): "missing", str: "a text", bool: "true or false", list: "an array", dict: "an object"}
     return kinds.get(type(found), "a number")

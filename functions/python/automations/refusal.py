@@ -1,4 +1,4 @@
-"""The one error of an automation: the input cannot be used, and its sender can mend it."""
+"""The one error of an automation: its input cannot be used, and the sender can correct it."""
 
 from __future__ import annotations
 
