@@ -4,63 +4,78 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
+import logging
 import os
-import socket
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bridge import api, catalog, entities, events, resilience
-from bridge.adapters.embedded import Embedded
-from bridge.adapters.embedded.directory import held as held  # noqa: PLC0414 - for the command that starts a sidecar in the folder
-from bridge.adapters.embedded.keys import key
-from bridge.adapters.embedded.relay import Relay
-from bridge.adapters.functions import HttpFunctions
+from bridge.adapters.embedded.data_directory import locked as locked  # noqa: PLC0414 - for the command that starts a sidecar
+from bridge.adapters.embedded.runtime import EmbeddedRuntime
 from bridge.audit import Audit
-from bridge.calls import Calls
+from bridge.auth import Signer
 from bridge.catalog import Catalog
-from bridge.deadletters import DeadLetters, Terms
-from bridge.doors import Doors
+from bridge.context import Context
+from bridge.deadletters import AllDeadLetters, BrokerDeadLetters, DeadLetters, DeadLetterSettings
+from bridge.dispatch import Dispatcher
 from bridge.entities import Entities
 from bridge.errors import ConfigurationError
-from bridge.identity import Signer
 from bridge.index import Index
-from bridge.parts import Parts
+from bridge.intake import Intake, Rules
 from bridge.pipeline import Pipeline
-from bridge.ports import Bus, Clock, Functions, Message, Store
-from bridge.replies import Replies
-from bridge.request import Rules
+from bridge.ports import Clock, DeadLetterQueues, Requester, Runtime
+from bridge.recorder import Recorder
+from bridge.recovery import Recovery
 from bridge.resilience import Policies
-from bridge.results import Results
-from bridge.settings import Runtime, Settings
-from bridge.sweeper import Sweeper
+from bridge.runs import RunStore
+from bridge.runs.sweeper import Sweeper
+from bridge.service import BridgeService
+from bridge.settings import RuntimeName, ServiceBusNamespace, Settings
+from bridge.steadytime import SteadyTime
+from bridge.targets.bus import BusTargets
+from bridge.targets.http import HttpTargets
+from bridge.targets.unserved import UnservedTargets
+from bridge.targets.waits import Waits
+from bridge.validation import Validation
 
-#: What an event may have beyond its data, in bytes.
+if TYPE_CHECKING:
+    from bridge.adapters.embedded.servicebus import Namespace
+
+#: The most bytes that an event may have beyond its data.
 ENVELOPE = 64 * 1024
-#: Deliveries of one subscription that are handled at a time; targets have limits of their own.
+#: How many deliveries of one subscription are handled at a time. Targets have limits of their own.
 CONCURRENCY = 256
+#: Seconds between two looks for targets that nobody serves. A functions host beside the bridge has started by the first.
+UNSERVED_EVERY = 30.0
+_log = logging.getLogger("bridge")
 
 
 class SystemClock:
-    """The machine's time."""
+    """Implements `ports.Clock` with the time of the machine."""
+
+    def __init__(self) -> None:
+        self._steady = SteadyTime()
 
     def now(self) -> datetime:
-        """The time, in UTC."""
+        """The wall clock, in UTC."""
         return datetime.now(UTC)
 
+    def steady(self) -> datetime:
+        """The time that nobody can set, in UTC."""
+        return datetime.fromtimestamp(self._steady.now(), UTC)
+
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for `seconds`."""
         await asyncio.sleep(seconds)
 
 
 @dataclass(frozen=True)
 class Plans:
-    """What the configuration files say."""
+    """The contents of the configuration files: catalogue, policies and entities."""
 
     catalog: Catalog
     policies: Policies
@@ -74,10 +89,12 @@ class Bridge:
     services: api.Services
     pipeline: Pipeline
     sweeper: Sweeper
+    validation: Validation
+    recovery: Recovery
 
 
 def read_plans(settings: Settings) -> Plans:
-    """Read catalogue, policies and entities. Raises ConfigurationError with the problems of all of them."""
+    """Read catalogue, policies and entities. Raises ConfigurationError with the problems of all three files."""
     problems: list[str] = []
 
     def read(load: Callable[[Path], Any], path: Path) -> Any:
@@ -98,173 +115,188 @@ def read_plans(settings: Settings) -> Plans:
 
 
 def _mismatches(plans: Plans, settings: Settings) -> Iterator[str]:
-    """What each file allows by itself and the others do not."""
-    topics = set(plans.entities.names)
+    """Problems of files that are right by themselves but do not fit each other."""
+    topics, queues = {each.name for each in plans.entities.topics}, {each.name for each in plans.entities.queues}
     for automation in plans.catalog:
         for target in automation.targets:
-            if target.topic and target.topic.name not in topics:
+            where = f"{settings.catalogue} ({automation.name}), target {target.name}"
+            kind, known = ("topic", topics) if target.topic else ("queue", queues)
+            if target.bus and target.bus.name not in known:
+                yield f"{where}: the {kind} {target.bus.name!r} is not in {settings.entities}; add it there or correct the name"
+            if target.bus and target.bus.completes == "settled" and settings.functions is None:
                 yield (
-                    f"{settings.catalogue} ({automation.name}), target {target.name}: the topic {target.topic.name!r} "
-                    f"is not in {settings.entities}; add it there or correct the name"
+                    f"{where}: completes: settled needs a functions host that reports settlements, and only the local one does; "
+                    "start it with functions, or use published, which ends with the broker's yes"
                 )
+    if settings.servicebus_port is not None and settings.runtime is not RuntimeName.EMBEDDED and not settings.feeds_functions:
+        yield "servicebus_port: only the embedded runtime has a queue; leave it out, or run `bridge local servicebus` beside the bridge"
+    yield from _request_topics(plans.entities, settings)
     for topic in (events.REQUESTS, events.INVOCATIONS, events.RESULTS, events.TIMERS, events.DEADLETTERS, *settings.reply_topics):
-        if topic not in topics:
+        if topic not in topics | queues:
             yield f"{settings.entities}: {topic!r} is missing; the bridge needs it"
     if settings.default_reply_topic not in settings.reply_topics:
         yield f"default_reply_topic {settings.default_reply_topic!r} is not one of reply_topics {list(settings.reply_topics)}; add it there"
 
 
-async def _nothing_to_close(_: float) -> None:
-    """What a world without deliveries does when it closes."""
+def _request_topics(listed: Entities, settings: Settings) -> Iterator[str]:
+    """Problems of the further topics that requests arrive on."""
+    sources = {source for source, _ in listed.sources}
+    for topic in settings.topics:
+        if topic in (events.INVOCATIONS, events.RESULTS, events.TIMERS, events.DEADLETTERS):
+            yield f"topics: {topic!r} is a topic of the bridge itself; name one that requests arrive on"
+        elif topic != events.REQUESTS and f"{topic}/bridge" not in sources:
+            yield f"topics: {topic!r} has no subscription 'bridge' in {settings.entities}; add it there, as {events.REQUESTS!r} has it"
 
 
-async def _complete(_waiting: Callable[[str], None]) -> None:
-    """What a world waits for whose bus brings whatever is subscribed to."""
-
-
-Keep = Callable[[Message, str], Awaitable[None]]
-"""Keeps a message that a bus refused for good after it had taken it, and why. Raises Unavailable."""
-
-
-def _refuses_nothing(_: Keep) -> None:
-    """What a bus needs that refuses nothing after it has taken it."""
-
-
-@dataclass(frozen=True)
-class Ports:
-    """The world the bridge runs in.
-
-    `replica` names this process in the index: no two that run at the same time have the same name. `trouble` names the parts of the
-    runtime and what is wrong with each, empty if nothing. `close` takes nothing more and lets handlers go on for so many seconds.
-    `give_up_to` says who keeps what the bus takes for later and then refuses for good. `complete` waits until the bus brings whatever
-    handlers take, and tells what is missing. `relay` feeds a functions host beside the bridge where the bus itself cannot.
-    """
-
-    bus: Bus
-    store: Store
-    functions: Functions
-    clock: Clock
-    signing_key: bytes = field(repr=False)
-    replica: str = "embedded"
-    trouble: Callable[[], Mapping[str, str]] = dict
-    close: Callable[[float], Awaitable[None]] = _nothing_to_close
-    give_up_to: Callable[[Keep], None] = _refuses_nothing
-    complete: Callable[[Callable[[str], None]], Awaitable[None]] = _complete
-    relay: Relay | None = None
+def _uncounted(catalogue: Catalog, settings: Settings) -> Iterator[str]:
+    """The targets whose errors nobody counts although `errors: fail` asks for it, each with what becomes of them."""
+    for automation in catalogue:
+        for target in automation.targets:
+            called, bus = target.http, target.bus
+            asked = called is not None and called.errors == "fail" and called.app in settings.function_apps
+            if asked or (bus is not None and bus.errors == "fail" and settings.functions is None):
+                yield (
+                    f"{automation.name}, target {target.name}: errors: fail has no effect, because only the local functions host counts "
+                    "the errors of a function; let it throw (ErrorActionPreference = 'Stop')"
+                )
 
 
 @contextlib.asynccontextmanager
 async def open_bridge(
-    settings: Settings, environ: Mapping[str, str] = os.environ, waiting: Callable[[str, str], None] = lambda _part, _why: None
+    settings: Settings, environ: Mapping[str, str] = os.environ, waiting: Callable[[str, str], None] = lambda _component, _why: None
 ) -> AsyncIterator[Bridge]:
-    """A bridge that takes deliveries while the context is open. `environ` has the variables that Dapr sets.
+    """A bridge that handles deliveries while the context is open. `environ` has the variables that Dapr sets.
 
-    Raises ConfigurationError, Unavailable. In the dapr runtime a sidecar that is not there is waited for, and so are its subscriptions;
-    `waiting` is told the part that is waited for and why.
+    In the dapr runtime this waits for the sidecar and its subscriptions, and calls `waiting` with the component that is missing and the
+    reason. Raises ConfigurationError or Unavailable.
     """
     plans = read_plans(settings)
-    opened = _dapr(settings, plans, environ) if settings.runtime is Runtime.DAPR else _embedded(settings, plans)
-    async with opened as world:
-        bridge = assemble(settings, plans, world)
-        handlers = bridge.pipeline.subscriptions()
-        world.give_up_to(bridge.pipeline.undeliverable)
-        for source, handler in handlers.items():
-            await world.bus.subscribe(source, handler, concurrency=CONCURRENCY)
-        if world.relay is not None:
-            await world.relay.dead_letters(events.DEADLETTERS, handlers[events.DEADLETTERS], concurrency=CONCURRENCY)
-        sweeping = asyncio.create_task(bridge.sweeper.run())
+    async with _opened(settings, plans, environ) as runtime, _broker(settings, plans, runtime) as queues:
+        bridge = assemble(settings, plans, runtime, queues=queues)
+        for warning in _uncounted(plans.catalog, settings):
+            _log.warning(warning)
+        runtime.dead_letter_to(bridge.pipeline.undeliverable)
+        background = [asyncio.create_task(bridge.sweeper.run()), asyncio.create_task(_tell_unserved(bridge.services.unserved))]
         try:
-            await world.complete(partial(waiting, "subscriptions"))
+            await runtime.start(bridge.pipeline.subscriptions(), CONCURRENCY, partial(waiting, "subscriptions"))
+            # A bus in the same file brings at once what was in hand.
+            if runtime.store.shared:
+                bridge.recovery.start()
             yield bridge
         finally:
-            sweeping.cancel()
-            await world.close(settings.drain.total_seconds())
+            for task in background:
+                task.cancel()
+            patience = settings.drain.total_seconds()
+            await asyncio.gather(runtime.close(patience), bridge.recovery.stop(patience), bridge.services.deadletters.close())
+            await bridge.validation.close()
+
+
+async def _tell_unserved(targets: UnservedTargets) -> None:
+    """Log which targets nobody serves: those behind topics at once, those over HTTP once their host has had time to start, and changes."""
+    told = {f"{name}: {reason}" for name, reason in targets.behind_topics.items()}
+    for line in told:
+        _log.warning("nobody serves %s", line)
+    while True:
+        await asyncio.sleep(UNSERVED_EVERY)
+        found = {f"{name}: {reason}" for name, reason in targets.all().items()}
+        for line in sorted(found - told):
+            _log.warning("nobody serves %s", line)
+        told = found
+
+
+def _opened(settings: Settings, plans: Plans, environ: Mapping[str, str]) -> contextlib.AbstractAsyncContextManager[Runtime]:
+    """The runtime that the settings name. A message may be ENVELOPE bytes larger than the largest input."""
+    largest = settings.max_input_bytes + ENVELOPE
+    if settings.runtime is RuntimeName.EMBEDDED:
+        return EmbeddedRuntime.open(settings, plans.entities, max_message=largest, dead_letters=events.DEADLETTERS)
+    from bridge.adapters.dapr import DaprRuntime  # noqa: PLC0415 - gRPC is for this runtime only: 14 MB, a tenth of the start
+
+    return DaprRuntime.open(
+        settings,
+        plans.catalog,
+        plans.entities,
+        environ,
+        max_message=largest,
+        probe=events.probe(),
+        dead_letters=events.DEADLETTERS,
+    )
 
 
 @contextlib.asynccontextmanager
-async def _embedded(settings: Settings, plans: Plans) -> AsyncIterator[Ports]:
-    async with (
-        Embedded.open(
-            settings.data_dir,
-            plans.entities,
-            queue_limit=settings.queue_limit,
-            data_limit=settings.data_limit,
-            max_message=settings.max_input_bytes + ENVELOPE,
-        ) as runtime,
-        HttpFunctions.open(settings) as functions,
-    ):
-        signing_key = key(settings.data_dir, "signing.key")
-        bus = runtime.bus
-        yield Ports(bus, runtime.store, functions, SystemClock(), signing_key, trouble=runtime.trouble, close=bus.close)
+async def _broker(settings: Settings, plans: Plans, runtime: Runtime) -> AsyncIterator[DeadLetterQueues | None]:
+    """The dead-letter sub-queues of the Service Bus namespace of the settings, else those of the runtime. Raises ConfigurationError."""
+    if settings.servicebus is None:
+        yield runtime.dead_letter_queues
+        return
+    from bridge.adapters.servicebus import AzureDeadLetters  # noqa: PLC0415 - a bridge without a namespace starts faster
+
+    async with AzureDeadLetters.open(settings.servicebus, plans.entities) as queues:
+        yield queues
 
 
-@contextlib.asynccontextmanager
-async def _dapr(settings: Settings, plans: Plans, environ: Mapping[str, str]) -> AsyncIterator[Ports]:
-    from bridge.adapters.dapr import Connection, Dapr, signingkey  # noqa: PLC0415 - gRPC is for this runtime only: 14 MB, a tenth of the start
-    from bridge.adapters.dapr.functions import DaprFunctions  # noqa: PLC0415 - as above
-
-    connection, listed, largest = Connection.read(settings, environ), plans.entities, settings.max_input_bytes + ENVELOPE
-    replica, work = _replica(settings, connection.app_port), _work(plans.catalog) if settings.functions else ()
-    async with contextlib.AsyncExitStack() as stack:
-        opening = Dapr.open(connection, listed, replica=replica, max_message=largest, topics=work, probe=events.probe())
-        dapr = await stack.enter_async_context(opening)
-        functions = await stack.enter_async_context(DaprFunctions.open(settings, dapr.sidecar, connection.api_token))
-        relay = None
-        if settings.functions:
-            beside = Relay.open(settings.data_dir, listed, dapr.bus, queue_limit=settings.queue_limit, max_message=largest)
-            relay = await stack.enter_async_context(beside)
-            for topic in work:
-                await dapr.bus.subscribe(topic, relay.take, concurrency=CONCURRENCY)
-        file = settings.signing_key_file
-        signing_key = signingkey.from_file(file) if file else await signingkey.from_state(dapr.store)
-        trouble, close, give_up_to = dapr.health.trouble, dapr.bus.close, dapr.later.give_up_to
-        complete = dapr.subscriptions.complete
-        yield Ports(dapr.bus, dapr.store, functions, SystemClock(), signing_key, replica, trouble, close, give_up_to, complete, relay)
-
-
-def _work(automations: Catalog) -> tuple[str, ...]:
-    """The topics of all targets behind a topic."""
-    targets = (target for automation in automations for target in automation.targets)
-    return tuple(sorted({target.topic.name for target in targets if target.topic}))
-
-
-def _replica(settings: Settings, deliveries_port: int) -> str:
-    """A name that no other bridge has at the time, and that the same bridge has again after a restart, where that can be.
-
-    Whoever has the data folder is alone with it, and whoever listens on the port is alone on its host.
-    """
-    if settings.replica:
-        return settings.replica
-    host = socket.gethostname()
-    if settings.with_sidecar:
-        return f"{host}-{hashlib.sha256(str(settings.data_dir.absolute()).encode()).hexdigest()[:8]}"
-    return f"{host}-{deliveries_port or uuid.uuid4().hex[:8]}"
-
-
-def assemble(settings: Settings, plans: Plans, ports: Ports) -> Bridge:
-    """Wire the services to the ports."""
-    bus, store, clock = ports.bus, ports.store, ports.clock
+def assemble(
+    settings: Settings, plans: Plans, runtime: Runtime, clock: Clock | None = None, queues: DeadLetterQueues | None = None
+) -> Bridge:
+    """Wire the services to the runtime. `queues` has the dead letters of the broker."""
+    bus, store, clock = runtime.bus, runtime.store, clock or SystemClock()
     keep = settings.retention + timedelta(days=1)
-    index = Index(store, clock, name="index", replica=ports.replica, keep=keep)
-    letters = Index(store, clock, name="letters", replica=ports.replica, keep=keep)
-    sent = Index(store, clock, name="replies", replica=ports.replica, keep=keep)
-    results = Results(store, index, clock)
-    deadletters = DeadLetters(store, bus, letters, clock, Terms(keep, lease=settings.dispatch_lease))
-    parts = Parts(
-        bus=bus,
-        clock=clock,
-        results=results,
-        replies=Replies(bus, deadletters, sent, clock, public_url=settings.public_url or ""),
-        deadletters=deadletters,
-        calls=Calls(ports.functions, plans.policies, clock, settings),
-        rules=Rules(plans.catalog, settings.reply_topics, settings.default_reply_topic),
-        signer=Signer(ports.signing_key),
-        settings=settings,
+    index, dead_letter_index, replies = (
+        Index(store, clock, name=name, replica=runtime.replica, keep=keep) for name in ("index", "letters", "replies")
+    )
+    runs = RunStore(store, bus, index, clock, runtime.outbox)
+    deadletters = DeadLetters(store, bus, dead_letter_index, clock, DeadLetterSettings(keep, lease=settings.dispatch_lease))
+    context = Context(bus, clock, runs, deadletters, Signer(runtime.signing_key), settings)
+    recorder = Recorder(context, replies)
+    http_targets = HttpTargets(context, runtime.functions, plans.policies, recorder)
+    bus_targets = BusTargets(context, recorder)
+    dispatcher = Dispatcher(context, http_targets, bus_targets)
+    validation = Validation()
+    intake = Intake(context, Rules(plans.catalog, settings.reply_topics, settings.default_reply_topic), dispatcher, validation)
+
+    pipeline = Pipeline(
+        context, intake=intake, dispatcher=dispatcher, http_targets=http_targets, bus_targets=bus_targets, recorder=recorder
     )
 
     async def ready() -> Mapping[str, str]:
-        return {"store": "has no room; raise data_limit or shorten retention" if store.is_full else "", **ports.trouble()}
+        return {"store": "has no room; raise data_limit or shorten retention" if store.is_full else "", **runtime.trouble()}
 
-    audit = Audit(results, index, sent, deadletters, clock)
-    services = api.Services(Doors(parts, index), deadletters, audit, plans.catalog, settings, ready)
-    return Bridge(services, Pipeline(parts), Sweeper(index, results, bus, clock, every=settings.sweep_every))
+    broker = BrokerDeadLetters(queues, deadletters, clock, intake.secret_paths) if queues is not None else None
+    audit = Audit(runs, index, replies, deadletters, clock)
+    nobody_serves = UnservedTargets(plans.catalog, plans.entities, runtime.functions)
+    services = api.Services(
+        BridgeService(context, intake, index),
+        AllDeadLetters(deadletters, broker),
+        audit,
+        plans.catalog,
+        settings,
+        ready,
+        Waits(context, http_targets, nobody_serves),
+        nobody_serves,
+    )
+    recovery = Recovery(context, index, pipeline.subscriptions()[f"{events.INVOCATIONS}/bridge"])
+    sweeper = Sweeper(index, runs, bus, clock, every=settings.sweep_every)
+    return Bridge(services, pipeline, sweeper, validation, recovery)
+
+
+@contextlib.asynccontextmanager
+async def open_namespace(  # noqa: PLR0913 - what the command was given
+    file: Path, data_dir: Path, *, host: str, port: int, tls: bool, max_message: int, queue_limit: int
+) -> AsyncIterator[Namespace]:
+    """The embedded queue by itself, as a Service Bus namespace with the entities of a file. Raises ConfigurationError.
+
+    `max_message` is in bytes, `queue_limit` in messages of one queue.
+    """
+    from bridge.adapters.embedded import servicebus  # noqa: PLC0415 - a bridge without it starts faster
+
+    where, known = servicebus.Listener(port, host, tls), entities.load(file)
+    async with servicebus.namespace(data_dir, known, where, queue_limit=queue_limit, max_message=max_message) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def open_requester(where: ServiceBusNamespace, requests: str, replies: str) -> AsyncIterator[Requester]:
+    """Asks for automations over a namespace, on the topic `requests`; replies come to `topic/subscription`. Raises ConfigurationError."""
+    from bridge.adapters.servicebus import AzureRequester  # noqa: PLC0415 - a bridge without a namespace starts faster
+
+    async with AzureRequester.open(where, requests, replies) as requester:
+        yield requester

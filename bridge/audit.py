@@ -1,31 +1,34 @@
-"""The account of what was accepted: accepted = ended + unfinished, every ended run has its reply, and every id that does not fit is named.
+"""The audit checks that accepted = ended + unfinished, and that every ended run has its reply. It names every id that does not fit.
 
-Three records are held against each other that are written at different times: the index (before a run is created), the runs themselves,
-and the index of replies (after a reply was published).
+It compares three records that are written at different times: the index (before a run is created), the runs themselves, and the index of
+replies (after a reply was published).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from bridge import events
 from bridge.deadletters import DeadLetters
 from bridge.index import Entry, Index
 from bridge.ports import Clock
-from bridge.results import Results
 from bridge.run import Run
+from bridge.runs import RunStore
+from bridge.runs.runclock import RunClock
+from bridge.timeslices import TimeSlices
 
-#: How long after its end a run may be without a reply, and after its deadline without an end, before that is a misfit.
+#: A run without a reply this long after its end is a discrepancy, and so is a run without an end this long after its deadline.
 GRACE = timedelta(minutes=1)
-#: How many misfits are named; all are counted.
+#: How many discrepancies are named. All of them are counted.
 MAX_NAMED = 1_000
-_TOGETHER = 100  #: runs read at a time
+_TOGETHER = 100  #: dead letters read at a time
+_SETS = 1_024  #: how many sets hold the names that were seen
 
 NO_REPLY = "ended without a reply"
 NOT_ENDED = "past its deadline and not ended"
@@ -35,15 +38,15 @@ class _Shown(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
-class Misfit(_Shown):
-    """An id that does not fit, and why."""
+class Discrepancy(_Shown):
+    """A run that does not fit the other records, and why."""
 
     correlation_id: str
     what: str
 
 
-class Account(_Shown):
-    """The figures. `forgotten`: ended, and looked up no more because retention is over. `not_accepted`: asked for and never accepted."""
+class AuditReport(_Shown):
+    """The figures. `forgotten`: runs that ended and whose retention is over. `not_accepted`: requests that were never accepted."""
 
     taken_at: datetime
     accepted: int = 0
@@ -54,51 +57,53 @@ class Account(_Shown):
     replies_due: int = 0
     dead_letters: dict[str, int] = {}
     not_accepted: int = 0
-    misfits: list[Misfit] = []
-    misfit_count: int = 0
+    discrepancies: list[Discrepancy] = Field([], alias="misfits")
+    discrepancy_count: int = Field(0, alias="misfitCount")
 
 
 class Audit:
-    """Takes the account, one at a time."""
+    """Makes audit reports, one at a time, and yields the event loop every few milliseconds."""
 
-    def __init__(self, results: Results, index: Index, replies: Index, deadletters: DeadLetters, clock: Clock) -> None:
-        self._results, self._index, self._replies, self._deadletters, self._clock = results, index, replies, deadletters, clock
+    def __init__(self, results: RunStore, index: Index, replies: Index, deadletters: DeadLetters, clock: Clock) -> None:
+        self._runs, self._index, self._replies, self._deadletters, self._clock = results, index, replies, deadletters, clock
         self._one = asyncio.Lock()
 
-    async def take(self, since: datetime | None = None) -> Account:
-        """The account of what was asked for since then, or of all that is kept. Holds about 200 bytes a run. Raises Unavailable."""
+    async def take(self, since: datetime | None = None) -> AuditReport:
+        """The report on requests since `since`, or on all that are stored. Needs about 200 bytes of memory a run. Raises Unavailable."""
         async with self._one:
-            account = Account(taken_at=self._clock.now())
-            account.dead_letters = await self._letters(since)
-            entries = [entry async for entry in _since(self._index, since)]
-            # In this order, so that a reply which is on record when its run is read has been seen; one that comes meanwhile is due.
-            replied = {entry.id async for entry in _since(self._replies, since)}
-            account.taken_at = self._clock.now()
-            await self._runs(account, entries, replied)
-            return account
+            report = AuditReport(taken_at=self._clock.now())
+            report.dead_letters = await self._dead_letters(since)
+            # First the end of the index is fixed, then replies are read, then runs: a reply that is published after the replies were read
+            # belongs to a run that has ended since, and counts as due.
+            asked = (await self._index.end()).write()
+            replied, seen = _SeenNames(), _SeenNames()
+            async for entries in _since(self._replies, "", since):
+                for entry in entries:
+                    replied.add(entry.id)
+            report.taken_at = self._clock.now()
+            async for entries in _since(self._index, asked, since):
+                await self._count(report, entries, replied, seen)
+            await replied.forget()
+            await seen.forget()
+            report.accepted = sum(report.ended.values()) + report.forgotten + report.unfinished
+            return report
 
-    async def _runs(self, account: Account, entries: list[Entry], replied: set[str]) -> None:
-        seen: set[str] = set()
-        ended: Counter[str] = Counter()
-        for start in range(0, len(entries), _TOGETHER):
-            together = entries[start : start + _TOGETHER]
-            runs = await self._results.find_many([entry.id for entry in together])
-            for entry, run in zip(together, runs, strict=True):
-                name = events.reply_id(entry.id, entry.created_at)
-                if name in seen:
-                    continue
-                seen.add(name)
-                if run is not None and run.created_at == entry.created_at:
-                    _count(account, run, ended, replied=name in replied)
-                elif name in replied:
-                    account.forgotten += 1
-                elif run is None:
-                    account.not_accepted += 1
-        account.ended = dict(ended)
-        account.replies = len(seen & replied)
-        account.accepted = ended.total() + account.forgotten + account.unfinished
+    async def _count(self, report: AuditReport, entries: Sequence[Entry], replied: _SeenNames, seen: _SeenNames) -> None:
+        runs = await self._runs.get_many([entry.id for entry in entries])
+        for entry, run in zip(entries, runs, strict=True):
+            name = events.reply_id(entry.id, entry.created_at)
+            if not seen.add(name):
+                continue
+            has_reply = name in replied
+            report.replies += has_reply
+            if run is not None and run.created_at == entry.created_at:
+                _judge(report, run, self._runs.clock, has_reply=has_reply)
+            elif has_reply:
+                report.forgotten += 1
+            elif run is None:
+                report.not_accepted += 1
 
-    async def _letters(self, since: datetime | None) -> dict[str, int]:
+    async def _dead_letters(self, since: datetime | None) -> dict[str, int]:
         reasons: Counter[str] = Counter()
         cursor = ""
         while True:
@@ -109,29 +114,70 @@ class Audit:
                 return dict(reasons)
 
 
-def _count(account: Account, run: Run, ended: Counter[str], *, replied: bool) -> None:
+def _judge(report: AuditReport, run: Run, clock: RunClock, *, has_reply: bool) -> None:
     if not run.status.final:
-        account.unfinished += 1
-        if run.deadline + GRACE < account.taken_at:
-            _name(account, run, NOT_ENDED)
+        report.unfinished += 1
+        if run.deadline + GRACE < report.taken_at - clock.ahead(run):
+            _name(report, run, NOT_ENDED)
         return
-    ended[run.status] += 1
-    if replied:
+    report.ended[run.status] = report.ended.get(run.status, 0) + 1
+    if has_reply:
         return
-    if run.updated_at + GRACE < account.taken_at:
-        _name(account, run, NO_REPLY)
+    if run.updated_at + GRACE < report.taken_at - clock.ahead(run):
+        _name(report, run, NO_REPLY)
     else:
-        account.replies_due += 1
+        report.replies_due += 1
 
 
-def _name(account: Account, run: Run, what: str) -> None:
-    account.misfit_count += 1
-    if len(account.misfits) < MAX_NAMED:
-        account.misfits.append(Misfit(correlation_id=run.correlation_id, what=what))
+def _name(report: AuditReport, run: Run, what: str) -> None:
+    report.discrepancy_count += 1
+    if len(report.discrepancies) < MAX_NAMED:
+        report.discrepancies.append(Discrepancy(correlation_id=run.correlation_id, what=what))
 
 
-async def _since(index: Index, since: datetime | None) -> AsyncIterator[Entry]:
-    async for entry, _ in index.newest():
-        if since is not None and entry.created_at < since:
+async def _since(index: Index, cursor: str, since: datetime | None) -> AsyncIterator[Sequence[Entry]]:
+    """The entries from the cursor back to `since`, in pieces. Other tasks run between two pieces."""
+    slices = TimeSlices()
+    async for batch in index.newest(cursor):
+        wanted = _not_before(batch.entries, since)
+        for piece in slices.pieces(wanted):
+            yield piece
+            await slices.rest()
+        if len(wanted) < len(batch.entries):
             return
-        yield entry
+
+
+def _not_before(entries: Sequence[Entry], since: datetime | None) -> Sequence[Entry]:
+    """The entries before the first one that is older than `since`."""
+    if since is None:
+        return entries
+    return entries[: next((place for place, entry in enumerate(entries) if entry.created_at < since), len(entries))]
+
+
+class _SeenNames:
+    """Tells whether a name was seen before, from 64 bits of its hash. With ten million names, one audit in 300,000 confuses two of them.
+
+    The names are spread over many small sets, because one large set would block the event loop whenever it grows or is freed.
+    """
+
+    def __init__(self) -> None:
+        self._sets: list[set[int]] = [set() for _ in range(_SETS)]
+
+    def add(self, name: str) -> bool:
+        """Add a name. Returns whether it is new."""
+        bits = hash(name)
+        among = self._sets[bits % _SETS]
+        before = len(among)
+        among.add(bits)
+        return len(among) > before
+
+    def __contains__(self, name: str) -> bool:
+        bits = hash(name)
+        return bits in self._sets[bits % _SETS]
+
+    async def forget(self) -> None:
+        """Free the memory, set by set. Other tasks run in between."""
+        slices = TimeSlices()
+        for piece in slices.pieces(range(_SETS)):
+            del self._sets[-len(piece) :]
+            await slices.rest()

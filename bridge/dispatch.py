@@ -1,93 +1,71 @@
-"""Sends work: to the bridge's own queue for HTTP targets, to their topics for the others; and puts off what comes too early."""
+"""Starts the work of a run: sets its deadline, and puts the work of each target on the bus."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Sequence
 
-from bridge import events, lifecycle, telemetry
-from bridge.crashpoints import CrashPoint, passed
-from bridge.errors import Undeliverable
-from bridge.lifecycle import Cause, Lapsed, Start, Tried, Wait
-from bridge.outcome import Failed
-from bridge.parts import Parts
-from bridge.ports import Delivery
-from bridge.recorder import Recorder
-from bridge.run import Invocation, Run
+from bridge import events, telemetry
+from bridge.context import Context
+from bridge.ports import Delivery, Message
+from bridge.run import Run
+from bridge.targets.bus import BusTargets
+from bridge.targets.http import HttpTargets
 
 
-class Dispatch:
-    """What the bridge puts on the bus to get a run done."""
+class Dispatcher:
+    """Starts the work of both kinds of targets."""
 
-    def __init__(self, parts: Parts, recorder: Recorder) -> None:
-        self._bus, self._clock, self._results, self._recorder = parts.bus, parts.clock, parts.results, recorder
-        self._public_url, self._lease = parts.public_url, parts.settings.dispatch_lease
+    def __init__(self, context: Context, http_targets: HttpTargets, bus_targets: BusTargets) -> None:
+        self._bus, self._run_clock, self._public_url = context.bus, context.run_clock, context.public_url
+        self._http_targets, self._bus_targets = http_targets, bus_targets
 
-    async def schedule(self, run: Run) -> None:
-        """Set the deadline and queue the work of HTTP targets; again, if the request comes again. Raises Unavailable."""
-        work = [part for part in _open(run) if part.control.target.http]
-        messages = [events.invoked(run, part, self._clock.now(), self._public_url) for part in work]
-        await self._bus.publish([events.deadline(run, run.deadline), *messages])
-        calls = {"calls": ",".join(part.target for part in work)} if work else {}
-        deadline = events.iso(run.deadline)
-        telemetry.step("run.scheduled", automation=run.automation, run=run.correlation_id, deadline=deadline, **calls)
+    def prepare(self, run: Run) -> tuple[Run, Sequence[Message]]:
+        """The new run with its first attempts begun, and the messages that start its work. An outbox stores both in one transaction.
 
-    async def topics(self, run: Run, delivery: Delivery, event_id: str) -> None:
-        """Send the work of topic targets, each once: claimed before, marked after. What another delivery has claimed is looked at again."""
-        targets = [part.target for part in _open(run) if part.control.target.topic]
-        if not targets:
-            return
-        now = self._clock.now()
-        changed = await self._results.change(run.correlation_id, lambda current: _claimed(current, targets, self._clock.now(), self._lease))
-        if changed is None:
-            return
-        before, claimed = changed
-        waits = []
-        for target in targets:
-            part = claimed.invocation(target)
-            step = lifecycle.next_step(claimed, target, now)
-            if part is not None and part is not before.invocation(target):
-                await self._send(claimed, part, event_id)
-            elif isinstance(step, Wait):
-                waits.append(step.until)
-        if waits:
-            await self.put_off(delivery, min(waits), "another delivery sends the work")
+        If they are not stored, `withdraw` must be called.
+        """
+        work = [events.deadline(run, self._run_clock.on_the_wall(run, run.deadline))]
+        for invocation in run.invocations:
+            if invocation.control.target.bus:
+                run, messages = self._bus_targets.dispatch_at_once(run, invocation)
+                work += messages
+            else:
+                run = self._http_targets.begin_at_once(run, invocation)
+                work.append(events.invoked(run, invocation, run.created_at, self._public_url))
+        return run, work
 
-    async def _send(self, run: Run, part: Invocation, event_id: str) -> None:
-        number, now = len(part.attempts) - 1, self._clock.now()
-        passed(CrashPoint.ATTEMPT_SAVED_NOT_CALLED)
-        if now >= run.deadline:
-            return  # saving the claim took too long; the timer ends the run
-        try:
-            await self._bus.publish([events.invoked(run, part, now, self._public_url)])
-        except Undeliverable as fault:
-            lost = Failed(code="Undeliverable", message=str(fault), hint="Does the topic of the catalogue exist on the bus?")
-            ended = await self._recorder.tried(run, part.target, Tried(number, lost), event_id)
-            await self._recorder.reply_if_ended(ended, event_id)
-            return
-        passed(CrashPoint.HALF_DISPATCHED)
-        telemetry.step("run.dispatched", automation=run.automation, run=run.correlation_id, target=part.target, attempt=number + 1)
-        await self._results.change(
-            run.correlation_id, lambda current: lifecycle.accept(current, part.target, number, now=self._clock.now())
-        )
+    def log_prepared(self, run: Run) -> None:
+        """Log the steps that `prepare` made, once they are stored."""
+        _log_scheduled(run)
+        for each in run.invocations:
+            if each.control.target.bus:
+                telemetry.step("run.dispatched", automation=run.automation, run=run.correlation_id, target=each.target, attempt=1)
 
-    async def put_off(self, delivery: Delivery, until: datetime, because: str, *, level: str = "debug") -> None:
-        """Let the same message come again at `until`. Raises Unavailable."""
-        await self._bus.publish([replace(delivery.message, deliver_at=until)])
-        telemetry.step("event.put_off", level=level, run=delivery.message.correlation_id, until=events.iso(until), because=because)
+    def withdraw(self, run: Run) -> None:
+        """Release the slots that `prepare` took, because the run was not stored."""
+        self._http_targets.withdraw(run)
+
+    async def dispatch(self, run: Run, delivery: Delivery, event_id: str) -> None:
+        """Start the work of a stored run; again, if its request is delivered again. Raises Unavailable.
+
+        The only target of a run is called here and now if there is room: then the delivery of the request is that of the work, too, and the
+        run has one message less on the bus.
+        """
+        work = [each for each in run.invocations if each.control.target.http and not each.status.final]
+        here = work[0] if len(run.invocations) == len(work) == 1 and self._http_targets.has_room(run, work[0]) else None
+        if here is None or not here.attempts:
+            # Before the first attempt, so that no attempt is ever without a deadline.
+            now, ahead = self._run_clock.now(run), self._run_clock.ahead(run)
+            messages = [] if here else [events.invoked(run, each, now, self._public_url, ahead=ahead) for each in work]
+            await self._bus.publish([events.deadline(run, self._run_clock.on_the_wall(run, run.deadline)), *messages])
+            _log_scheduled(run)
+        if here is not None:
+            await self._http_targets.work(delivery, run, here.target, event_id)
+        else:
+            await self._bus_targets.dispatch(run, delivery, event_id)
 
 
-def _open(run: Run) -> list[Invocation]:
-    return [part for part in run.invocations if not part.status.final]
-
-
-def _claimed(run: Run, targets: list[str], now: datetime, lease: timedelta) -> Run:
-    """Claim the dispatch of every target that may start; a claim whose time is over is taken again."""
-    for target in targets:
-        step = lifecycle.next_step(run, target, now)
-        if isinstance(step, Lapsed):
-            lost = Failed(code="DispatchUnknown", message="The bridge stopped while it sent the work.", unknown=True)
-            run = lifecycle.finish(run, target, Tried(step.attempt, lost, timedelta(0)), Cause("", now, timedelta(0)))
-        if isinstance(step, Lapsed | Start):
-            run = lifecycle.begin(run, target, now=now, until=now + lease)
-    return run
+def _log_scheduled(run: Run) -> None:
+    calls = ",".join(each.target for each in run.invocations if each.control.target.http)
+    fields = {"calls": calls} if calls else {}
+    telemetry.step("run.scheduled", automation=run.automation, run=run.correlation_id, deadline=events.iso(run.deadline), **fields)

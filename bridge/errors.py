@@ -1,8 +1,8 @@
-"""Everything that can go wrong, in one tree.
+"""All errors of the bridge, in one tree.
 
 BridgeError
-├── ConfigurationError        the start is refused: settings, catalogue or policies; all problems at once
-├── Refusal                   a request cannot be taken as it is; the caller must change something
+├── ConfigurationError        settings, catalogue or policies cannot be used; lists all problems
+├── Refusal                   the request is refused; the caller must change something
 │   ├── Malformed             400  not JSON, not a CloudEvent, a made-up cursor
 │   ├── InvalidCorrelationId  400
 │   ├── Unauthorized          401
@@ -10,25 +10,27 @@ BridgeError
 │   ├── UnknownAutomation     404
 │   ├── NotFound              404  no such run, dead letter or invocation, or not yours
 │   ├── CorrelationConflict   409
-│   ├── ChangedMeanwhile      409  somebody else changed it at the same moment
-│   ├── BeingReplayed         409  somebody replays this dead letter at the moment
+│   ├── ChangedMeanwhile      409  another caller changed it at the same moment
+│   ├── BeingReplayed         409  another caller is replaying this dead letter
 │   ├── NotReplayable         409  the deadline of its event has passed
 │   ├── NotAvailable          409  the run has no output to give
 │   ├── AlreadyEnded          410
 │   ├── TooLarge              413
 │   ├── UnsupportedMediaType  415
-│   ├── InvalidInput          422  with one entry a violation in `errors`
+│   │   └── UnsupportedContentCoding
+│   ├── InvalidInput          422  with one entry for each violation in `errors`
+│   ├── TooComplex            422  the input cannot be held against its schema within the bounds
 │   ├── DeadlinePassed        422
 │   └── ReplyTopicNotAllowed  422
-├── PortError                 what adapters raise; nothing else leaves an adapter
+├── PortError                 adapters raise these and nothing else
 │   ├── Conflict                   the store holds another version of the key
-│   ├── Unavailable           503  try again later; nothing is known to be stored
+│   ├── Unavailable           503  try again later; it is not known whether anything was stored
 │   │   └── Full              503  the queue or the disk has no room
 │   └── Undeliverable         422  the bus refuses this message for good
 └── CallFailed                a function gave no answer
 
-Each class names its `code`, the word of problem+json (RFC 9457) and of runs, and its HTTP status. `detail` says what happened with
-the value, `hint` what to do next.
+Each class has a `code`, which problem+json (RFC 9457) and the errors of runs carry, and an HTTP status. `detail` says what happened,
+with the value; `hint` says what to do next.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from typing import ClassVar, TypedDict
 
 
 class Violation(TypedDict):
-    """One violation of an input: where (JSON pointer, RFC 6901), and what rule it broke."""
+    """One violation of the input's schema: the place (JSON pointer, RFC 6901), and the rule that it broke."""
 
     pointer: str
     rule: str
@@ -45,7 +47,7 @@ class Violation(TypedDict):
 
 
 class BridgeError(Exception):
-    """The bridge cannot go on with this."""
+    """The base of all errors of the bridge."""
 
     code: ClassVar[str] = "InternalError"
     status: ClassVar[int] = 500
@@ -76,7 +78,7 @@ class Refusal(BridgeError):
 
 
 class Malformed(Refusal):
-    """This is not what the contract asks for."""
+    """The request is not in the form that the contract asks for."""
 
     code, status = "Malformed", 400
 
@@ -85,7 +87,7 @@ class InvalidCorrelationId(Refusal):
     """The correlation id cannot be used."""
 
     code, status = "InvalidCorrelationId", 400
-    default_hint = "Use 1 to 100 characters of A-Z a-z 0-9 . _ : @ -"
+    default_hint = "Use 1 to 100 characters of A-Z a-z 0-9 . _ : @ -, but neither . nor .. alone."
 
 
 class Unauthorized(Refusal):
@@ -109,7 +111,7 @@ class UnknownAutomation(Refusal):
 
 
 class NotFound(Refusal):
-    """There is no such thing, or it is not yours to see."""
+    """It does not exist, or the caller may not read it."""
 
     code, status = "NotFound", 404
 
@@ -122,14 +124,14 @@ class CorrelationConflict(Refusal):
 
 
 class ChangedMeanwhile(Refusal):
-    """Somebody else changed it at the same moment."""
+    """Another caller changed the record at the same moment."""
 
     code, status = "ChangedMeanwhile", 409
     default_hint = "Look at it again before you go on."
 
 
 class BeingReplayed(Refusal):
-    """Somebody replays this dead letter at the moment."""
+    """Another caller is replaying this dead letter."""
 
     code, status = "BeingReplayed", 409
 
@@ -165,10 +167,22 @@ class UnsupportedMediaType(Refusal):
     code, status = "UnsupportedMediaType", 415
 
 
+class UnsupportedContentCoding(UnsupportedMediaType):
+    """The body is compressed, or coded in another way."""
+
+    default_hint = "Send the body as it is, without Content-Encoding."
+
+
 class InvalidInput(Refusal):
     """The input does not fit the automation's schema."""
 
     code, status = "InvalidInput", 422
+
+
+class TooComplex(Refusal):
+    """Whether the input fits cannot be found out within the bounds of time and memory."""
+
+    code, status = "InputTooComplex", 422
 
 
 class DeadlinePassed(Refusal):
@@ -186,7 +200,7 @@ class ReplyTopicNotAllowed(Refusal):
 
 
 class PortError(BridgeError):
-    """Bus, store or secrets could not do what was asked."""
+    """A bus, a store or another adapter could not do what was asked."""
 
 
 class Conflict(PortError):
@@ -221,7 +235,7 @@ class Undeliverable(PortError):
 class CallFailed(BridgeError):
     """A function gave no answer.
 
-    `code`: ConnectionFailed (it never started), ConnectionLost or Timeout (it may have run), AnswerTooLarge, UnknownApp.
+    `code` is ConnectionFailed (the function never started), ConnectionLost or Timeout (it may have run), AnswerTooLarge or UnknownApp.
     """
 
     def __init__(self, reason: str, detail: str, *, may_have_run: bool) -> None:

@@ -1,18 +1,19 @@
-"""The events the bridge itself sends (contract 3.1), each as the message that carries it."""
+"""The events that the bridge sends (contract 3.1), each as the message that carries it."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from bridge.envelope import Event
-from bridge.identity import Signer
+from bridge.auth import Signer
+from bridge.cloudevents import REQUESTED, Event
+from bridge.idempotency import IdempotencyKey
 from bridge.ports import Message
-from bridge.request import REQUESTED, Identity
-from bridge.run import Invocation, Run, Status, view
+from bridge.run import Invocation, Run, Status, json_bytes, view_json
 
 SOURCE = "/automation-bridge"
 
@@ -33,12 +34,12 @@ RESULTS = "automation-results"
 TIMERS = "automation-timers"
 DEADLETTERS = "automation-deadletters"
 
-MAX_REPLY = 200_000  #: bytes; a larger reply goes without its output and with `outputUrl`
+MAX_REPLY = 200_000  #: bytes; a larger reply has `outputUrl` instead of the output
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What a door was asked for, before it is checked."""
+class Submission:
+    """A request as it came over HTTP, before it is checked. `input_json` is the same input as JSON, and may stand alone."""
 
     automation: str
     input: Any
@@ -47,14 +48,16 @@ class Ask:
     rerun_of: str = ""
     traceparent: str = ""
     tracestate: str = ""
+    input_json: bytes = b""
 
 
+@lru_cache(maxsize=4096)
 def iso(moment: datetime) -> str:
     """RFC 3339 in UTC, as in the run's own JSON."""
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def asked(request: Ask, now: datetime) -> Event:
+def submitted(request: Submission, now: datetime) -> Event:
     """The `automation.requested` event of a plain HTTP request."""
     event_id = str(uuid.uuid4())
     return _event(
@@ -70,52 +73,88 @@ def asked(request: Ask, now: datetime) -> Event:
             "tracestate": request.tracestate,
         },
         request.input,
+        request.input_json,
     )
 
 
-def signed(event: Event, identity: Identity, signer: Signer, now: datetime) -> Event:
-    """The event with the caller the door has checked, the time, and the door's signature."""
-    named = {**event.attributes, "correlationid": identity.correlation_id, "authid": identity.submitter, "inputdigest": identity.digest}
-    return Event(signer.sign(named, now), event.data)
+def signed(event: Event, key: IdempotencyKey, signer: Signer, now: datetime) -> Event:
+    """The event with the caller that the API authenticated, the time, and the bridge's signature added."""
+    named = {**event.attributes, "correlationid": key.correlation_id, "authid": key.submitter, "inputdigest": key.digest}
+    return Event(signer.sign(named, now), event.data, event.data_json)
 
 
 def requested(event: Event) -> Message:
-    """The request, on its way."""
+    """The message that carries an `automation.requested` event."""
     return _message(REQUESTS, event)
 
 
-def invoked(run: Run, part: Invocation, now: datetime, public_url: str) -> Message:
-    """The work item of one target. Its id is the same on every repeat; behind a topic it must not start after the deadline."""
-    target = part.control.target
-    invocation_id = f"{run.correlation_id}/{part.target}"
-    event = _event(
-        {
-            "id": invocation_id,
-            "type": INVOKED,
-            "subject": run.automation,
-            "time": iso(now),
-            "correlationid": run.correlation_id,
-            "causationid": run.control.request_id,
-            "expirytime": iso(run.deadline),
-            "invocationtoken": part.control.token,
-            "invocationurl": invocation_url(public_url, invocation_id),
-            "traceparent": run.control.traceparent,
-            "tracestate": run.control.tracestate,
-        },
-        run.input,
+def invoked(run: Run, invocation: Invocation, now: datetime, public_url: str, *, ahead: timedelta = timedelta(0)) -> Message:
+    """The `automation.invoked` event of an HTTP target, for the bridge itself. Its id is the same on every retry.
+
+    `now` is the time of the run, and `ahead` by how much the wall clock is ahead of it.
+    """
+    return _message(INVOCATIONS, _invoked(run, invocation, now, public_url, ahead))
+
+
+def work(run: Run, invocation: Invocation, now: datetime, public_url: str, *, ahead: timedelta = timedelta(0)) -> Message:
+    """The message with the work of a bus target: the `automation.invoked` event, or the bare input. It expires at the deadline.
+
+    Its properties say what a function needs to know that does not read the event (contract 3.6).
+    """
+    target = invocation.control.target.bus
+    assert target is not None  # noqa: S101 - the work of HTTP targets is `invoked`
+    event = _invoked(run, invocation, now, public_url, ahead)
+    named = {
+        "correlationid": run.correlation_id,
+        "invocationid": event.id,
+        "invocationtoken": invocation.control.token,
+        "invocationurl": event.get("invocationurl"),
+        "deadline": event.get("expirytime"),
+        "completes": "settled" if target.completes == "settled" else "",
+        "errors": "fail" if target.errors == "fail" else "",
+    }
+    message = _message(
+        target.name, event, time_to_live=run.deadline - now, properties={name: value for name, value in named.items() if value}
     )
-    if target.topic is None:
-        return _message(INVOCATIONS, event)
-    return _message(target.topic.name, event, time_to_live=run.deadline - now)
+    if target.body != "input":
+        return message
+    return replace(message, body=json_bytes(run.input_json), content_type="application/json", event=None)
+
+
+def _invoked(run: Run, invocation: Invocation, now: datetime, public_url: str, ahead: timedelta) -> Event:
+    invocation_id = f"{run.correlation_id}/{invocation.target}"
+    attributes = {
+        "id": invocation_id,
+        "type": INVOKED,
+        "subject": run.automation,
+        "time": iso(now + ahead),
+        "correlationid": run.correlation_id,
+        "causationid": run.control.request_id,
+        "expirytime": iso(run.deadline + ahead),
+        "invocationtoken": invocation.control.token,
+        "invocationurl": invocation_url(public_url, invocation_id),
+        "traceparent": run.control.traceparent,
+        "tracestate": run.control.tracestate,
+    }
+    return _event(attributes, data_json=json_bytes(run.input_json))
+
+
+def of_work(message: Message) -> Event:
+    """The event with the work of an invocation, also where the message carries the bare input. Raises Malformed."""
+    properties = {name.lower(): value for name, value in message.properties.items()}
+    if "invocationid" not in properties:
+        return message.read_event()
+    named = {"id": properties["invocationid"], "type": INVOKED, "invocationtoken": properties.get("invocationtoken", "")}
+    return _event({**named, "subject": message.label, "correlationid": message.correlation_id})
 
 
 def invocation_url(public_url: str, invocation_id: str) -> str:
-    """Where progress and cancel of an invocation are (contract 3.6); empty if the bridge has no public address."""
+    """The URL for progress and cancel of an invocation (contract 3.6); empty if the bridge has no public address."""
     return f"{public_url}/v1/invocations/{invocation_id}" if public_url else ""
 
 
 def result(invocation_id: str, run: Run, token: str, data: Mapping[str, Any], now: datetime) -> Message:
-    """What a function said at its invocation URL, as the event it stands for."""
+    """The `automation.result` event that stands for a function's POST to its invocation URL."""
     attributes = {
         "id": str(uuid.uuid4()),
         "type": RESULT,
@@ -134,17 +173,22 @@ def deadline(run: Run, deliver_at: datetime) -> Message:
 
 
 def cancel(run: Run, deliver_at: datetime | None = None) -> Message:
-    """The wish to end the run early."""
+    """The event that ends the run early."""
     return _timer(run, CANCEL, deliver_at)
 
 
 def probe() -> Message:
-    """An event that changes nothing, to learn whether the bus takes events: no run has its type of timer."""
+    """An event that shows whether the bus accepts events. It changes nothing, because no timer has its type."""
     return _message(TIMERS, _event({"id": "bridge.probe", "type": "automation.probe", "correlationid": "bridge.probe"}, {}))
 
 
+def deadline_key(run: Run) -> tuple[str, str]:
+    """Topic and message id of the scheduled event that ends the run at its deadline."""
+    return TIMERS, f"{run.correlation_id}/~deadline"
+
+
 def _timer(run: Run, kind: str, deliver_at: datetime | None) -> Message:
-    # The tilde keeps these ids apart from invocation ids: a target's name has none.
+    # A target's name has no tilde, so no invocation id is the same as one of these ids.
     attributes = {
         "id": f"{run.correlation_id}/~{kind.removeprefix('automation.')}",
         "type": kind,
@@ -156,7 +200,7 @@ def _timer(run: Run, kind: str, deliver_at: datetime | None) -> Message:
 
 
 def reply_id(correlation_id: str, created_at: datetime) -> str:
-    """The id of a run's reply: the same however often it is sent, and another one once the correlation id is used again."""
+    """The id of a run's reply. It is the same each time the reply is sent, and differs for a later run of the same correlation id."""
     return f"{correlation_id}/{iso(created_at)}"
 
 
@@ -172,35 +216,21 @@ def ended(run: Run, public_url: str) -> Message:
         "traceparent": run.control.traceparent,
         "tracestate": run.control.tracestate,
     }
-    shown = view(run, leave_out=frozenset({"input"}))
-    message = _message(run.control.reply_topic, _event(attributes, shown))
+    message = _message(run.control.reply_topic, _event(attributes, data_json=view_json(run, with_input=False)))
     if len(message.body) <= MAX_REPLY:
         return message
-    url = f"{public_url}/v1/requests/{run.correlation_id}"
-    shown = _without_outputs(shown) | ({"outputUrl": f"{url}/output"} if run.status is Status.SUCCEEDED else {})
-    message = _message(run.control.reply_topic, _event(attributes, shown))
-    if len(message.body) <= MAX_REPLY:
-        return message
-    return _message(run.control.reply_topic, _event(attributes, _shortened(shown)))
+    url = f"{public_url}/v1/requests/{run.correlation_id}/output" if run.status is Status.SUCCEEDED else ""
+    for brief in (False, True):
+        shown = view_json(run, with_input=False, with_outputs=False, brief=brief, output_url=url)
+        message = _message(run.control.reply_topic, _event(attributes, data_json=shown))
+        if len(message.body) <= MAX_REPLY:
+            return message
+    return message
 
 
-def _without_outputs(shown: Mapping[str, Any]) -> dict[str, Any]:
-    parts = [{name: value for name, value in part.items() if name not in ("output", "lateResult")} for part in shown["invocations"]]
-    return {**{name: value for name, value in shown.items() if name != "output"}, "invocations": parts}
-
-
-def _shortened(shown: Mapping[str, Any]) -> dict[str, Any]:
-    """The run without its details, for one whose errors and attempts alone are too long for a message."""
-    parts = [{"target": part["target"], "status": part["status"], "attempts": []} for part in shown["invocations"]]
-    short = {**shown, "invocations": parts}
-    if "error" in short:
-        short["error"] = {"code": short["error"]["code"], "message": short["error"]["message"][:2_000]}
-    return short
-
-
-def _event(attributes: Mapping[str, str], data: Any) -> Event:
+def _event(attributes: Mapping[str, str], data: Any = None, data_json: bytes = b"") -> Event:
     present = {name: value for name, value in attributes.items() if value}
-    return Event({"specversion": "1.0", "source": SOURCE, "datacontenttype": "application/json", **present}, data)
+    return Event({"specversion": "1.0", "source": SOURCE, "datacontenttype": "application/json", **present}, data, data_json)
 
 
 def _message(topic: str, event: Event, **properties: Any) -> Message:
@@ -210,5 +240,6 @@ def _message(topic: str, event: Event, **properties: Any) -> Message:
         message_id=event.id,
         correlation_id=event.correlation_id,
         label=event.subject,
+        event=None if "deliver_at" in properties else event,  # a scheduled message waits long and must not keep its content in memory twice
         **properties,
     )

@@ -1,88 +1,315 @@
-"""From an event that asks for an automation to its run: the one that exists, a new one, or one that says why it was refused."""
+"""Turns an `automation.requested` event into its run (contract 3.1): the one that exists, a new one, or a refusal.
+
+The API calls `Intake.accept` with the caller that it authenticated. The pipeline calls it with an event from a topic; its caller is the one
+that the event's signature proves, else the one that the settings name for the topic.
+"""
 
 from __future__ import annotations
 
-from bridge import envelope, lifecycle, request, telemetry
-from bridge.envelope import Event
-from bridge.errors import CorrelationConflict, Malformed, Refusal
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET, Raw
+
+from bridge import cloudevents, events, lifecycle, telemetry
+from bridge.auth import ADMIN, Caller
+from bridge.catalog import Automation, Catalog
+from bridge.cloudevents import Event, tracecontext
+from bridge.context import Context
+from bridge.dispatch import Dispatcher
+from bridge.errors import (
+    CorrelationConflict,
+    DeadlinePassed,
+    Forbidden,
+    Full,
+    InvalidCorrelationId,
+    Malformed,
+    Refusal,
+    ReplyTopicNotAllowed,
+    TooLarge,
+    Undeliverable,
+)
 from bridge.events import RESULT
-from bridge.identity import ADMIN, Caller
-from bridge.lifecycle import Cause
-from bridge.parts import Parts
-from bridge.ports import Delivery
-from bridge.request import Identity
-from bridge.run import Run, Status
+from bridge.idempotency import IdempotencyKey, correlation_id, digest, idempotency_key, signed_key
+from bridge.jsontext import parse_json
+from bridge.lifecycle import Causation
+from bridge.ports import Delivery, Message
+from bridge.run import VERSION, Control, Invocation, InvocationControl, Run, RunError, Status
+from bridge.validation import Validation
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The configuration that requests are checked against."""
+
+    catalog: Catalog
+    reply_topics: Collection[str]
+    default_reply_topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """The run of a request, and whether this request created it. If not, the request is a repeat."""
+
+    run: Run
+    created: bool
 
 
 class Intake:
-    """Takes `automation.requested` events from the bus."""
+    """Accepts `automation.requested` events."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._results, self._rules, self._signer = parts.results, parts.rules, parts.signer
-        self._clock, self._settings = parts.clock, parts.settings
+    def __init__(self, context: Context, rules: Rules, dispatcher: Dispatcher, validation: Validation) -> None:
+        self._runs, self._rules, self._dispatcher, self._validation = context.runs, rules, dispatcher, validation
+        self._signer, self._clock, self._settings = context.signer, context.clock, context.settings
 
-    async def run_of(self, event: Event, delivery: Delivery) -> Run:
-        """The run of this request. Raises CorrelationConflict if the id belongs to another request, Refusal, Unavailable."""
-        run = await self._results.recall(request.correlation_id(event))
+    async def accept(self, event: Event, caller: Caller, *, key: IdempotencyKey | None = None, delivered: bool = False) -> Acceptance:
+        """The run of this request. When this returns, the run and the messages that start its work are durable.
+
+        `key` saves computing it again. `delivered` says that the event came from the bus, which delivers it again if this fails; any other
+        event is published first where the runtime has no outbox. Raises CorrelationConflict if the correlation id belongs to another
+        request, another Refusal if the request is refused, Unavailable if it could not be made durable.
+        """
+        key = key or await _key(event, caller.name)
+        existing = await self._runs.get_recent(key.correlation_id) if delivered else await self._runs.get(key.correlation_id)
+        if existing is not None:
+            return Acceptance(_same(existing, key), created=False)
+        automation = check(event, caller, self._rules)
+        await self._validation.require_fit(automation, event)
+        clock, now = self._runs.clock.start()
+        run = new_run(event, key, automation, self._rules, now, clock=clock)
+        if self._runs.is_full:
+            raise Full("The store of runs has no room.", hint="Raise data_limit, or shorten retention.", retry_after=30)
+        try:
+            if self._runs.has_outbox:
+                stored, created = await self._store_with_work(run)
+            else:
+                stored, created = await self._store(run, event, key, delivered=delivered)
+        except Undeliverable as fault:
+            raise TooLarge(str(fault), hint="Store the data and send where it is.") from None
+        if created:
+            telemetry.step("run.accepted", automation=stored.automation, run=stored.correlation_id, by=caller.name)
+            if self._runs.has_outbox:
+                self._dispatcher.log_prepared(stored)
+        return Acceptance(_same(stored, key), created)
+
+    async def _store_with_work(self, run: Run) -> tuple[Run, bool]:
+        """Store the run together with the messages that start its work."""
+        run, work = self._dispatcher.prepare(run)
+        created = False
+        try:
+            stored, created = await self._runs.create(run, work=work)
+        finally:
+            if not created:
+                self._dispatcher.withdraw(run)
+        return stored, created
+
+    async def _store(self, run: Run, event: Event, key: IdempotencyKey, *, delivered: bool) -> tuple[Run, bool]:
+        """Publish the request, then store the run. The delivery of the request starts the work."""
+        request = [] if delivered else [events.requested(events.signed(event, key, self._signer, run.created_at))]
+        return await self._runs.create(run, first=request)
+
+    async def accept_delivered(self, delivery: Delivery, event: Event) -> Acceptance:
+        """Like `accept`, for an event from a topic: a request that is refused becomes a run that ended with the reason.
+
+        Raises Malformed, InvalidCorrelationId or CorrelationConflict (such an event cannot become a run), Unavailable.
+        """
         signed = self._signer.is_ours(event.attributes, self._clock.now(), self._settings.retention)
-        if run is not None and signed and request.signed_identity(event).matches(run):
-            return run
+        run = await self._runs.get_recent(correlation_id(event))
+        if run is not None and signed and signed_key(event).matches(run):
+            return Acceptance(run, created=False)
         caller = self._caller(event, delivery, signed=signed)
-        identity = request.identify(event, caller)
-        if run is None:
-            run, created = await self._results.create(self._new_run(event, identity, caller))
-            if created:
-                _tell(run, caller)
-        if not identity.matches(run):
-            detail = f"The id {identity.correlation_id} belongs to another request for {run.automation}; that run is untouched."
-            raise CorrelationConflict(detail)
-        return run
+        key = await _key(event, caller.name)
+        try:
+            return await self.accept(event, caller, key=key, delivered=True)
+        except (CorrelationConflict, Full):
+            raise
+        except Refusal as refusal:
+            return await self._refuse(event, key, refusal)
 
-    def secrets(self, delivery: Delivery) -> tuple[tuple[str, ...], ...]:
-        """What to hide of an event that was refused: the secrets of the automation it names.
+    async def refuse_delivered(self, delivery: Delivery, event: Event, fault: Malformed) -> Acceptance:
+        """The run of a request that is no valid event; `event` is what can be used of it, and `fault` the reason that the run ends with.
 
-        Where that does not say it, all data is hidden if any automation has secrets: in an event that names none, and in a result.
+        Raises `fault` if the correlation id cannot be used, CorrelationConflict, Unavailable.
         """
         try:
-            event = envelope.parse_json(delivery.message.body)
+            named = correlation_id(event)
+        except InvalidCorrelationId:
+            raise fault from None
+        caller = self._caller(event, delivery, signed=False)
+        content = hashlib.sha256(delivery.message.body).hexdigest() if event.data is None else digest(event.data)
+        return await self._refuse(event, IdempotencyKey(named, event.subject[:100], caller.name, content), fault)
+
+    async def _refuse(self, event: Event, key: IdempotencyKey, refusal: Refusal) -> Acceptance:
+        """Store a run that ends at once with the refusal, so that a look-up explains it."""
+        telemetry.step("run.refused", level="warning", run=key.correlation_id, code=refusal.code)
+        clock, now = self._runs.clock.start()
+        status = Status.TIMED_OUT if isinstance(refusal, DeadlinePassed) else Status.FAILED
+        cause = Causation(event.id, now, self._settings.retention)
+        run = lifecycle.refuse(refused_run(event, key, self._rules, now, clock=clock), explain(refusal), status, cause)
+        stored, created = await self._runs.create(run)
+        if created:
+            telemetry.ended(run.known_automation, run.status, 0, run.correlation_id, submitter=run.control.submitter)
+        return Acceptance(_same(stored, key), created)
+
+    def secret_paths(self, message: Message) -> tuple[tuple[str, ...], ...]:
+        """The places to redact in an event that led nowhere: the secrets of the automation that it names.
+
+        What is no event but an input names it in the label. If nothing names one, all data is redacted as soon as any automation has
+        secrets; likewise in a result.
+        """
+        try:
+            event = parse_json(message.body)
         except Malformed:
             return ()
-        named = event if isinstance(event, dict) else {}
-        automation = self._rules.catalog.automations.get(str(named.get("subject")))
-        if automation is not None and named.get("type") != RESULT:
+        attributes = event if isinstance(event, dict) else {}
+        automations = self._rules.catalog.automations
+        automation = automations.get(str(attributes.get("subject")))
+        if automation is None and not {"specversion", "data"} & attributes.keys():
+            automation = automations.get(message.label)
+        if automation is not None and attributes.get("type") != RESULT:
             return automation.secret_paths
-        asked = self._rules.catalog if automation is None else [automation]
-        return ((),) if any(each.secret_paths for each in asked) else ()
-
-    def _new_run(self, event: Event, identity: Identity, caller: Caller) -> Run:
-        now = self._clock.now()
-        try:
-            return request.new_run(request.check(event, identity, caller, self._rules, now))
-        except Refusal as refusal:
-            telemetry.step("run.refused", level="warning", run=identity.correlation_id, code=refusal.code)
-            late = refusal.code == "DeadlinePassed"
-            refused = request.refused_run(event, identity, self._rules, now)
-            cause = Cause(event.id, now, self._settings.retention)
-            return lifecycle.refuse(refused, request.explain(refusal), Status.TIMED_OUT if late else Status.FAILED, cause)
+        concerned = self._rules.catalog if automation is None else [automation]
+        return ((),) if any(each.secret_paths for each in concerned) else ()
 
     def _caller(self, event: Event, delivery: Delivery, *, signed: bool) -> Caller:
-        """Whom a door has checked, else whom the settings name for the topic."""
-        if signed and request.digest(event.data) == event.get("inputdigest"):
+        """The caller that the API authenticated, else the one that the settings name for the topic."""
+        if signed and digest(event.data) == event.get("inputdigest"):
             return Caller(event.get("authid"), self._signed_roles(event))
         topic = delivery.source.partition("/")[0]
         identity = self._settings.topics.get(topic)
         return Caller(identity.submitter, frozenset(identity.roles)) if identity else Caller(f"topic:{topic}")
 
     def _signed_roles(self, event: Event) -> frozenset[str]:
-        # The door has held the caller's roles against `allow.submit`; its signature stands for that answer. Of an empty list only
-        # admin passes, and of none everybody.
+        # The API compared the caller's roles with `allow.submit` before it signed the event. An empty list lets only
+        # admin pass, and no list everybody.
         automation = self._rules.catalog.automations.get(event.subject)
         allowed = automation.allow.submit if automation else ()
         return frozenset(allowed) if allowed else frozenset({ADMIN})
 
 
-def _tell(run: Run, caller: Caller) -> None:
-    if run.status.final:
-        telemetry.ended(run.known_automation, run.status, 0, run.correlation_id)
-    else:
-        telemetry.step("run.accepted", automation=run.automation, run=run.correlation_id, by=caller.name)
+async def _key(event: Event, submitter: str) -> IdempotencyKey:
+    """The key of a request. That of a large one takes longer than others should wait, so a thread makes it."""
+    if len(event.data_json) <= cloudevents.LARGE:
+        return idempotency_key(event, submitter)
+    return await asyncio.to_thread(idempotency_key, event, submitter)
+
+
+def _same(run: Run, key: IdempotencyKey) -> Run:
+    if not key.matches(run):
+        raise CorrelationConflict(f"The correlation id {run.correlation_id!r} belongs to another request; that run is untouched.")
+    return run
+
+
+def check(event: Event, caller: Caller, rules: Rules) -> Automation:
+    """The automation that the event requests, if the caller and the event are allowed to. `Validation` looks at the input.
+
+    Raises UnknownAutomation, Forbidden or ReplyTopicNotAllowed.
+    """
+    automation = rules.catalog.get(event.subject)
+    if not caller.may_submit(automation):
+        needed = ", ".join(automation.allow.submit or ())
+        raise Forbidden(f"{caller.name} may not submit {automation.name}.", hint=f"It needs one of the roles: {needed}.")
+    reply_topic = event.get("replytopic")
+    if reply_topic and reply_topic not in rules.reply_topics:
+        raise ReplyTopicNotAllowed(f"Replies may not go to {reply_topic[:100]!r}.")
+    return automation
+
+
+def deadline(event: Event, automation: Automation, now: datetime) -> datetime:
+    """The deadline of the run: the automation's own limit, or the time that the event asks for if that is earlier.
+
+    Raises Malformed or DeadlinePassed.
+    """
+    own = now + automation.deadline
+    asked_for = event.get("expirytime")
+    if "expirytime" not in event.attributes:
+        return own
+    asked = cloudevents.timestamp(asked_for)
+    if asked is None:
+        raise Malformed(f"expirytime {asked_for[:40]!r} is not RFC 3339.", hint="Write it like 2026-01-31T12:00:00Z.")
+    if asked <= now:
+        raise DeadlinePassed(f"The deadline {asked_for} has passed; it is {now.isoformat()} here.")
+    return own if asked >= own else asked.astimezone(now.tzinfo)
+
+
+def new_run(  # noqa: PLR0913 - the request, what it is checked against, and the time
+    event: Event, key: IdempotencyKey, automation: Automation, rules: Rules, now: datetime, *, clock: str = ""
+) -> Run:
+    """A new run for a request that was checked, created `now` by `clock`. The plan is copied into it, and each invocation gets a token.
+
+    Raises Malformed or DeadlinePassed.
+    """
+    traceparent, tracestate = tracecontext.forwarded(event.get("traceparent"), event.get("tracestate"))
+    return Run(
+        correlation_id=key.correlation_id,
+        automation=automation.name,
+        status=Status.PENDING,
+        created_at=now,
+        updated_at=now,
+        deadline=deadline(event, automation, now),
+        input_json=Raw(event.data_json),
+        invocations=tuple(
+            Invocation(
+                target=target.name,
+                status=Status.PENDING,
+                attempts=(),
+                control=InvocationControl(target=target, token=secrets.token_urlsafe(24)),
+            )
+            for target in automation.targets
+        ),
+        control=Control(
+            digest=key.digest,
+            submitter=key.submitter,
+            readers=automation.allow.read,
+            reply_topic=event.get("replytopic") or rules.default_reply_topic,
+            request_id=event.id,
+            rule=automation.rule.text,
+            secret_paths=automation.secret_paths,
+            traceparent=traceparent,
+            tracestate=tracestate,
+            clock=clock,
+        ),
+        rerun_of=event.get("rerunof")[:100] or None,
+        version=VERSION,
+    )
+
+
+def refused_run(event: Event, key: IdempotencyKey, rules: Rules, now: datetime, *, clock: str = "") -> Run:
+    """A run for a request from a topic that is refused. The caller ends it with the reason."""
+    known = rules.catalog.automations.get(event.subject)
+    reply_topic = event.get("replytopic")
+    traceparent, tracestate = tracecontext.forwarded(event.get("traceparent"), event.get("tracestate"))
+    return Run(
+        correlation_id=key.correlation_id,
+        automation=key.automation,
+        status=Status.PENDING,
+        created_at=now,
+        updated_at=now,
+        deadline=now,
+        input_json=Raw(event.data_json) if known and event.data is not None else UNSET,
+        invocations=(),
+        control=Control(
+            digest=key.digest,
+            submitter=key.submitter,
+            readers=known.allow.read if known else None,
+            reply_topic=reply_topic if reply_topic in rules.reply_topics else rules.default_reply_topic,
+            request_id=event.id,
+            rule="all",
+            secret_paths=known.secret_paths if known else (),
+            traceparent=traceparent,
+            tracestate=tracestate,
+            clock=clock,
+        ),
+        version=VERSION,
+    )
+
+
+def explain(refusal: Refusal) -> RunError:
+    """A refusal as the error of a run."""
+    errors: tuple[dict[str, Any], ...] = tuple(dict(violation) for violation in refusal.errors)
+    return RunError(code=refusal.code, message=refusal.detail, hint=refusal.hint, errors=errors)

@@ -1,6 +1,6 @@
-"""How a run changes: every function takes a run and gives the next one, or the very same object when nothing changes.
+"""The state changes of a run. Every function takes a run and returns the next one, or the same object if nothing changes.
 
-A run reaches one final status and never leaves it (DESIGN 3.5.2): `_end` is the only place that sets one, and every change asks first.
+A run reaches one final status and never leaves it (DESIGN 3.5.2): only `_end` sets one, and every function checks for one first.
 """
 
 from __future__ import annotations
@@ -10,16 +10,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bridge import plan
-from bridge.outcome import Accepted, Failed, Outcome, Succeeded
-from bridge.run import Attempt, AttemptOutcome, Invocation, LateResult, Problem, Progress, Run, Status
+from msgspec.structs import replace
+
+from bridge.catalog import completion
+from bridge.outcome import Accepted, Failed, Outcome, Succeeded, outputsnotsent
+from bridge.redaction import MAX_MESSAGE
+from bridge.run import Attempt, AttemptOutcome, Invocation, LateResult, Progress, Run, RunError, Status
 
 MAX_PROGRESS_MESSAGE = 500  #: characters
+ACCEPTED = Accepted()  #: without an address to ask for the status
+#: By how much the clocks of two replicas may differ. If a run was changed later from now than this, the clock was set back meanwhile.
+CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
-    """What brings a change: the id of the event, kept so that its redelivery sends the reply again; when; how long an ended run is kept."""
+class Causation:
+    """The cause of a change: an event's id (its redelivery publishes the reply again), the time, and how long an ended run is kept."""
 
     event: str
     at: datetime
@@ -27,8 +33,8 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """How the attempt with this index went, and the pause before the next one, if one follows."""
+class AttemptResult:
+    """The outcome of the attempt with this index, and the pause before the next attempt; None if no attempt follows."""
 
     attempt: int
     outcome: Outcome
@@ -37,19 +43,19 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """There is nothing to start: the invocation has ended, may not start, or waits for a result."""
+    """Nothing may start: the invocation has ended, must not start any more, or waits for a result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Come back at `until`: another attempt may still be running, or the next may not start yet."""
+    """Look again at `until`: another attempt may still be running, or the next one may not start before."""
 
     until: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Lapsed:
-    """The attempt with this index never reported its outcome and its time is over."""
+    """The time of the attempt with this index is over, or its process is, and its outcome was never recorded."""
 
     attempt: int
 
@@ -59,224 +65,293 @@ class Start:
     """The next attempt may start."""
 
 
-Step = Over | Wait | Lapsed | Start
+@dataclass(frozen=True, slots=True)
+class AskStatus:
+    """The attempt with this index was accepted, and its status can be asked."""
+
+    attempt: int
 
 
-def next_step(run: Run, target: str, now: datetime) -> Step:
-    """What a work item for this target should do."""
-    part = run.invocation(target)
-    if part is None or part.status.final or run.status.final or run.status is Status.CANCELING or now >= run.deadline:
+Step = Over | Wait | Lapsed | Start | AskStatus
+IsOver = Callable[[str], bool]
+"""Says of the id of a process whether it has certainly ended."""
+
+
+def next_step(run: Run, target: str, now: datetime, *, is_over: IsOver = lambda _process: False) -> Step:
+    """What to do next with the work of this target. Attempts of a process that `is_over` have lapsed."""
+    invocation = run.invocation(target)
+    if invocation is None or invocation.status.final or run.status.final or now >= run.deadline:
         return Over()
-    last = part.attempts[-1] if part.attempts else None
+    last = invocation.attempts[-1] if invocation.attempts else None
+    if last is not None and last.status_url:
+        return AskStatus(len(invocation.attempts) - 1)
+    return Over() if run.status is Status.CANCELING else _next_attempt(run, invocation, now, is_over)
+
+
+def _next_attempt(run: Run, invocation: Invocation, now: datetime, is_over: IsOver) -> Step:
+    last = invocation.attempts[-1] if invocation.attempts else None
     if last is not None and last.outcome.open:
         if last.until is None:
             return Over()
-        return Wait(last.until) if now < last.until else Lapsed(len(part.attempts) - 1)
-    if part.control.not_before is not None and now < part.control.not_before:
-        return Wait(part.control.not_before)
+        return Wait(last.until) if now < last.until and not is_over(last.process) else Lapsed(len(invocation.attempts) - 1)
+    if invocation.control.not_before is not None and now < invocation.control.not_before and not _was_set_back(run, now):
+        return Wait(invocation.control.not_before)
     return Start()
 
 
-def begin(run: Run, target: str, *, now: datetime, until: datetime) -> Run:
-    """Save that an attempt starts; until `until` nobody else may start one."""
-    part = run.invocation(target)
-    if part is None or not isinstance(next_step(run, target, now), Start):
+def begin(run: Run, target: str, *, now: datetime, until: datetime, process: str = "") -> Run:
+    """Add an attempt that starts now, in `process`. No other attempt may start before `until`."""
+    invocation = run.invocation(target)
+    if invocation is None or not isinstance(next_step(run, target, now), Start):
         return run
-    attempt = Attempt(started_at=now, outcome=AttemptOutcome.RUNNING, until=until)
-    changed = _replaced(run, part, status=Status.RUNNING, attempts=(*part.attempts, attempt))
+    attempt = Attempt(started_at=now, outcome=AttemptOutcome.RUNNING, until=until, process=process)
+    changed = _replaced(run, invocation, status=Status.RUNNING, attempts=(*invocation.attempts, attempt))
     return _touched(changed, now, status=Status.RUNNING)
 
 
-def accept(run: Run, target: str, attempt: int, *, now: datetime) -> Run:
-    """The work is on its topic, or its function works on: from here on only a result, a dead letter or the deadline ends the attempt."""
-    part = run.invocation(target)
-    if part is None or run.status.final or not 0 <= attempt < len(part.attempts):
+def accept(run: Run, target: str, attempt: int, *, now: datetime, outcome: Accepted = ACCEPTED) -> Run:
+    """The work is on its topic, or its function answered 202. Now only a result, its status, a dead letter or the deadline ends it."""
+    invocation = run.invocation(target)
+    if invocation is None or run.status.final or not 0 <= attempt < len(invocation.attempts):
         return run
-    if part.attempts[attempt].outcome is not AttemptOutcome.RUNNING:
+    if invocation.attempts[attempt].outcome is not AttemptOutcome.RUNNING:
         return run
-    accepted = part.attempts[attempt].model_copy(update={"outcome": AttemptOutcome.ACCEPTED, "until": None})
-    return _touched(_replaced(run, part, attempts=(*part.attempts[:attempt], accepted, *part.attempts[attempt + 1 :])), now)
+    accepted = replace(
+        invocation.attempts[attempt],
+        outcome=AttemptOutcome.ACCEPTED,
+        until=None,
+        status_url=outcome.status_url,
+        terminate_url=outcome.terminate_url,
+        errors_written=outcome.errors_written or invocation.attempts[attempt].errors_written,
+    )
+    return _touched(
+        _replaced(run, invocation, attempts=(*invocation.attempts[:attempt], accepted, *invocation.attempts[attempt + 1 :])), now
+    )
 
 
-def finish(run: Run, target: str, tried: Tried, cause: Cause) -> Run:
-    """Record how an attempt went. What comes after the end is kept as `lateResult`."""
+def finish(run: Run, target: str, tried: AttemptResult, cause: Causation) -> Run:
+    """Record the outcome of an attempt. After the end of the invocation it is kept as `lateResult`."""
     outcome, again = tried.outcome, tried.again
-    part = run.invocation(target)
-    if part is None:
+    invocation = run.invocation(target)
+    if invocation is None:
         return run
-    if run.status.final or part.status.final:
-        return _late(run, part, outcome, cause)
+    if run.status.final or invocation.status.final:
+        return _late(run, invocation, outcome, cause)
     if isinstance(outcome, Accepted):
-        return accept(run, target, tried.attempt, now=cause.at)
-    attempts = _closed(part.attempts, tried.attempt, outcome, cause)
+        return accept(run, target, tried.attempt, now=cause.at, outcome=outcome)
+    attempts = _closed(invocation.attempts, tried.attempt, outcome, cause)
     if isinstance(outcome, Failed) and again is not None and run.status is not Status.CANCELING:
-        if attempts is part.attempts:
+        if attempts is invocation.attempts:
             return run
-        control = part.control.model_copy(update={"not_before": cause.at + again})
-        return _touched(_replaced(run, part, attempts=attempts, control=control), cause.at)
+        control = replace(invocation.control, not_before=cause.at + again)
+        return _touched(_replaced(run, invocation, attempts=attempts, control=control), cause.at)
     superseded = Failed(code="Superseded", message="An earlier attempt gave the outcome.", unknown=True)
     for number, attempt in enumerate(attempts):
         attempts = _closed(attempts, number, superseded, cause) if attempt.outcome.open else attempts
-    ended: dict[str, Any] = {"attempts": attempts, "control": part.control.model_copy(update={"ended_by": cause.event, "percent": 100.0})}
+    ended: dict[str, Any] = {"attempts": attempts, "control": replace(invocation.control, ended_by=cause.event, percent=100.0)}
     if isinstance(outcome, Succeeded):
-        ended |= {"status": Status.SUCCEEDED, "output": outcome.output}
+        ended |= {"status": Status.SUCCEEDED, "output_json": outcome.output_json}
     else:
-        ended |= {"status": Status.FAILED, "error": _problem(outcome)}
-    return _settle(_touched(_replaced(run, part, **ended), cause.at), cause)
+        ended |= {"status": Status.FAILED, "error": _error(outcome)}
+    return _settle(_touched(_replaced(run, invocation, **ended), cause.at), cause)
 
 
 def report(run: Run, target: str, *, percent: float | None, message: str | None, now: datetime) -> Run:
-    """Progress of one target; a run's percent is the mean of its targets', where one that ended counts 100."""
-    part = run.invocation(target)
-    if part is None or part.status.final or run.status.final:
+    """Record progress of one target. The percent of a run is the mean over its targets; one that ended counts as 100."""
+    invocation = run.invocation(target)
+    if invocation is None or invocation.status.final or run.status.final:
         return run
     if percent is None and not message:
         return run
     if percent is not None:
-        run = _replaced(run, part, control=part.control.model_copy(update={"percent": min(max(percent, 0.0), 100.0)}))
+        run = _replaced(run, invocation, control=replace(invocation.control, percent=min(max(percent, 0.0), 100.0)))
     mean = sum(each.control.percent for each in run.invocations) / len(run.invocations)
-    shown: dict[str, Any] = run.progress.model_dump(exclude_unset=True) if run.progress else {}
-    if percent is not None or "percent" in shown:
-        shown["percent"] = round(mean, 1)
+    shown = run.progress or Progress()
+    if percent is not None or shown.percent is not None:
+        shown = replace(shown, percent=round(mean, 1))
     if message:
-        shown["message"] = message[:MAX_PROGRESS_MESSAGE]
-    return _touched(run, now, progress=Progress(**shown))
+        shown = replace(shown, message=message[:MAX_PROGRESS_MESSAGE])
+    return _touched(run, now, progress=shown)
+
+
+def note_failure(run: Run, target: str, failure: Failed, *, now: datetime) -> Run:
+    """Record on the attempt under way why a delivery of its work failed. That ends nothing, because the broker delivers it again."""
+    invocation = run.invocation(target)
+    if invocation is None or invocation.status.final or run.status.final or not _under_way(invocation):
+        return run
+    hint = f" {failure.hint}" if failure.hint else ""
+    message = f"{failure.message.rstrip('.')[: MAX_MESSAGE - len(hint) - 1]}.{hint}"
+    noted = replace(invocation.attempts[-1], code=failure.code, message=message)
+    return _touched(_replaced(run, invocation, attempts=(*invocation.attempts[:-1], noted)), now)
+
+
+def note_errors(run: Run, target: str, count: int, *, now: datetime) -> Run:
+    """Record on the attempt under way how many error records its function wrote, in the last delivery of the work."""
+    invocation = run.invocation(target)
+    if invocation is None or invocation.status.final or run.status.final or not _under_way(invocation):
+        return run
+    if count == errors_noted(invocation):
+        return run
+    noted = replace(invocation.attempts[-1], errors_written=count or None)
+    return _touched(_replaced(run, invocation, attempts=(*invocation.attempts[:-1], noted)), now)
+
+
+def errors_noted(invocation: Invocation) -> int:
+    """How many error records the function of the last attempt is known to have written."""
+    return (invocation.attempts[-1].errors_written or 0) if invocation.attempts else 0
+
+
+def last_failure(invocation: Invocation) -> str:
+    """Why the last delivery of the work under way failed, as a sentence with a blank before it; empty if none is known to have failed."""
+    last = invocation.attempts[-1] if _under_way(invocation) else None
+    return f" The last delivery failed with {last.code}: {last.message}" if last and last.code else ""
 
 
 def ask_cancel(run: Run, *, now: datetime) -> Run:
-    """Nothing more starts; what runs may still finish."""
+    """Start to cancel: nothing more starts, and attempts that run may still finish."""
     if run.status.final or run.status is Status.CANCELING:
         return run
-    control = run.control.model_copy(update={"cancel_at": now})
-    return _touched(run.model_copy(update={"control": control}), now, status=Status.CANCELING)
+    return _touched(run, now, status=Status.CANCELING, control=replace(run.control, cancel_at=now))
 
 
-def cancel(run: Run, grace: timedelta, cause: Cause) -> Run:
-    """End a canceling run once nothing is outstanding, or when the grace is over."""
+def cancel(run: Run, grace: timedelta, cause: Causation) -> Run:
+    """End a canceling run once no attempt is running, or when the grace period is over."""
     if run.status is not Status.CANCELING or run.control.cancel_at is None:
         return run
-    over = cause.at >= run.control.cancel_at + grace
-    run = _each_open(run, lambda part: _canceled(part, cause) if over or not _under_way(part) else part)
+    over = cause.at >= run.control.cancel_at + grace or _was_set_back(run, cause.at)
+    run = _each_open(run, lambda invocation: _canceled(invocation, cause) if over or not _under_way(invocation) else invocation)
     return _settle(run, cause)
 
 
-def time_out(run: Run, cause: Cause) -> Run:
-    """End a run whose deadline has passed; a best-effort run with a success has succeeded."""
+def time_out(run: Run, cause: Causation) -> Run:
+    """End a run whose deadline has passed. A best-effort run with a success has succeeded."""
     if run.status.final or cause.at < run.deadline:
         return run
     run = _each_open(
-        run, lambda part: _ended(part, Status.TIMED_OUT, "DeadlineExceeded", "The deadline passed before an answer came.", cause)
+        run,
+        lambda invocation: _ended(invocation, Status.TIMED_OUT, "DeadlineExceeded", "The deadline passed before an answer came.", cause),
     )
-    if run.status is not Status.CANCELING and _verdict(run) is plan.Verdict.SUCCEEDED:
+    if run.status is not Status.CANCELING and _verdict(run) is completion.Verdict.SUCCEEDED:
         return _end(run, Status.SUCCEEDED, cause)
     return _end(run, Status.TIMED_OUT, cause)
 
 
-def refuse(run: Run, problem: Problem, status: Status, cause: Cause) -> Run:
+def refuse(run: Run, error: RunError, status: Status, cause: Causation) -> Run:
     """End a run that may not start at all, so that a look-up explains why."""
     if run.status.final:
         return run
-    return _end(run.model_copy(update={"error": problem}), status, cause)
+    return _end(replace(run, error=error), status, cause)
 
 
-def _settle(run: Run, cause: Cause) -> Run:
+def _was_set_back(run: Run, now: datetime) -> bool:
+    """Whether the clock was set back since the run was changed, so that nobody knows how long a pause that began before still lasts."""
+    return now + CLOCKS_DIFFER < run.updated_at
+
+
+def _settle(run: Run, cause: Causation) -> Run:
     outcome = _verdict(run)
-    if outcome is plan.Verdict.SUCCEEDED:
+    if outcome is completion.Verdict.SUCCEEDED:
         return _end(run, Status.SUCCEEDED, cause)
     if run.status is Status.CANCELING:
-        outstanding = any(not part.status.final for part in run.invocations)
+        outstanding = any(not invocation.status.final for invocation in run.invocations)
         return run if outstanding else _end(run, Status.CANCELED, cause)
-    return _end(run, Status.FAILED, cause) if outcome is plan.Verdict.FAILED else run
+    return _end(run, Status.FAILED, cause) if outcome is completion.Verdict.FAILED else run
 
 
-def _verdict(run: Run) -> plan.Verdict:
-    """The rule's word. A canceled invocation counts as one that never ended, so that cancelling alone never makes a success."""
-    succeeded = sum(part.status is Status.SUCCEEDED for part in run.invocations)
-    outstanding = sum(not part.status.final or part.status is Status.CANCELED for part in run.invocations)
-    return plan.verdict(plan.rule(run.control.rule, len(run.invocations)), succeeded=succeeded, outstanding=outstanding)
+def _verdict(run: Run) -> completion.Verdict:
+    """The verdict of `succeedsWhen`. A canceled invocation counts as one that never ended, so that cancelling alone makes no success."""
+    succeeded = sum(invocation.status is Status.SUCCEEDED for invocation in run.invocations)
+    outstanding = sum(not invocation.status.final or invocation.status is Status.CANCELED for invocation in run.invocations)
+    return completion.verdict(completion.rule(run.control.rule, len(run.invocations)), succeeded=succeeded, outstanding=outstanding)
 
 
-def _end(run: Run, status: Status, cause: Cause) -> Run:
+def _end(run: Run, status: Status, cause: Causation) -> Run:
     if run.status.final:
         return run
-    run = _each_open(run, lambda part: _canceled(part, cause))
-    ended: dict[str, Any] = {"expires_at": cause.at + cause.retention, "control": run.control.model_copy(update={"ended_by": cause.event})}
+    run = _each_open(run, lambda invocation: _canceled(invocation, cause))
+    ended: dict[str, Any] = {"expires_at": cause.at + cause.retention, "control": replace(run.control, ended_by=cause.event)}
     if status is not Status.SUCCEEDED and run.error is None:
         ended["error"] = _explanation(run, status)
-    return _touched(run.model_copy(update=ended), cause.at, status=status)
+    return _touched(run, cause.at, status=status, **ended)
 
 
-def _explanation(run: Run, status: Status) -> Problem:
+def _explanation(run: Run, status: Status) -> RunError:
     if status is Status.CANCELED:
-        return Problem(code="Canceled", message="The run was canceled on request.")
+        return RunError(code="Canceled", message="The run was canceled on request.")
     if status is Status.TIMED_OUT:
-        waited = ", ".join(part.target for part in run.invocations if part.status is Status.TIMED_OUT)
-        return Problem(code="DeadlineExceeded", message=f"The deadline passed while waiting for {waited}.")
-    failed = [part for part in run.invocations if part.error is not None]
+        waited = ", ".join(invocation.target for invocation in run.invocations if invocation.status is Status.TIMED_OUT)
+        return RunError(code="DeadlineExceeded", message=f"The deadline passed while waiting for {waited}.")
+    failed = [invocation for invocation in run.invocations if invocation.error is not None]
     if len(run.invocations) == 1 and failed and failed[0].error:
         return failed[0].error
-    named = ", ".join(f"{part.target} ({part.error.code})" for part in failed if part.error)
+    named = ", ".join(f"{invocation.target} ({invocation.error.code})" for invocation in failed if invocation.error)
     message = f"{len(failed)} of {len(run.invocations)} targets failed, and `{run.control.rule}` asks for more: {named}."
-    return Problem(code="TargetsFailed", message=message, hint="Each invocation has its own error.")
+    return RunError(code="TargetsFailed", message=message, hint="Each invocation has its own error.")
 
 
-def _late(run: Run, part: Invocation, outcome: Outcome, cause: Cause) -> Run:
-    if part.late_result is not None or part.control.ended_by == cause.event or isinstance(outcome, Accepted):
+def _late(run: Run, invocation: Invocation, outcome: Outcome, cause: Causation) -> Run:
+    if invocation.late_result is not None or invocation.control.ended_by == cause.event or isinstance(outcome, Accepted):
         return run
     if isinstance(outcome, Succeeded):
-        late = LateResult(status=Status.SUCCEEDED, received_at=cause.at, output=outcome.output)
+        late = LateResult(status=Status.SUCCEEDED, received_at=cause.at, output_json=outcome.output_json)
     else:
-        late = LateResult(status=Status.FAILED, received_at=cause.at, error=_problem(outcome))
-    return _replaced(run, part, late_result=late)
+        late = LateResult(status=Status.FAILED, received_at=cause.at, error=_error(outcome))
+    return _replaced(run, invocation, late_result=late)
 
 
-def _closed(attempts: tuple[Attempt, ...], number: int, outcome: Succeeded | Failed, cause: Cause) -> tuple[Attempt, ...]:
+def _closed(attempts: tuple[Attempt, ...], number: int, outcome: Succeeded | Failed, cause: Causation) -> tuple[Attempt, ...]:
     if not 0 <= number < len(attempts):
         return attempts
     attempt = attempts[number]
     if attempt.outcome in (AttemptOutcome.SUCCEEDED, AttemptOutcome.FAILED):
         return attempts
     passed = max(0, round((cause.at - attempt.started_at).total_seconds() * 1000))
-    update: dict[str, Any] = {"duration_ms": passed, "until": None, "ended_by": cause.event}
+    update: dict[str, Any] = {"duration_ms": passed, "until": None, "ended_by": cause.event, "status_url": "", "terminate_url": ""}
     if isinstance(outcome, Succeeded):
-        update |= {"outcome": AttemptOutcome.SUCCEEDED}
+        code = outputsnotsent.CODE if outcome.not_sent else None
+        update |= {"outcome": AttemptOutcome.SUCCEEDED, "code": code, "message": outcome.not_sent or None}
     else:
-        said = AttemptOutcome.UNKNOWN if outcome.unknown else AttemptOutcome.FAILED
-        update |= {"outcome": said, "code": outcome.code, "message": outcome.message}
-    return (*attempts[:number], attempt.model_copy(update=update), *attempts[number + 1 :])
+        result = AttemptOutcome.UNKNOWN if outcome.unknown else AttemptOutcome.FAILED
+        update |= {"outcome": result, "code": outcome.code, "message": outcome.message}
+    if outcome.errors_written:
+        update["errors_written"] = outcome.errors_written
+    return (*attempts[:number], replace(attempt, **update), *attempts[number + 1 :])
 
 
-def _problem(outcome: Failed) -> Problem:
-    return Problem(code=outcome.code, message=outcome.message, **({"hint": outcome.hint} if outcome.hint else {}))
+def _error(outcome: Failed) -> RunError:
+    return RunError(code=outcome.code, message=outcome.message, hint=outcome.hint)
 
 
-def _under_way(part: Invocation) -> bool:
-    return bool(part.attempts) and part.attempts[-1].outcome.open
+def _under_way(invocation: Invocation) -> bool:
+    return bool(invocation.attempts) and invocation.attempts[-1].outcome.open
 
 
-def _canceled(part: Invocation, cause: Cause) -> Invocation:
-    return _ended(part, Status.CANCELED, "Canceled", "The run ended before an answer came.", cause)
+def _canceled(invocation: Invocation, cause: Causation) -> Invocation:
+    return _ended(invocation, Status.CANCELED, "Canceled", "The run ended before an answer came.", cause)
 
 
-def _ended(part: Invocation, status: Status, code: str, message: str, cause: Cause) -> Invocation:
-    attempts = part.attempts
-    if _under_way(part):
-        attempts = _closed(attempts, len(attempts) - 1, Failed(code=code, message=message, unknown=True), cause)
-    control = part.control.model_copy(update={"ended_by": cause.event, "percent": 100.0})
-    return part.model_copy(update={"status": status, "attempts": attempts, "control": control})
+def _ended(invocation: Invocation, status: Status, code: str, message: str, cause: Causation) -> Invocation:
+    attempts = invocation.attempts
+    if _under_way(invocation):
+        told = f"{message}{last_failure(invocation)}"[:MAX_MESSAGE]
+        attempts = _closed(attempts, len(attempts) - 1, Failed(code=code, message=told, unknown=True), cause)
+    control = replace(invocation.control, ended_by=cause.event, percent=100.0)
+    return replace(invocation, status=status, attempts=attempts, control=control)
 
 
 def _each_open(run: Run, change: Callable[[Invocation], Invocation]) -> Run:
-    parts = tuple(part if part.status.final else change(part) for part in run.invocations)
-    if all(new is old for new, old in zip(parts, run.invocations, strict=True)):
+    invocations = tuple(invocation if invocation.status.final else change(invocation) for invocation in run.invocations)
+    if all(new is old for new, old in zip(invocations, run.invocations, strict=True)):
         return run
-    return run.model_copy(update={"invocations": parts})
+    return replace(run, invocations=invocations)
 
 
-def _replaced(run: Run, part: Invocation, **update: Any) -> Run:
-    changed = part.model_copy(update=update)
-    return run.model_copy(update={"invocations": tuple(changed if each is part else each for each in run.invocations)})
+def _replaced(run: Run, invocation: Invocation, **update: Any) -> Run:
+    changed = replace(invocation, **update)
+    if len(run.invocations) == 1:
+        return replace(run, invocations=(changed,))
+    return replace(run, invocations=tuple(changed if each is invocation else each for each in run.invocations))
 
 
 def _touched(run: Run, now: datetime, **update: Any) -> Run:
-    return run.model_copy(update={"updated_at": max(now, run.updated_at), **update})
+    return replace(run, updated_at=max(now, run.updated_at), **update)

@@ -1,176 +1,225 @@
 """The story of a run, told by the events that move it (DESIGN 4).
 
-    automation.requested ─ check ─ create or load the run ─ schedule its deadline ─ send one automation.invoked per target ─ done
-    automation.invoked (HTTP targets) ─ save the attempt ─ call under the policy ─ record ─ reply if ended ─ done
+    automation.requested ─ accept: create or load the run ─ dispatch: set its deadline, publish an automation.invoked per target ─ done
+    automation.invoked (HTTP targets) ─ save the attempt ─ call the function under its policy ─ record ─ reply if ended ─ done
     automation.result, .cancel, .deadline, forwarded dead letters ─ record ─ reply if ended ─ done
 
-Record, then publish, then acknowledge: when anything in between fails, the event comes again and finds what was recorded. An event that can
-lead nowhere becomes a dead letter. Doors (`doors.py`) only publish; everything that runs, ends or replies happens here.
+Record, then publish, then acknowledge: if anything in between fails, the event is delivered again and finds what was recorded. Where the
+runtime has an outbox, a step and what follows from it are one transaction, and the API needs no `automation.requested`: it stores a run
+together with its work. An event that cannot be handled becomes a dead letter.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from functools import partial
 
-from bridge import envelope, events, lifecycle, request, telemetry
-from bridge.attempts import Attempts
-from bridge.crashpoints import CrashPoint, passed
+from bridge import cloudevents, events, lifecycle, logs, telemetry
+from bridge.cloudevents import Event, wrapped
+from bridge.context import Context
 from bridge.deadletters import broker_reason
-from bridge.discretion import confidences, said
-from bridge.dispatch import Dispatch
+from bridge.dispatch import Dispatcher
 from bridge.errors import Malformed, PortError, Refusal
+from bridge.idempotency import correlation_id
 from bridge.intake import Intake
-from bridge.lifecycle import Tried
-from bridge.outcome import Failed
-from bridge.parts import Parts
+from bridge.lifecycle import AttemptResult
+from bridge.outcome import Failed, Result, read_result
 from bridge.ports import Ack, Delivery, Handler, Message
-from bridge.recorder import Recorder
-from bridge.result import Result, read_result
-from bridge.run import Invocation, Run
+from bridge.recorder import Recorder, redacted, secrets_of
+from bridge.redaction import MAX_MESSAGE, redact_text
+from bridge.run import Run
+from bridge.targets.bus import BusTargets
+from bridge.targets.http import HttpTargets
 
 _log = logging.getLogger("bridge")
+_CRASHED = "CrashedProcess"
 
 
 class Pipeline:
-    """Handlers of the bridge's own subscriptions."""
+    """The handlers of the bridge's own subscriptions."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._clock, self._results, self._deadletters, self._settings = parts.clock, parts.results, parts.deadletters, parts.settings
-        self._intake, self._recorder = Intake(parts), Recorder(parts)
-        self._dispatch = Dispatch(parts, self._recorder)
-        self._attempts = Attempts(parts, self._recorder, self._dispatch)
+    def __init__(  # noqa: PLR0913 - each tells one step of the story
+        self,
+        context: Context,
+        *,
+        intake: Intake,
+        dispatcher: Dispatcher,
+        http_targets: HttpTargets,
+        bus_targets: BusTargets,
+        recorder: Recorder,
+    ) -> None:
+        self._context, self._runs, self._settings = context, context.runs, context.settings
+        self._intake, self._dispatcher, self._recorder = intake, dispatcher, recorder
+        self._http_targets, self._bus_targets = http_targets, bus_targets
 
     def subscriptions(self) -> dict[str, Handler]:
-        """Which handler takes the deliveries of which subscription."""
-        return {
-            f"{events.REQUESTS}/bridge": self._guarded(self.requested),
-            f"{events.INVOCATIONS}/bridge": self._guarded(self.invoked),
-            f"{events.RESULTS}/bridge": self._guarded(self.resulted),
-            f"{events.TIMERS}/bridge": self._guarded(self.timer),
-            events.DEADLETTERS: self._guarded(self.gave_up),
+        """The handler of each subscription; requests come over a topic for each caller whom the settings tell by it."""
+        steps = {
+            **{f"{topic}/bridge": self.requested for topic in self._request_topics},
+            f"{events.INVOCATIONS}/bridge": self.invoked,
+            f"{events.RESULTS}/bridge": self.resulted,
+            f"{events.TIMERS}/bridge": self.timer,
+            events.DEADLETTERS: self.gave_up,
         }
+        return {source: partial(self._handle, step) for source, step in steps.items()}
 
-    def _guarded(self, step: Callable[[Delivery], Awaitable[None]]) -> Handler:
-        """RETRY for trouble with bus or store; a dead letter for what cannot be read and for our own mistakes; DONE otherwise."""
-
-        async def handle(delivery: Delivery) -> Ack:
-            try:
-                try:
-                    await step(delivery)
-                except Refusal as refusal:
-                    await self._keep(delivery, refusal.code, refusal.detail)
-                except PortError:
-                    raise
-                except Exception as fault:  # noqa: BLE001 - a mistake of ours must neither lose the event nor repeat it for ever
-                    _log.exception("the event %r of %s could not be handled", delivery.message.message_id, delivery.source)
-                    await self._keep(delivery, "InternalError", f"{type(fault).__name__} while handling the event")
-            except PortError as fault:
-                telemetry.retry(delivery.source, delivery.message.correlation_id, fault.detail)
-                return Ack.RETRY
-            return Ack.DONE
-
-        return handle
-
-    async def _keep(self, delivery: Delivery, reason: str, detail: str) -> None:
-        """As a dead letter of which no run tells what is secret. Raises Unavailable."""
-        await self._deadletters.keep(delivery, reason, detail, secret_paths=self._intake.secrets(delivery))
-
-    async def undeliverable(self, message: Message, why: str) -> None:
-        """What the bus took for later and refused for good when it was due: a dead letter. Raises Unavailable.
-
-        Its run ends at its deadline, unless the event is replayed before that.
-        """
-        delivery = Delivery(source=message.topic, message=message)
-        await self._keep(delivery, "Undeliverable", why)
+    @property
+    def _request_topics(self) -> tuple[str, ...]:
+        return events.REQUESTS, *self._settings.topics
 
     async def requested(self, delivery: Delivery) -> None:
-        """`automation.requested`: make it a run, send its work."""
-        event = envelope.decode(delivery.message.body)
-        run = await self._intake.run_of(event, delivery)
+        """`automation.requested`: create or load its run, and start the work."""
+        event, fault = _request(delivery)
+        accepted = await (
+            self._intake.refuse_delivered(delivery, event, fault) if fault else self._intake.accept_delivered(delivery, event)
+        )
+        run = accepted.run
         if run.status.final:
             await self._recorder.reply_if_ended(run, event.id)
             return
-        passed(CrashPoint.CREATED_NOT_SCHEDULED)
-        await self._dispatch.schedule(run)
-        passed(CrashPoint.SCHEDULED_NOT_DISPATCHED)
-        await self._dispatch.topics(run, delivery, event.id)
+        if self._runs.has_outbox and (accepted.created or any(each.attempts for each in run.invocations)):
+            return  # the work was stored with the run
+        await self._dispatcher.dispatch(run, delivery, event.id)
 
     async def invoked(self, delivery: Delivery) -> None:
-        """`automation.invoked` of an HTTP target: try until it has ended, must wait, or may not start."""
-        event = envelope.decode(delivery.message.body)
-        run, part = await self._recorder.addressed(event, event.id, recall=True)
-        worked = await self._attempts.work(delivery, run, part, event.id)
-        if worked is not None:
-            await self._recorder.reply_if_ended(worked, event.id)
+        """`automation.invoked` of an HTTP target: make attempts until the invocation has ended, must wait, or may not start."""
+        event = delivery.message.read_event()
+        run, invocation = await self._recorder.addressed(event, event.id, recent=True)
+        await self._http_targets.work(delivery, run, invocation.target, event.id)
 
     async def resulted(self, delivery: Delivery) -> None:
-        """`automation.result`: record what a function said: progress, its output, or its error."""
-        event = envelope.decode(delivery.message.body)
+        """`automation.result`: record the progress, the output or the error that a function reports."""
+        event = delivery.message.read_event()
         if event.type != events.RESULT:
             raise Malformed(f"Events of type {event.type[:100]!r} are not taken here.", hint=f"Send {events.RESULT}.")
         result = read_result(event.data, self._settings.max_output_bytes)
-        run, part = await self._recorder.addressed(event, event.get("causationid"))
-        if result.outcome is None:
-            await self._progress(run, part.target, result)
+        run, invocation = await self._recorder.addressed(event, event.get("causationid"))
+        outcome = self._bus_targets.outcome_of(invocation, result)
+        if outcome is None:
+            await self._progress(run, invocation.target, result)
             return
-        if not any(attempt.ended_by == event.id for attempt in part.attempts):
-            run = await self._recorder.tried(run, part.target, self._tried(run, part, result), event.id)
-        await self._recorder.reply_if_ended(run, event.id)
-        await self._dispatch.topics(run, delivery, event.id)
-
-    def _tried(self, run: Run, part: Invocation, result: Result) -> Tried:
-        topic, outcome = part.control.target.topic, result.outcome
-        again = None
-        if topic and isinstance(outcome, Failed) and outcome.retriable and len(part.attempts) < topic.attempts:
-            again = timedelta(0) if self._clock.now() < run.deadline else None
-        assert outcome is not None  # noqa: S101 - progress has been told apart by the caller
-        return Tried(len(part.attempts) - 1, outcome, again)
+        if any(attempt.ended_by == event.id for attempt in invocation.attempts):
+            await self._recorder.reply_if_ended(run, event.id)
+        else:
+            again = self._bus_targets.next_attempt_after(run, invocation, outcome)
+            ended = AttemptResult(len(invocation.attempts) - 1, outcome, again)
+            run = await self._recorder.attempt_ended(run, invocation.target, ended, event.id)
+        await self._bus_targets.dispatch(run, delivery, event.id)
 
     async def _progress(self, run: Run, target: str, result: Result) -> None:
-        now = self._clock.now()
-        message = said(result.message or "", confidences(run))
-        await self._results.change(
-            run.correlation_id, lambda current: lifecycle.report(current, target, percent=result.percent, message=message, now=now)
-        )
-        telemetry.step("progress", automation=run.automation, run=run.correlation_id, target=target, percent=result.percent)
+        now, message = self._context.run_clock.now(run), redact_text(result.message or "", secrets_of(run))
+        failure = redacted(result.failure, run) if result.failure else None
+
+        def change(current: Run) -> Run:
+            current = lifecycle.report(current, target, percent=result.percent, message=message, now=now)
+            if result.errors_written is not None:
+                current = lifecycle.note_errors(current, target, result.errors_written, now=now)
+            return lifecycle.note_failure(current, target, failure, now=now) if isinstance(failure, Failed) else current
+
+        await self._runs.change(run.correlation_id, change)
+        why = {"code": failure.code} if isinstance(failure, Failed) else {}
+        telemetry.step("progress", automation=run.automation, run=run.correlation_id, target=target, percent=result.percent, **why)
 
     async def timer(self, delivery: Delivery) -> None:
-        """`automation.deadline`, `.cancel`: end the run if it is time; a timer that comes early is put off."""
-        event = envelope.decode(delivery.message.body)
-        found = await self._results.find(request.correlation_id(event))
+        """`automation.deadline`, `.cancel`: end the run if it is time. A timer that is delivered early is rescheduled."""
+        event = delivery.message.read_event()
+        found = await self._runs.get(correlation_id(event))
         if found is None or event.type not in (events.DEADLINE, events.CANCEL):
             return
-        cause, grace = self._recorder.cause(event.id), self._settings.cancel_grace
+        if found.status.final:
+            await self._recorder.reply_if_ended(found, event.id)
+            return
+        telemetry.step("timer.came", automation=found.known_automation, level="debug", run=found.correlation_id, timer=event.type)
+        cause, grace = self._recorder.cause(found, event.id), self._settings.cancel_grace
         if event.type == events.DEADLINE:
             due = found.deadline
-            run = await self._recorder.ended(found, lambda run: lifecycle.time_out(run, cause))
+            run = await self._recorder.ended(found, lambda each: lifecycle.time_out(each, cause), event.id)
         else:
             due = (found.control.cancel_at or cause.at) + grace
-            run = await self._recorder.ended(found, lambda run: lifecycle.cancel(run, grace, cause))
-        await self._recorder.reply_if_ended(run, event.id)
+            await self._http_targets.terminate(found, event.id)
+            run = await self._recorder.ended(found, lambda each: lifecycle.cancel(each, grace, cause), event.id)
         if not run.status.final and cause.at < due:
-            await self._dispatch.put_off(delivery, due, "it is not time yet")
+            await self._context.reschedule(delivery, due - cause.at, "it is not time yet")
 
     async def gave_up(self, delivery: Delivery) -> None:
-        """A dead letter that a broker forwards. If it was the work of a target, that target has failed."""
-        reason = broker_reason(delivery.message)
+        """A dead letter that the broker forwarded. If it was the work of a target, the invocation has failed."""
+        reason, code = broker_reason(delivery.message), _code(delivery.message)
         try:
-            event = envelope.decode(delivery.message.body)
-            run, part = await self._recorder.addressed(event, event.id)
+            event = events.of_work(delivery.message)
+            run, invocation = await self._recorder.addressed(event, event.id)
         except Refusal:
-            await self._keep(delivery, "GaveUp", reason)
+            await self._dead_letter(delivery, code, reason)
             return
-        reason = said(reason, confidences(run))
+        reason = redact_text(reason, secrets_of(run))
         attempts = delivery.message.properties.get("deliveryCount", str(delivery.attempt))
-        outcome = Failed(
-            code="GaveUp",
-            message=f"The bus gave the work up after {attempts} deliveries: {reason}.",
-            hint="The log of the function app says why it threw; the dead letter holds the event.",
-        )
-        run = await self._recorder.tried(run, part.target, Tried(len(part.attempts) - 1, outcome), event.id)
-        await self._recorder.reply_if_ended(run, event.id)
-        target = part.control.target.topic
+        outcome = _given_up(code, f"{reason}.{lifecycle.last_failure(invocation)}", attempts)
+        ended = AttemptResult(len(invocation.attempts) - 1, outcome)
+        await self._recorder.attempt_ended(run, invocation.target, ended, event.id)
+        target = invocation.control.target.bus
         topic = target.name if target else events.INVOCATIONS
-        await self._deadletters.keep(delivery, "GaveUp", reason, secret_paths=run.control.secret_paths, topic=topic)
+        await self._context.deadletters.keep(delivery, code, reason, secret_paths=run.control.secret_paths, topic=topic)
+
+    async def undeliverable(self, message: Message, reason: str) -> None:
+        """Store a scheduled message as a dead letter, because the bus refused it for good when it was due. Raises Unavailable.
+
+        The run ends at its deadline, unless the event is replayed before.
+        """
+        await self._dead_letter(Delivery(source=message.topic, message=message), "Undeliverable", reason)
+
+    async def _handle(self, step: Callable[[Delivery], Awaitable[None]], delivery: Delivery) -> Ack:
+        """Answers RETRY for trouble with bus or store. Events that cannot be read, and mistakes of this code, become dead letters."""
+        token = logs.RUN.set(delivery.message.correlation_id)
+        try:
+            await step(delivery)
+        except Refusal as refusal:
+            why = wrapped.explained(refusal, delivery.message.body, requests=delivery.message.topic in self._request_topics)
+            return await self._give_up(delivery, why.code, why.detail, why.hint)
+        except PortError as fault:
+            return _retry(delivery, fault)
+        except Exception as fault:  # noqa: BLE001 - a mistake of ours must neither lose the event nor repeat it for ever
+            _log.exception("the event %r of %s could not be handled", delivery.message.message_id, delivery.source)
+            return await self._give_up(delivery, "InternalError", f"{type(fault).__name__} while handling the event")
+        finally:
+            logs.RUN.reset(token)
+        return Ack.DONE
+
+    async def _give_up(self, delivery: Delivery, reason: str, detail: str, hint: str = "") -> Ack:
+        try:
+            await self._dead_letter(delivery, reason, detail, hint)
+        except PortError as fault:
+            return _retry(delivery, fault)
+        return Ack.DONE
+
+    async def _dead_letter(self, delivery: Delivery, reason: str, detail: str, hint: str = "") -> None:
+        """Store a delivery as a dead letter when there is no run that says what to redact in it. Raises Unavailable."""
+        await self._context.deadletters.keep(delivery, reason, detail, hint=hint, secret_paths=self._intake.secret_paths(delivery.message))
+
+
+def _request(delivery: Delivery) -> tuple[Event, Malformed | None]:
+    """The request in a delivery; of one that is no valid event what can be used, and the reason. Raises Malformed if nothing can."""
+    try:
+        return delivery.message.read_event(), None
+    except Malformed as fault:
+        event = cloudevents.usable_part(delivery.message.body)
+        if event is None:
+            raise
+        return event, wrapped.explained(fault, delivery.message.body, requests=True)
+
+
+def _code(message: Message) -> str:
+    """`CrashedProcess` for a message that was in hand at too many crashes, else `GaveUp`: it was delivered in vain too often."""
+    return _CRASHED if message.properties.get("DeadLetterReason") == _CRASHED else "GaveUp"
+
+
+def _given_up(code: str, reason: str, attempts: str) -> Failed:
+    if code == _CRASHED:
+        hint = "Mend the cause, then replay the dead letter, which holds the event."
+        return Failed(code=code, message=f"The work was given up: {reason}"[:MAX_MESSAGE], hint=hint)
+    message = f"The bus gave the work up after {attempts} deliveries: {reason}"[:MAX_MESSAGE]
+    return Failed(code=code, message=message, hint="The log of the function app says why it threw; the dead letter holds the event.")
+
+
+def _retry(delivery: Delivery, fault: PortError) -> Ack:
+    telemetry.retry(delivery.source, delivery.message.correlation_id, fault.detail)
+    return Ack.RETRY

@@ -1,98 +1,204 @@
-"""Writes down how attempts went and how runs ended, and sends the reply of a run that ended: always in this order (DESIGN 4)."""
+"""Records the outcome of attempts and the end of runs, and publishes the reply of a run that ended. With an outbox this is one transaction;
+without one the record comes first (DESIGN 4: record, then publish, then acknowledge).
+"""
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
-from bridge import lifecycle, telemetry
-from bridge.crashpoints import CrashPoint, passed
-from bridge.discretion import discreet
-from bridge.envelope import Event
-from bridge.errors import Malformed
-from bridge.lifecycle import Cause, Tried
-from bridge.outcome import Accepted, Failed, Outcome
-from bridge.parts import Parts
-from bridge.run import AttemptOutcome, Invocation, Run
+from msgspec import Raw
+
+from bridge import events, lifecycle, telemetry
+from bridge.auth import invocation_with
+from bridge.cloudevents import LARGE, Event
+from bridge.context import Context
+from bridge.errors import DeadlinePassed, Full, Malformed, Unavailable, Undeliverable
+from bridge.index import Entry, Index
+from bridge.lifecycle import AttemptResult, Causation
+from bridge.outcome import Accepted, Failed, Outcome, Succeeded
+from bridge.ports import Delivery
+from bridge.redaction import redact_json, redact_text, secret_texts
+from bridge.run import Attempt, AttemptOutcome, Invocation, Run
+from bridge.runs import Outgoing
+
+#: A call without an answer that ended by less than this before the deadline ended at the deadline.
+NEARLY = timedelta(milliseconds=50)
 
 
 class Recorder:
-    """The only part of the pipeline that ends runs."""
+    """Ends runs; nothing else does. `replies` is the index of the replies that were published, for the audit."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._results, self._replies, self._clock = parts.results, parts.replies, parts.clock
-        self._retention = parts.settings.retention
+    def __init__(self, context: Context, replies: Index) -> None:
+        self._context, self._runs, self._clock, self._bus = context, context.runs, context.clock, context.bus
+        self._replies, self._retention = replies, context.settings.retention
 
-    def cause(self, event_id: str) -> Cause:
-        """What happens now because of this event."""
-        return Cause(event_id, self._clock.now(), self._retention)
+    def cause(self, run: Run, event_id: str) -> Causation:
+        """The cause of a change that this event makes now to a run."""
+        return Causation(event_id, self._context.run_clock.now(run), self._retention)
 
-    async def addressed(self, event: Event, invocation_id: str, *, recall: bool = False) -> tuple[Run, Invocation]:
-        """The run and the part that an event speaks of; with `recall`, as they were a moment ago.
+    async def addressed(self, event: Event, invocation_id: str, *, recent: bool = False) -> tuple[Run, Invocation]:
+        """The run and the invocation that an event belongs to. With `recent` they may be as they were a moment ago.
 
-        Raises Malformed unless the event carries that part's token; Unavailable.
+        Raises Malformed unless the event carries the token of that invocation, Unavailable.
         """
         correlation_id, _, target = invocation_id.rpartition("/")
-        look = self._results.recall if recall else self._results.find
-        run = await look(correlation_id) if correlation_id else None
-        part = run.invocation(target) if run else None
-        token = part.control.token if part else ""
-        if not hmac.compare_digest(token.encode(), event.get("invocationtoken").encode()) or run is None or part is None:
+        get = self._runs.get_recent if recent else self._runs.get
+        run = await get(correlation_id) if correlation_id else None
+        invocation = invocation_with(event.get("invocationtoken"), run, target)
+        if run is None or invocation is None:
             raise Malformed(
                 f"No invocation {invocation_id[:130]!r} has this token.", hint="Echo causationid and invocationtoken of the event."
             )
-        return run, part
+        return run, invocation
 
-    async def tried(self, run: Run, target: str, tried: Tried, event_id: str) -> Run:
-        """Write down how an attempt went. No answer by the deadline is the deadline's end, not the function's. Raises Unavailable."""
-        tried = replace(tried, outcome=discreet(tried.outcome, run))
-        cause = self.cause(event_id)
-        timed_out = isinstance(tried.outcome, Failed) and tried.outcome.unknown and cause.at >= run.deadline
+    async def attempt_ended(self, run: Run, target: str, result: AttemptResult, event_id: str, *, patience: Sequence[float] = ()) -> Run:
+        """Record the outcome of an attempt, and reply if that ended the run. Raises Unavailable.
+
+        If no answer came by the deadline, or it was that the deadline has passed, the run is timed out rather than failed. When the outcome
+        cannot be stored, this is tried again after the pauses in `patience`, in seconds.
+        """
+        outcome = await _redacted(result.outcome, run)
+        result = result if outcome is result.outcome else replace(result, outcome=outcome)
+        cause = self.cause(run, event_id)
+        too_late = isinstance(result.outcome, Failed) and (result.outcome.unknown or result.outcome.code == DeadlinePassed.code)
+        if too_late and NEARLY > run.deadline - cause.at > timedelta(0):
+            # The time limit of the call ended with the run's, and timers are not exact.
+            await self._clock.sleep((run.deadline - cause.at).total_seconds())
+            cause = self.cause(run, event_id)
+        timed_out = too_late and cause.at >= run.deadline
 
         def change(current: Run) -> Run:
-            return lifecycle.time_out(current, cause) if timed_out else lifecycle.finish(current, target, tried, cause)
+            return lifecycle.time_out(current, cause) if timed_out else lifecycle.finish(current, target, result, cause)
 
-        before, after = await self._changed(run, change)
+        telemetry.step("attempt.answered", automation=run.automation, level="debug", run=run.correlation_id, target=target)
+        before, after, replied = await self._changed_patiently(run, change, event_id, patience)
         if before.status.final:
             telemetry.step("result.late", automation=run.automation, run=run.correlation_id, target=target)
         else:
-            fields = _shown(tried) | ({"again_in": tried.again.total_seconds()} if tried.again is not None else {})
-            telemetry.step("attempt.ended", automation=run.automation, run=run.correlation_id, target=target, **fields)
-        _tell_end(before, after)
+            telemetry.step("attempt.ended", automation=run.automation, run=run.correlation_id, target=target, **_fields(result))
+        await self._ended(before, after, event_id, replied=replied)
         return after
 
-    async def ended(self, run: Run, change: Callable[[Run], Run]) -> Run:
-        """Apply what a deadline or a wish to cancel means for the run as it stands. Raises Unavailable."""
-        before, after = await self._changed(run, change)
-        _tell_end(before, after)
+    async def ended(self, run: Run, change: Callable[[Run], Run], event_id: str) -> Run:
+        """Record what a deadline or a cancel means for the run as it stands, and reply if that ended it. Raises Unavailable."""
+        before, after, replied = await self._changed(run, change, event_id)
+        await self._ended(before, after, event_id, replied=replied)
         return after
-
-    async def _changed(self, run: Run, change: Callable[[Run], Run]) -> tuple[Run, Run]:
-        passed(CrashPoint.CALLED_NOT_SAVED)
-        return await self._results.change(run.correlation_id, change) or (run, run)
 
     async def reply_if_ended(self, run: Run, event_id: str) -> None:
-        """The event that ended the run sends the reply, again whenever it is delivered again. Raises Unavailable."""
-        if not run.status.final or run.control.ended_by != event_id:
-            return
-        passed(CrashPoint.ENDED_NOT_REPLIED)
-        await self._replies.send(run)
-        passed(CrashPoint.REPLIED_NOT_ACKED)
+        """Publish the reply if this event ended the run; a redelivery of the event publishes it again. Raises Unavailable."""
+        if run.status.final and run.control.ended_by == event_id:
+            await self._publish_reply(run)
+            await self._note_reply(run)
+
+    async def _changed_patiently(
+        self, run: Run, change: Callable[[Run], Run], event_id: str, patience: Sequence[float]
+    ) -> tuple[Run, Run, bool]:
+        for pause in patience:
+            try:
+                return await self._changed(run, change, event_id)
+            except Unavailable:
+                await self._clock.sleep(pause)
+        return await self._changed(run, change, event_id)
+
+    async def _changed(self, run: Run, change: Callable[[Run], Run], event_id: str) -> tuple[Run, Run, bool]:
+        """The run before and after, and whether its reply was published with it."""
+
+        def reply(changed: Run) -> Outgoing:
+            if not changed.status.final or changed.control.ended_by != event_id:
+                return Outgoing()
+            return Outgoing([events.ended(changed, self._context.public_url)], [events.deadline_key(changed)])
+
+        if self._runs.has_outbox:
+            try:
+                before, after = await self._runs.change(run.correlation_id, change, reply) or (run, run)
+            except (Undeliverable, Full):
+                pass  # the outbox refuses the reply; the outcome can be stored alone, and is more important
+            else:
+                return before, after, before is not after
+        before, after = await self._runs.change(run.correlation_id, change) or (run, run)
+        return before, after, False
+
+    async def _ended(self, before: Run, after: Run, event_id: str, *, replied: bool) -> None:
+        if after.status.final and not before.status.final:
+            seconds = (after.updated_at - after.created_at).total_seconds()
+            telemetry.ended(after.known_automation, after.status, seconds, after.correlation_id, submitter=after.control.submitter)
+        if not replied:
+            await self.reply_if_ended(after, event_id)
+        elif after.status.final and after.control.ended_by == event_id:
+            self._tell_reply(after)
+            await self._note_reply(after)
+
+    async def _publish_reply(self, run: Run) -> None:
+        """Publish the reply. One that the bus refuses for good becomes a dead letter (DESIGN 3.5.3)."""
+        reply = events.ended(run, self._context.public_url)
+        try:
+            await self._bus.publish([reply])
+        except Undeliverable as fault:
+            await self._context.deadletters.keep(Delivery(source=reply.topic, message=reply), "ReplyUndeliverable", str(fault))
+        else:
+            self._tell_reply(run)
+
+    def _tell_reply(self, run: Run) -> None:
+        telemetry.step("run.replied", automation=run.known_automation, run=run.correlation_id, topic=run.control.reply_topic)
+
+    async def _note_reply(self, run: Run) -> None:
+        reply_id = events.reply_id(run.correlation_id, run.created_at)
+        await self._replies.add(Entry(created_at=self._clock.now(), id=reply_id, subject=run.status))
 
 
-def _tell_end(before: Run, after: Run) -> None:
-    if before.status.final or not after.status.final:
-        return
-    seconds = (after.updated_at - after.created_at).total_seconds()
-    telemetry.ended(after.known_automation, after.status, seconds, after.correlation_id)
+async def _redacted(outcome: Outcome, run: Run) -> Outcome:
+    """As `redacted`. Many secrets in a large output take longer than others should wait, so a thread looks for them."""
+    if isinstance(outcome, Succeeded) and len(bytes(outcome.output_json)) > LARGE:
+        return await asyncio.to_thread(redacted, outcome, run)
+    return redacted(outcome, run)
 
 
-def _shown(tried: Tried) -> dict[str, Any]:
-    return {"attempt": tried.attempt + 1, "outcome": _name(tried.outcome)} | (
-        {"code": tried.outcome.code} if isinstance(tried.outcome, Failed) else {}
-    )
+def secrets_of(run: Run) -> tuple[str, ...]:
+    """The secret texts of a run, which no record of it may repeat: its `writeOnly` input and its tokens."""
+    tokens = [invocation.control.token for invocation in run.invocations]
+    tokens += [text for each in run.invocations if each.attempts and each.attempts[-1].status_url for text in _addresses(each.attempts[-1])]
+    if not run.control.secret_paths:
+        return tuple(tokens)
+    return (*secret_texts(run.input, run.control.secret_paths), *tokens)
+
+
+def _addresses(attempt: Attempt) -> list[str]:
+    """The addresses of accepted work, and the keys in them."""
+    urls = [url for url in (attempt.status_url, attempt.terminate_url) if url]
+    return [*urls, *(value for url in urls for name, value in parse_qsl(urlsplit(url).query) if name in ("code", "sig"))]
+
+
+def redacted(outcome: Outcome, run: Run) -> Outcome:
+    """The outcome with `***` in place of the run's secrets; the same object if it repeats none."""
+    secrets = secrets_of(run)
+    match outcome:
+        case Accepted():
+            return outcome
+        case Succeeded(written):
+            output = redact_json(bytes(written), secrets)
+            return outcome if output is None else replace(outcome, output_json=Raw(output))
+        case Failed():
+            return replace(
+                outcome,
+                code=redact_text(outcome.code, secrets),
+                message=redact_text(outcome.message, secrets),
+                hint=redact_text(outcome.hint, secrets),
+            )
+
+
+def _fields(result: AttemptResult) -> dict[str, Any]:
+    fields: dict[str, Any] = {"attempt": result.attempt + 1, "outcome": _name(result.outcome)}
+    if isinstance(result.outcome, Failed):
+        fields["code"] = result.outcome.code
+    if result.again is not None:
+        fields["again_in"] = result.again.total_seconds()
+    return fields
 
 
 def _name(outcome: Outcome) -> str:

@@ -1,7 +1,9 @@
 """A run: the record of one request, one key in the store (contract 3.3).
 
-What a caller may see stands in `Run`, `Invocation` and `Attempt`; what only the bridge needs stands under `control`, which `view` leaves
-out. Field names are camelCase in JSON. A field that has never been set is absent; one that was set to null is null.
+`Run`, `Invocation` and `Attempt` hold what a caller may see. What only the bridge needs is under `control` and in the last two fields of an
+attempt; `view_json` leaves it out. Field names are camelCase in JSON. A field that was never set is absent; one that was set to null is
+null. Inputs and outputs remain the JSON bytes that came in: they are copied into records, calls and answers, and parsed only where a
+decision needs the value.
 """
 
 from __future__ import annotations
@@ -10,16 +12,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
-from pydantic_core import to_json
+import msgspec
+from msgspec import UNSET, Raw, UnsetType, field
+from pydantic_core import from_json, to_json
 
 from bridge.catalog import Target
-from bridge.masking import masked
+from bridge.redaction import masked
+
+VERSION = 1  #: of the stored form; a record without a version has the same fields
 
 
 class Status(StrEnum):
-    """Where a run or an invocation stands; the last four are final. Invocations are never Canceling."""
+    """The status of a run or an invocation. The last four are final. Invocations are never Canceling."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -31,7 +35,7 @@ class Status(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether it never changes again."""
+        """Whether the status never changes again."""
         return self in _FINAL
 
 
@@ -39,7 +43,7 @@ _FINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED, Status.TIM
 
 
 class AttemptOutcome(StrEnum):
-    """How one try went. Unknown: it may have run (time limit, lost connection, crash). Accepted: the result follows as an event."""
+    """The outcome of an attempt. Unknown: it may have run (time limit, lost connection, crash). Accepted: a result event follows."""
 
     RUNNING = "Running"
     ACCEPTED = "Accepted"
@@ -53,11 +57,11 @@ class AttemptOutcome(StrEnum):
         return self in (AttemptOutcome.RUNNING, AttemptOutcome.ACCEPTED)
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+class _Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """The base of the JSON objects in a stored run."""
 
 
-class Problem(_Record):
+class RunError(_Record, frozen=True):
     """Why a run or an invocation has no output."""
 
     code: str
@@ -66,58 +70,85 @@ class Problem(_Record):
     errors: tuple[dict[str, Any], ...] = ()
 
 
-class Progress(_Record):
-    """How far a run is; percent from 0 to 100."""
+class Progress(_Record, frozen=True):
+    """The progress of a run. Percent is from 0 to 100."""
 
     percent: float | None = None
     message: str | None = None
 
 
-class Attempt(_Record):
-    """One try of an invocation. No other try starts before `until`, unless this one has an outcome."""
-
+class _AttemptView(_Record, frozen=True):
     started_at: datetime
     outcome: AttemptOutcome
     duration_ms: int | None = None
     code: str | None = None
     message: str | None = None
+    errors_written: int | None = None
+
+
+class Attempt(_AttemptView, frozen=True):
+    """One try of an invocation, begun by `process`. No other attempt starts before `until`, unless this one has an outcome.
+
+    The status of an accepted attempt may be asked at `status_url`. Both addresses are secrets.
+    """
+
     until: datetime | None = None
     ended_by: str | None = None
+    process: str = ""
+    status_url: str = ""
+    terminate_url: str = ""
 
 
-class LateResult(_Record):
-    """What a function said after its invocation had ended."""
+class LateResult(_Record, frozen=True):
+    """A result that a function returned after its invocation had ended."""
 
     status: Status
     received_at: datetime
-    output: Any = None
-    error: Problem | None = None
+    output_json: Raw | UnsetType = field(name="output", default=UNSET)
+    error: RunError | None = None
 
 
-class InvocationControl(_Record):
-    """The invocation's frozen plan, its token, and what only the bridge needs."""
+class InvocationControl(_Record, frozen=True):
+    """The target as the catalogue had it when the run was created, the token, and other data that only the bridge needs."""
 
     target: Target
     token: str
-    percent: float = 0
+    percent: float = 0.0
     not_before: datetime | None = None
     ended_by: str | None = None
 
 
-class Invocation(_Record):
+class _InvocationView(_Record, frozen=True):
+    target: str
+    status: Status
+    attempts: tuple[Any, ...]
+    output_json: Raw | UnsetType = field(name="output", default=UNSET)
+    error: RunError | None = None
+    late_result: LateResult | None = None
+
+
+class Invocation(_Record, frozen=True):
     """One target's part of a run."""
 
     target: str
     status: Status
     attempts: tuple[Attempt, ...]
     control: InvocationControl
-    output: Any = None
-    error: Problem | None = None
+    output_json: Raw | UnsetType = field(name="output", default=UNSET)
+    error: RunError | None = None
     late_result: LateResult | None = None
 
+    @property
+    def output(self) -> Any:
+        """The output as a value; None also if there is no output."""
+        return json_value(self.output_json)
 
-class Control(_Record):
-    """What the bridge knows of a run and a caller does not see. `write` names the write that stored this version."""
+
+class Control(_Record, frozen=True):
+    """Data of a run that callers do not see.
+
+    `write` identifies the write that stored this version; `clock` is the clock that the times of the run follow, see `runs.runclock`.
+    """
 
     digest: str
     submitter: str
@@ -131,9 +162,36 @@ class Control(_Record):
     cancel_at: datetime | None = None
     ended_by: str | None = None
     write: str = ""
+    clock: str = ""
 
 
-class Run(_Record):
+class WaitingFor(_Record, frozen=True, kw_only=False):
+    """What an unfinished run waits for, until when at the latest, and the same in words."""
+
+    reason: str
+    message: str
+    until: datetime | None = None
+
+
+class _RunView(_Record, frozen=True):
+    correlation_id: str
+    automation: str
+    status: Status
+    created_at: datetime
+    updated_at: datetime
+    deadline: datetime
+    invocations: tuple[_InvocationView, ...]
+    input_json: Raw | UnsetType = field(name="input", default=UNSET)
+    output_json: Raw | UnsetType = field(name="output", default=UNSET)
+    error: RunError | None = None
+    progress: Progress | None = None
+    expires_at: datetime | None = None
+    rerun_of: str | None = None
+    output_url: str = ""
+    waiting_for: WaitingFor | None = None
+
+
+class Run(_Record, frozen=True):
     """The record of one request."""
 
     correlation_id: str
@@ -144,61 +202,145 @@ class Run(_Record):
     deadline: datetime
     invocations: tuple[Invocation, ...]
     control: Control
-    input: Any = None
-    error: Problem | None = None
+    input_json: Raw | UnsetType = field(name="input", default=UNSET)
+    error: RunError | None = None
     progress: Progress | None = None
     expires_at: datetime | None = None
     rerun_of: str | None = None
+    version: int = 0
+
+    @property
+    def input(self) -> Any:
+        """The input as a value."""
+        return json_value(self.input_json)
 
     @property
     def output(self) -> Any:
-        """One target: its output. Several: `{target: output}` of those that succeeded."""
+        """With one target its output, with several `{target: output}` of those that succeeded."""
+        return from_json(self.output_json)
+
+    @property
+    def output_json(self) -> bytes:
+        """`output` as JSON."""
         if len(self.invocations) == 1:
-            return self.invocations[0].output
-        return {part.target: part.output for part in self.invocations if part.status is Status.SUCCEEDED}
+            return json_bytes(self.invocations[0].output_json)
+        succeeded = (invocation for invocation in self.invocations if invocation.status is Status.SUCCEEDED)
+        return b"{" + b",".join(to_json(each.target) + b":" + json_bytes(each.output_json) for each in succeeded) + b"}"
 
     @property
     def known_automation(self) -> str:
-        """The automation's name where it is one of the catalogue; empty for a run that was refused, whose name may be anything."""
+        """The automation's name if the catalogue had it; empty for a run that was refused, whose name may be any text."""
         return self.automation if self.invocations else ""
 
     @property
     def has_output(self) -> bool:
-        """Whether there is anything to give: it succeeded, or some of several targets did."""
+        """Whether there is an output: the run succeeded, or at least one of several targets did."""
         return self.status is Status.SUCCEEDED or (
-            self.status.final and len(self.invocations) > 1 and any(part.status is Status.SUCCEEDED for part in self.invocations)
+            self.status.final and len(self.invocations) > 1 and any(each.status is Status.SUCCEEDED for each in self.invocations)
         )
 
     def invocation(self, target: str) -> Invocation | None:
-        """The part of that target, if the run has one."""
-        return next((part for part in self.invocations if part.target == target), None)
+        """The invocation of this target, or None."""
+        for invocation in self.invocations:
+            if invocation.target == target:
+                return invocation
+        return None
 
 
-_PRIVATE: Any = {"control": True, "invocations": {"__all__": {"control": True, "attempts": {"__all__": {"until", "ended_by"}}}}}
+def json_value(written: Raw | UnsetType) -> Any:
+    """The value of the JSON bytes of a record; None if there are none."""
+    return None if isinstance(written, UnsetType) else from_json(bytes(written))
+
+
+def json_bytes(written: Raw | UnsetType) -> bytes:
+    """The JSON bytes; `null` if there are none."""
+    return b"null" if isinstance(written, UnsetType) else bytes(written)
+
+
+def _encode_target(value: Any) -> Any:
+    assert isinstance(value, Target)  # noqa: S101 - the only foreign type of the record
+    return value.json_form
+
+
+def _decode_target(_type: type, value: Any) -> Any:
+    return Target.model_validate(value)
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_encode_target)
+_DECODER = msgspec.json.Decoder(Run, dec_hook=_decode_target)
 
 
 def dump(run: Run) -> bytes:
-    """The whole record, for the store."""
-    return run.model_dump_json(by_alias=True, exclude_unset=True).encode()
+    """The whole record as the store keeps it."""
+    return _ENCODER.encode(run)
 
 
 def load(value: bytes) -> Run:
-    """Read what `dump` wrote."""
-    return Run.model_validate_json(value)
+    """Read a record that `dump` wrote, or an earlier release without a version. Raises msgspec.ValidationError."""
+    return _DECODER.decode(value)
 
 
-def view(run: Run, *, leave_out: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """What a caller may see, ready for JSON: without `control`, with `output` if there is one, `writeOnly` input masked."""
-    shown: dict[str, Any] = run.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_PRIVATE)
-    if "input" in shown and run.control.secret_paths:
-        shown["input"] = masked(shown["input"], run.control.secret_paths)
-    if run.has_output:
-        shown["output"] = run.output
-    for name in leave_out:
-        shown.pop(name, None)
-    return shown
+def view_json(  # noqa: PLR0913 - parts of the view
+    run: Run,
+    *,
+    with_input: bool = True,
+    with_outputs: bool = True,
+    brief: bool = False,
+    output_url: str = "",
+    waiting_for: WaitingFor | None = None,
+) -> bytes:
+    """The run as callers see it, as JSON: without `control`, with `output` if there is one, and with `writeOnly` input redacted.
+
+    `brief` leaves out attempts and the details of errors. `output_url` takes the place of an output that is left out.
+    """
+    view = _RunView(
+        correlation_id=run.correlation_id,
+        automation=run.automation,
+        status=run.status,
+        created_at=run.created_at,
+        updated_at=run.updated_at,
+        deadline=run.deadline,
+        invocations=tuple(_shown(each, with_outputs=with_outputs, brief=brief) for each in run.invocations),
+        input_json=_shown_input(run) if with_input else UNSET,
+        output_json=Raw(run.output_json) if with_outputs and run.has_output else UNSET,
+        error=_shortened(run.error) if brief and run.error else run.error,
+        progress=run.progress,
+        expires_at=run.expires_at,
+        rerun_of=run.rerun_of,
+        output_url=output_url,
+        waiting_for=waiting_for,
+    )
+    return _ENCODER.encode(view)
 
 
-def view_json(run: Run) -> bytes:
-    """`view` as JSON."""
-    return to_json(view(run))
+def _shown_input(run: Run) -> Raw | UnsetType:
+    if isinstance(run.input_json, UnsetType) or not run.control.secret_paths:
+        return run.input_json
+    return Raw(to_json(masked(run.input, run.control.secret_paths)))
+
+
+def _shown(invocation: Invocation, *, with_outputs: bool, brief: bool) -> _InvocationView:
+    if brief:
+        return _InvocationView(target=invocation.target, status=invocation.status, attempts=())
+    return _InvocationView(
+        target=invocation.target,
+        status=invocation.status,
+        attempts=tuple(
+            _AttemptView(
+                started_at=each.started_at,
+                outcome=each.outcome,
+                duration_ms=each.duration_ms,
+                code=each.code,
+                message=each.message,
+                errors_written=each.errors_written,
+            )
+            for each in invocation.attempts
+        ),
+        output_json=invocation.output_json if with_outputs else UNSET,
+        error=invocation.error,
+        late_result=invocation.late_result if with_outputs else None,
+    )
+
+
+def _shortened(error: RunError) -> RunError:
+    return RunError(code=error.code, message=error.message[:2_000])

@@ -1,4 +1,4 @@
-"""Serves the bridge over HTTP until it is told to stop."""
+"""Serves the bridge over HTTP until a signal stops it."""
 
 from __future__ import annotations
 
@@ -14,88 +14,106 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from bridge import api, telemetry
+from bridge import api, logs, memory
+from bridge.api.connection import LimitedHttpProtocol
+from bridge.api.startup import StartupGate
 from bridge.app import Bridge, open_bridge
-from bridge.connection import Connection
 from bridge.errors import ConfigurationError
-from bridge.front import Front
-from bridge.settings import Runtime, Settings
+from bridge.settings import RuntimeName, Settings
+
+
+class HttpStack:
+    """The layers between a client and the bridge. A request passes them from outside inwards:
+
+    1. the listening socket, bound before anything else starts, so that a port that is taken is reported at once
+    2. `LimitedHttpProtocol`, uvicorn's HTTP protocol with limits on what a client may cost before its request is complete
+    3. `StartupGate`, which answers only health checks until the bridge is open
+    4. `Guard`: size and repetition of headers, Host and Origin, the caller's token
+    5. `BodiesInHand`, which counts the bytes of all bodies
+    6. the routes of `bridge.api`, which turn errors into problem+json
+    """
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self.gate = StartupGate("sidecar")
+        self._settings, self._listener = settings, listener
+        self._server = _Server(
+            uvicorn.Config(
+                self.gate,
+                http=LimitedHttpProtocol,
+                ws="none",
+                loop="none",
+                lifespan="off",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=max(1, int(settings.drain.total_seconds())),
+            )
+        )
+
+    def open(self, services: api.Services) -> None:
+        """Pass requests on to the guard and the routes from now on."""
+        self.gate.open(api.create(services, _host_names(self._settings)))
+
+    async def start(self) -> asyncio.Task[None]:
+        """Start to serve. Returns a task that ends with the server."""
+        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        while not self._server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        return serving
+
+    async def stop(self, serving: asyncio.Task[None]) -> None:
+        """Accept no more requests, and wait for those under way."""
+        self._server.should_exit = True
+        await serving
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: `serve` has them."""
+    """uvicorn without its own signal handlers, because `serve` handles signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
+        """Install no signal handlers."""
         yield
 
 
 async def serve(settings: Settings, on_ready: Callable[[str], None], environ: Mapping[str, str] = os.environ) -> None:
-    """Run until SIGTERM or SIGINT, then drain. `on_ready` gets the URL once requests are taken. Raises ConfigurationError.
+    """Run until SIGTERM or SIGINT, then drain. Calls `on_ready` with the URL once requests are accepted. Raises ConfigurationError.
 
-    `environ` is where the dapr runtime learns of its sidecar. While it waits for that, health checks are answered.
+    The dapr runtime reads the addresses of its sidecar from `environ`. Health checks are answered while it waits for the sidecar.
     """
-    telemetry.setup(level=settings.log_level, form=settings.log_format)
-    with _bound(settings) as listener:
+    memory.give_large_blocks_back()
+    asyncio.get_running_loop().set_exception_handler(logs.on_loop_exception)
+    with _listening(settings) as listener:
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         settings = settings.model_copy(update={"public_url": settings.public_url or url})
-        front, stop = Front("sidecar"), _on_signal()
-        server = _server(front, settings)
+        http, stop = HttpStack(settings, listener), _on_signal()
         async with contextlib.AsyncExitStack() as stack:
-            if settings.runtime is Runtime.DAPR:
-                serving = await _started(server, listener)
-                stack.push_async_callback(_stopped, server, serving)
-            bridge = await _unless(stop, stack.enter_async_context(open_bridge(settings, environ, front.waits_for)))
+            if settings.runtime is RuntimeName.DAPR:
+                serving = await http.start()
+                stack.push_async_callback(http.stop, serving)
+            bridge = await _unless(stop, stack.enter_async_context(open_bridge(settings, environ, http.gate.waits_for)))
             if bridge is None:
                 return
-            front.opened(api.create(bridge.services, _names(settings)))
-            if settings.runtime is Runtime.EMBEDDED:
-                serving = await _started(server, listener)
-            # What has been loaded stays: the collector need not look at it again, nor run every 700 new objects.
+            http.open(bridge.services)
+            if settings.runtime is RuntimeName.EMBEDDED:
+                serving = await http.start()
+            # Modules stay loaded, so the garbage collector need not visit them again, nor run after every 700 new objects.
             gc.collect()
             gc.freeze()
             gc.set_threshold(50_000, 20, 20)
             on_ready(url)
             await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
-            # They would be cut off without an answer when the patience for open requests is over.
-            bridge.services.doors.let_go()
-            await _stopped(server, serving)
-
-
-def _server(application: Front, settings: Settings) -> _Server:
-    config = uvicorn.Config(
-        application,
-        http=Connection,
-        ws="none",
-        loop="none",
-        lifespan="off",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=max(1, int(settings.drain.total_seconds())),
-    )
-    return _Server(config)
-
-
-async def _started(server: _Server, listener: socket.socket) -> asyncio.Task[None]:
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    return serving
-
-
-async def _stopped(server: _Server, serving: asyncio.Task[None]) -> None:
-    server.should_exit = True
-    await serving
+            # Otherwise waiting callers would be cut off without an answer when the time for open requests is over.
+            bridge.services.bridge.stop_waiting()
+            await http.stop(serving)
 
 
 async def _unless(stop: asyncio.Task[bool], opening: Coroutine[None, None, Bridge]) -> Bridge | None:
-    """What is opened, or None if it was told to stop before."""
+    """The opened bridge, or None if `stop` ended first."""
     task = asyncio.create_task(opening)
     await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not task.done():
@@ -107,20 +125,20 @@ async def _unless(stop: asyncio.Task[bool], opening: Coroutine[None, None, Bridg
 
 def _on_signal() -> asyncio.Task[bool]:
     """A task that ends with the first SIGTERM or SIGINT; the second one ends the process."""
-    loop, wanted = asyncio.get_running_loop(), asyncio.Event()
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
-    def asked(number: signal.Signals) -> None:
-        if wanted.is_set():
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
             os._exit(128 + number)
-        wanted.set()
+        stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked, number)
-    return asyncio.create_task(wanted.wait())
+        loop.add_signal_handler(number, on_signal, number)
+    return asyncio.create_task(stop.wait())
 
 
 @contextlib.contextmanager
-def _bound(settings: Settings) -> Iterator[socket.socket]:
+def _listening(settings: Settings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -135,8 +153,8 @@ def _bound(settings: Settings) -> Iterator[socket.socket]:
         yield listener
 
 
-def _names(settings: Settings) -> frozenset[str]:
-    """The names under which the API answers without tokens."""
+def _host_names(settings: Settings) -> frozenset[str]:
+    """The host names under which the API answers when no tokens are configured."""
     names = {settings.host, "localhost", urlsplit(settings.public_url or "").hostname or "localhost"}
     with contextlib.suppress(ValueError):
         if ipaddress.ip_address(settings.host).is_loopback:

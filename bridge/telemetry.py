@@ -1,15 +1,16 @@
-"""What the bridge tells of itself: named steps as log lines and counters.
+"""Named steps, which appear as log lines and as counters.
 
-The names are an interface (docs/running.md has the table): a line is the sentence of its step, its name, and the ids it concerns.
+The names are an interface (docs/running.md has the table): a line is the sentence of its step, its name, and the ids it concerns. Each step
+is also a point at which a test may end the process (`bridge.crashpoints`). So where a step stands between two durable acts its place
+matters: the act before it has been done, and the act after it has not.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
@@ -17,77 +18,110 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from bridge import crashpoints, logs
+
 REGISTRY = CollectorRegistry()
 
 STEPS = Counter("bridge_steps_total", "Steps taken, by name and automation.", ["step", "automation"], registry=REGISTRY)
 RUNS_ENDED = Counter("bridge_runs_ended_total", "Runs ended, by automation and final status.", ["automation", "status"], registry=REGISTRY)
+_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1800)  #: seconds
 RUN_SECONDS = Histogram(
     "bridge_run_seconds",
     "Seconds from accepting a run to its end.",
     ["automation"],
-    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1800),
+    buckets=_BUCKETS,
+    registry=REGISTRY,
+)
+CANARY = "canary"  #: the submitter whose runs are counted apart: `bridge canary` asks for them to see that all is well
+CANARY_RUNS_ENDED = Counter(
+    "bridge_canary_runs_ended_total",
+    "Runs of the canary ended, by automation and final status.",
+    ["automation", "status"],
+    registry=REGISTRY,
+)
+CANARY_RUN_SECONDS = Histogram(
+    "bridge_canary_run_seconds",
+    "Seconds from accepting a run of the canary to its end.",
+    ["automation"],
+    buckets=_BUCKETS,
+    registry=REGISTRY,
+)
+CANARY_LAST_SUCCESS = Gauge(
+    "bridge_canary_last_success_timestamp_seconds",
+    "When a run of the canary last succeeded here, in seconds since 1970, by automation.",
+    ["automation"],
     registry=REGISTRY,
 )
 UNFINISHED_CALLS = Gauge("bridge_calls_under_way", "Function calls under way, by app.", ["app"], registry=REGISTRY)
 DEAD_LETTERS = Counter("bridge_dead_letters_total", "Dead letters kept, by reason.", ["reason"], registry=REGISTRY)
 
 SENTENCES = {
+    "run.requested": "published the request; its run is stored next",
     "run.accepted": "accepted the request",
     "run.repeated": "the same request came again; the run that exists answers",
     "run.scheduled": "set the deadline",
+    "run.dispatching": "saved that the work is sent; it is published next",
     "run.dispatched": "sent the work to its topic",
     "run.ended": "the run ended",
     "run.replied": "published the reply",
     "run.canceling": "asked to cancel; nothing more starts",
     "run.refused": "refused the request",
     "attempt.started": "called the function",
+    "attempt.answered": "the outcome of the attempt came; it is stored next",
     "attempt.ended": "the attempt ended",
-    "event.put_off": "put the event off",
+    "work.terminated": "asked the function to end its work",
+    "timer.came": "a deadline or a cancel came; what it means is stored next",
+    "event.rescheduled": "rescheduled the event",
     "progress": "the function reported progress",
     "result.late": "a result came after the end; kept as lateResult",
     "deadletter.kept": "kept a dead letter",
+    "deadletter.claimed": "claimed a dead letter; its event is published next",
+    "deadletter.published": "published the event of a dead letter; that is stored next",
     "deadletter.replayed": "replayed a dead letter",
+    "deadletter.discarded": "discarded a dead letter",
     "retry": "trouble with bus or store; the event will come again",
     "sweep": "the sweeper found a run past its deadline",
 }
 
-RETRIES_EVERY = 1.0  #: seconds between two lines of one source
-_retries: dict[str, tuple[float, int]] = {}  # by source: when the last line was written, and how many others there were since
+RETRIES_EVERY = 1.0  #: seconds between two lines about the same queue or subscription
+_retries: dict[str, tuple[float, int]] = {}  # by source: when the last line was written, and how many retries there were since
 
+_LEVELS = {name: logging.getLevelNamesMapping()[name.upper()] for name in ("debug", "info", "warning", "error")}
 _log: Any = structlog.get_logger()
+_least = 0  #: the least severe level that is written; steps below it are only counted
 
 
 def setup(*, level: str = "info", form: str = "console") -> None:
-    """Send log lines to standard error, as text for people or one JSON object a line."""
-    number = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(level=number, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
-    renderer = structlog.processors.JSONRenderer() if form == "json" else _line
-    structlog.configure(
-        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    global _log  # noqa: PLW0603 - bound once here; binding at every line would cost more than the line
-    _log = structlog.get_logger().bind()
+    """Send log lines to standard error: with `form` json one JSON object for each line, else text for people."""
+    global _log, _least  # bound once here, because binding at every line would cost more than the line
+    _log, _least = logs.setup(level=level, form=form), _LEVELS[level]
 
 
 def step(name: str, *, automation: str = "", level: str = "info", **fields: Any) -> None:
-    """Count the step and log it. `fields` are ids and figures, never inputs, outputs or tokens."""
-    _counted(name, automation).inc()
-    shown = {"automation": automation, **fields} if automation else fields
-    getattr(_log, level)(SENTENCES[name], step=name, **shown)
+    """Count the step and log it. `fields` are ids and figures, never inputs, outputs or tokens.
+
+    The process ends here, after the line was written, if that was armed.
+    """
+    _counter(name, automation)()
+    if _LEVELS[level] >= _least:
+        write = getattr(_log, level)
+        if automation:
+            write(SENTENCES[name], step=name, automation=automation, **fields)
+        else:
+            write(SENTENCES[name], step=name, **fields)
+    if crashpoints.armed is not None:
+        crashpoints.passed(name)
 
 
 def retry(source: str, run: str, reason: str) -> None:
-    """Count a delivery that will come again, and log one a second for each source: in an outage they come again by the thousand.
+    """Count a delivery that will be repeated, and log one a second for each source, because an outage repeats thousands.
 
-    The line says how many `others` there were since the one before.
+    The line says how many `others` there were since the previous line.
     """
     now, (last, others) = time.monotonic(), _retries.get(source, (-math.inf, 0))
     if now - last < RETRIES_EVERY:
         _retries[source] = (last, others + 1)
-        _counted("retry", "").inc()
+        _counter("retry", "")()
         return
     _retries[source] = (now, 0)
     fields: dict[str, Any] = {"others": others} if others else {}
@@ -95,31 +129,38 @@ def retry(source: str, run: str, reason: str) -> None:
 
 
 def under_way(app: str) -> AbstractContextManager[object]:
-    """Count a call of the app as long as it lasts."""
-    return UNFINISHED_CALLS.labels(app).track_inprogress()
+    """Count a call of the app as under way while the context is open."""
+    return _calls_of(app).track_inprogress()
 
 
 @lru_cache(maxsize=4096)
-def _counted(name: str, automation: str) -> Counter:
-    return STEPS.labels(name, automation)
+def _calls_of(app: str) -> Gauge:
+    return UNFINISHED_CALLS.labels(app)
 
 
-def ended(automation: str, status: str, seconds: float, run: str) -> None:
-    """Count and log the end of a run."""
-    RUNS_ENDED.labels(automation, status).inc()
-    RUN_SECONDS.labels(automation).observe(seconds)
+@lru_cache(maxsize=4096)
+def _counter(name: str, automation: str) -> Callable[[], None]:
+    """The counter of one step. Its look-up costs twice as much as counting, so it is done once for each pair of labels."""
+    return STEPS.labels(name, automation).inc
+
+
+def ended(automation: str, status: str, seconds: float, run: str, *, submitter: str = "") -> None:
+    """Count and log the end of a run; one that CANARY asked for is counted apart, too."""
+    _ended_counter(automation, status)()
+    _seconds_of(automation)(seconds)
+    if submitter == CANARY:
+        CANARY_RUNS_ENDED.labels(automation, status).inc()
+        CANARY_RUN_SECONDS.labels(automation).observe(seconds)
+        if status == "Succeeded":
+            CANARY_LAST_SUCCESS.labels(automation).set_to_current_time()
     step("run.ended", automation=automation, run=run, status=status, seconds=round(seconds, 3))
 
 
-def _line(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> str:
-    """`2026-01-31T12:00:00Z info  order-4711  called the function (attempt.started) target=inspect attempt=1`."""
-    time, level, name = entry.pop("timestamp"), entry.pop("level"), entry.pop("step", "")
-    sentence, run = entry.pop("event"), entry.pop("run", "-")
-    rest = " ".join(f"{key}={_inline(value)}" for key, value in entry.items())
-    return f"{time} {level:<7} {_inline(run)}  {sentence}{f' ({name})' if name else ''} {rest}".rstrip()
+@lru_cache(maxsize=4096)
+def _ended_counter(automation: str, status: str) -> Callable[[], None]:
+    return RUNS_ENDED.labels(automation, status).inc
 
 
-def _inline(value: Any) -> str:
-    """A value that cannot begin a line of its own, nor command a terminal: ids of messages may hold anything."""
-    text = str(value)
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+@lru_cache(maxsize=4096)
+def _seconds_of(automation: str) -> Callable[[float], None]:
+    return RUN_SECONDS.labels(automation).observe

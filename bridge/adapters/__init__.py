@@ -1,1 +1,1 @@
-"""What ports need on each runtime: `embedded`, and calls to functions over HTTP."""
+"""The adapters that implement the ports: the embedded and the dapr runtime, and calls of functions over HTTP."""

@@ -1,4 +1,4 @@
-"""The HTTP API (contract 3.3): reads requests, calls the doors, shows what they give. Decides nothing."""
+"""The HTTP API (contract 3.3): it reads requests, calls the services and shows what they give. It decides nothing."""
 
 from __future__ import annotations
 
@@ -11,36 +11,45 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from bridge import problem
+from bridge import logs
+from bridge.api import problem, webhook
 from bridge.api.about import About, Ready
 from bridge.api.admin import Admin
+from bridge.api.bodies import BodiesInHand
+from bridge.api.cors import Cors
+from bridge.api.guard import Guard
+from bridge.api.hotroutes import HotRoutes
 from bridge.api.invocations import Invocations
 from bridge.api.runs import Runs
 from bridge.api.submit import Submit
 from bridge.audit import Audit
+from bridge.auth import Tokens
 from bridge.catalog import Catalog
-from bridge.deadletters import DeadLetters
-from bridge.doors import Doors
+from bridge.deadletters import AllDeadLetters
 from bridge.errors import BridgeError
-from bridge.guard import Guard
-from bridge.identity import Tokens
+from bridge.service import BridgeService
 from bridge.settings import Settings
+from bridge.targets.unserved import UnservedTargets
+from bridge.targets.waits import Waits
 
 
 @dataclass(frozen=True)
 class Services:
-    """What the API calls."""
+    """The services that the API calls."""
 
-    doors: Doors
-    deadletters: DeadLetters
+    bridge: BridgeService
+    deadletters: AllDeadLetters
     audit: Audit
     catalog: Catalog
     settings: Settings
     ready: Ready
+    waits: Waits
+    unserved: UnservedTargets
 
 
-def create(services: Services, hosts: frozenset[str]) -> Guard:
+def create(services: Services, hosts: frozenset[str]) -> ASGIApp:
     """The ASGI application; `hosts` are the names it answers to when no tokens are configured."""
     app = Starlette(
         routes=routes(services),
@@ -48,19 +57,24 @@ def create(services: Services, hosts: frozenset[str]) -> Guard:
     )
     app.router.redirect_slashes = False  # the address it leads to would be made of the Host header
     public = urlsplit(services.settings.public_url or "")
-    origins = {f"{public.scheme}://{public.netloc}"} if public.netloc else set()
-    return Guard(app, tokens=Tokens(services.settings.tokens), hosts=hosts, origins=origins)
+    pages = services.settings.cors_origins
+    origins = {f"{public.scheme}://{public.netloc}", *pages} if public.netloc else set(pages)
+    submit, runs = Submit(services.bridge, services.settings), Runs(services.bridge, services.waits, services.settings)
+    hot = HotRoutes(app, submit=submit.ask, publish=submit.publish, show=runs.show)
+    bodies = BodiesInHand(hot, services.settings.max_bodies_in_hand)
+    guard = Guard(bodies, tokens=Tokens(services.settings.tokens), hosts=hosts, origins=origins, below=public.path)
+    return Cors(guard, pages) if pages else guard
 
 
 def routes(services: Services) -> list[Route]:
-    """Every path; `bridge.openapi` describes the same ones, and a test holds the two together."""
-    submit, runs = Submit(services.doors, services.settings), Runs(services.doors, services.settings)
+    """Every path; `bridge.api.openapi` describes the same ones, and a test holds the two together."""
+    submit, runs = Submit(services.bridge, services.settings), Runs(services.bridge, services.waits, services.settings)
     admin = Admin(services.deadletters, services.audit, services.settings)
-    invocations = Invocations(services.doors, services.settings)
-    about = About(services.catalog, services.ready, services.settings)
+    invocations = Invocations(services.bridge, services.settings)
+    about = About(services.catalog, services.ready, services.unserved, services.settings)
     return [
         _route("/v1/automations/{name}/requests", POST=submit.ask),
-        _route("/v1/events", POST=submit.publish),
+        _route("/v1/events", POST=submit.publish, OPTIONS=webhook.handshake),
         _route("/v1/requests/{correlationId}", GET=runs.show, DELETE=runs.cancel),
         _route("/v1/requests/{correlationId}/output", GET=runs.output),
         _route("/v1/requests/{correlationId}/events", GET=runs.follow),
@@ -84,6 +98,7 @@ def _route(path: str, **handlers: Callable[[Request], Awaitable[Response]]) -> R
     """One route for all methods of a path, so that a 405 names them all."""
 
     async def handle(request: Request) -> Response:
+        logs.RUN.set(request.path_params.get("correlationId", ""))  # for this task only, which serves this one request
         return await handlers["GET" if request.method == "HEAD" else request.method](request)
 
     return Route(path, handle, methods=list(handlers))

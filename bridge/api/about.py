@@ -1,4 +1,4 @@
-"""What the bridge says of itself: its automations, its health, its figures, this API."""
+"""What the bridge tells about itself: its automations, its health, its metrics, and this API."""
 
 from __future__ import annotations
 
@@ -9,56 +9,63 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bridge import durations, openapi, telemetry
-from bridge.api import showing
+from bridge import durations, telemetry
+from bridge.api import openapi, showing
 from bridge.catalog import Automation, Catalog
+from bridge.certificates import CertificateGauge
 from bridge.settings import Settings
+from bridge.targets.unserved import UnservedTargets
 
-#: Gives the parts the bridge depends on and what is wrong with each, empty if nothing.
+#: Gives the components the bridge depends on and what is wrong with each; the text is empty if nothing is.
 Ready = Callable[[], Awaitable[Mapping[str, str]]]
 
 
 class About:
-    """The catalogue, and the service endpoints that monitoring asks."""
+    """The catalogue, and the endpoints for monitoring."""
 
-    def __init__(self, catalog: Catalog, ready: Ready, settings: Settings) -> None:
-        self._catalog, self._ready, self._settings = catalog, ready, settings
+    def __init__(self, catalog: Catalog, ready: Ready, unserved: UnservedTargets, settings: Settings) -> None:
+        self._catalog, self._ready, self._unserved, self._settings = catalog, ready, unserved, settings
+        self._certificates = CertificateGauge(settings.certificates)
 
     async def automations(self, _request: Request) -> Response:
         """The catalogue."""
-        return showing.value({"items": [_shown(each) for each in self._catalog]})
+        return showing.value({"items": [self._shown(each) for each in self._catalog]})
 
     async def automation(self, request: Request) -> Response:
         """One automation with its input schema."""
-        return showing.value(_shown(self._catalog.get(request.path_params["name"])))
+        return showing.value(self._shown(self._catalog.get(request.path_params["name"])))
 
     async def live(self, _request: Request) -> Response:
         """Whether the process runs."""
         return showing.value({"status": "live"})
 
     async def ready(self, _request: Request) -> Response:
-        """Whether requests can be accepted, and which part is away."""
-        parts = await self._ready()
-        wrong = {name: what for name, what in parts.items() if what}
-        shown = {"status": "not ready" if wrong else "ready", "parts": {name: what or "ok" for name, what in parts.items()}}
-        return showing.value(shown, 503 if wrong else 200)
+        """Whether requests can be accepted, and what is wrong with each component; `degraded` if some targets are served by nobody."""
+        components = await self._ready()
+        ready = not any(components.values())
+        reasons = [f"{target}: {why}" for target, why in self._unserved.all().items()]
+        status = "not ready" if not ready else "degraded" if reasons else "ready"
+        shown = {"status": status, "parts": {name: wrong or "ok" for name, wrong in components.items()}}
+        return showing.value(shown | ({"reasons": reasons} if reasons else {}), 200 if ready else 503)
 
     async def metrics(self, _request: Request) -> Response:
         """Counters and histograms for Prometheus."""
+        await self._certificates.refresh()
         return Response(generate_latest(telemetry.REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
     async def description(self, _request: Request) -> Response:
         """This API as OpenAPI 3.1."""
         return showing.value(openapi.describe(self._settings))
 
-
-def _shown(automation: Automation) -> dict[str, Any]:
-    return {
-        "name": automation.name,
-        "description": automation.description,
-        "input": automation.input_schema,
-        "deadline": durations.show(automation.deadline),
-        "succeedsWhen": automation.rule.text,
-        "allow": automation.allow.model_dump(exclude_none=True),
-        "targets": [target.model_dump(mode="json", exclude_none=True) for target in automation.targets],
-    }
+    def _shown(self, automation: Automation) -> dict[str, Any]:
+        nobody = {target.name: why for target in automation.targets if (why := self._unserved.why(automation.name, target))}
+        return {
+            "name": automation.name,
+            "description": automation.description,
+            "input": automation.input_schema,
+            "deadline": durations.show(automation.deadline),
+            "succeedsWhen": automation.rule.text,
+            "allow": automation.allow.model_dump(exclude_none=True),
+            "targets": [target.model_dump(mode="json", exclude_none=True, by_alias=True) for target in automation.targets],
+            **({"unserved": nobody} if nobody else {}),
+        }

@@ -1,6 +1,10 @@
-"""What only an administrator sees and does: dead letters, and the account of what was accepted."""
+"""What only an administrator sees and does: dead letters and the audit."""
 
 from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
 
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -8,36 +12,53 @@ from starlette.responses import Response
 
 from bridge.api import reading, showing
 from bridge.audit import Audit
-from bridge.deadletters import DeadLetters, Wanted
-from bridge.replay import Wish
+from bridge.cloudevents import LARGE
+from bridge.deadletters import AllDeadLetters, DeadLetter, DeadLetterFilter, ReplayRequest
 from bridge.settings import Settings
 
 
 class Admin:
     """Dead letters: list, show, discard, replay; and the audit."""
 
-    def __init__(self, deadletters: DeadLetters, audit: Audit, settings: Settings) -> None:
+    def __init__(self, deadletters: AllDeadLetters, audit: Audit, settings: Settings) -> None:
         self._deadletters, self._audit, self._settings = deadletters, audit, settings
 
     async def dead_letters(self, request: Request) -> Response:
-        """Dead letters, newest first."""
+        """Dead letters of the bridge, newest first, then those of the broker."""
         reading.caller(request).require_admin()
         query = request.query_params
-        replayed = reading.choice(request, "replayed")
-        wanted = Wanted(query.get("reason", ""), query.get("automation", ""), replayed, query.get("replayOf", ""))
+        only = DeadLetterFilter(
+            reason=query.get("reason", ""),
+            automation=query.get("automation", ""),
+            replayed=reading.choice(request, "replayed"),
+            replay_of=query.get("replayOf", ""),
+            entity=query.get("entity", ""),
+            text=query.get("text", ""),
+            before=reading.moment(request, "before"),
+        )
         with_event = reading.choice(request, "event") is not False
-        letters, cursor = await self._deadletters.page(reading.limit(request), query.get("cursor", ""), wanted)
-        return showing.items([to_json(letter.view(event=with_event)) for letter in letters], cursor)
+        page = await self._deadletters.page(reading.limit(request), query.get("cursor", ""), only)
+        missing = [{"detail": each.detail, **({"entity": each.entity} if each.entity else {})} for each in page.missing]
+        items: list[bytes] = []
+        for dead_letter in page.dead_letters:
+            # Large ones are shown by a thread, and between any two others have their turn.
+            is_large = with_event and dead_letter.size > LARGE
+            written = partial(self._written, dead_letter, event=with_event)
+            items.append(await asyncio.to_thread(written) if is_large else written())
+            await asyncio.sleep(0)
+        return showing.items(items, page.cursor, missing=missing)
 
     async def dead_letter(self, request: Request) -> Response:
         """One dead letter with the event."""
         reading.caller(request).require_admin()
-        return showing.value((await self._deadletters.find(request.path_params["id"])).view())
+        dead_letter = await self._deadletters.get(request.path_params["id"])
+        return showing.written(await asyncio.to_thread(self._written, dead_letter))
 
     async def discard(self, request: Request) -> Response:
         """Take a dead letter off the list."""
-        reading.caller(request).require_admin()
-        await self._deadletters.discard(request.path_params["id"])
+        caller = reading.caller(request)
+        caller.require_admin()
+        await self._deadletters.discard(request.path_params["id"], caller.name)
         return Response(status_code=204)
 
     async def replay(self, request: Request) -> Response:
@@ -47,12 +68,19 @@ class Admin:
         edited = await reading.body(request, self._settings.max_input_bytes)
         if edited:
             reading.require_json(request)
-        wish = Wish(caller.name, reading.number(request), edited or None)
-        replayed = await self._deadletters.replay(request.path_params["id"], wish)
-        return showing.value(replayed.letter.view(), 202 if replayed.now else 200)
+        replay = ReplayRequest(caller.name, reading.number(request), edited or None)
+        replayed = await self._deadletters.replay(request.path_params["id"], replay)
+        return showing.value(self._view(replayed.dead_letter), 202 if replayed.now else 200)
+
+    def _written(self, dead_letter: DeadLetter, *, event: bool = True) -> bytes:
+        return to_json(self._view(dead_letter, event=event))
+
+    def _view(self, dead_letter: DeadLetter, *, event: bool = True) -> dict[str, Any]:
+        reaches = self._deadletters.reaches(dead_letter)
+        return {**dead_letter.view(event=event), **({"reaches": list(reaches)} if reaches else {})}
 
     async def audit(self, request: Request) -> Response:
-        """The account of what was accepted."""
+        """The audit report on what was accepted."""
         reading.caller(request).require_admin()
-        account = await self._audit.take(reading.since(request))
-        return showing.written(account.model_dump_json(by_alias=True))
+        report = await self._audit.take(reading.since(request))
+        return showing.written(report.model_dump_json(by_alias=True))

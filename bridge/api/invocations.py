@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bridge.api import reading, showing
-from bridge.doors import Doors
-from bridge.envelope import parse_json
+from bridge.jsontext import parse_json
+from bridge.service import BridgeService
 from bridge.settings import Settings
 
 _AROUND_OUTPUT = 64 * 1024  #: bytes of a report that are not its output
@@ -16,18 +16,18 @@ _AROUND_OUTPUT = 64 * 1024  #: bytes of a report that are not its output
 class Invocations:
     """One target of one run; its token is the key."""
 
-    def __init__(self, doors: Doors, settings: Settings) -> None:
-        self._doors, self._settings = doors, settings
+    def __init__(self, bridge: BridgeService, settings: Settings) -> None:
+        self._bridge, self._settings = bridge, settings
 
     async def show(self, request: Request) -> Response:
         """What a running function may know of its invocation."""
-        return showing.value(await self._doors.invocation(_id(request), _token(request)))
+        return showing.value(await self._bridge.invocation(_id(request), _token(request)))
 
     async def report(self, request: Request) -> Response:
         """Progress or the result of a running function."""
         reading.require_json(request)
         data = parse_json(await reading.body(request, self._settings.max_output_bytes + _AROUND_OUTPUT))
-        return showing.value(await self._doors.report(_id(request), _token(request), data), 202)
+        return showing.value(await self._bridge.report(_id(request), _token(request), data), 202)
 
 
 def _id(request: Request) -> str:

@@ -6,43 +6,55 @@ import re
 from datetime import datetime
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
-from bridge.envelope import timestamp
-from bridge.errors import Malformed, TooLarge, UnsupportedMediaType
-from bridge.events import Ask
-from bridge.identity import Caller
+from bridge.api import preferences
+from bridge.auth import Caller
+from bridge.cloudevents import LARGE, timestamp, tracecontext
+from bridge.errors import Malformed, TooLarge, UnsupportedContentCoding, UnsupportedMediaType
+from bridge.events import Submission
+from bridge.jsontext import require_utf_8
 
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json(?:\s*;.*)?", re.IGNORECASE)
-_PREFERRED_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})")
 _SECONDS = re.compile(r"\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,4})?")
 _MAX_LIST = 200
 
 
 async def body(request: Request, limit: int) -> bytes:
-    """The body, never more than `limit` bytes of it. Raises TooLarge, Malformed."""
+    """The body, never more than `limit` bytes of it. Raises TooLarge, Malformed, and UnsupportedMediaType for one with a content coding."""
+    _require_uncoded(request)
     announced = request.headers.get("content-length", "0")
-    parts, size = [], int(announced) if re.fullmatch(r"[0-9]{1,15}", announced) else 0
-    if size <= limit:
-        size = 0
-        try:
-            async for part in request.stream():
-                size += len(part)
-                if size > limit:
-                    break
-                parts.append(part)
-        except ClientDisconnect:
-            raise Malformed("The client went away before the body was whole.") from None
-    if size > limit:
-        raise TooLarge(f"The body is larger than {limit:,} bytes.", hint="Store the data and send where it is.")
-    return b"".join(parts)
+    if len(announced) > 15 or (announced.isdecimal() and int(announced) > limit):
+        raise _too_large(limit)
+    parts, size, more = [], 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Malformed("The client went away before the body was whole.")
+        part, more = message.get("body", b""), message.get("more_body", False)
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit:,} bytes.", hint="Store the data and send where it is.")
+
+
+def _require_uncoded(request: Request) -> None:
+    codings = ", ".join(request.headers.getlist("content-encoding"))
+    if codings and codings.lower() != "identity":
+        raise UnsupportedContentCoding(f"The content coding {codings[:100]!r} is not taken here.")
 
 
 def require_json(request: Request) -> None:
-    """Raises UnsupportedMediaType if the body is not announced as JSON."""
+    """Raises UnsupportedMediaType if the body is not announced as JSON in UTF-8."""
     content_type = request.headers.get("content-type", "")
     if not _JSON.fullmatch(content_type):
         raise UnsupportedMediaType(f"{content_type[:100] or 'No content type'} is not taken here.", hint="Send application/json.")
+    require_utf_8(content_type)
 
 
 def caller(request: Request) -> Caller:
@@ -51,17 +63,27 @@ def caller(request: Request) -> Caller:
     return known
 
 
-def ask(request: Request, name: str, value: Any) -> Ask:
-    """The automation asked for, with what the headers say of the run. Raises Malformed."""
-    headers = request.headers
-    return Ask(
+def submission(request: Request, name: str, value: tuple[Any, bytes]) -> Submission:
+    """The request for an automation: `value` is its input and the same as JSON, the headers say the rest. Raises Malformed.
+
+    A large input is handed on as JSON alone.
+    """
+    traceparent, tracestate = trace(request)
+    return Submission(
         automation=name,
-        input=value,
+        input=value[0] if len(value[1]) <= LARGE else None,
+        input_json=value[1],
         correlation_id=_said(request, "x-correlation-id"),
         deadline=_said(request, "x-deadline"),
-        traceparent=headers.get("traceparent", ""),
-        tracestate=headers.get("tracestate", ""),
+        traceparent=traceparent,
+        tracestate=tracestate,
     )
+
+
+def trace(request: Request) -> tuple[str, str]:
+    """The valid trace context of the request. Several lines of `tracestate` are one list; with several of `traceparent` there is none."""
+    parents = request.headers.getlist("traceparent")
+    return tracecontext.forwarded(parents[0], ",".join(request.headers.getlist("tracestate"))) if len(parents) == 1 else ("", "")
 
 
 def _said(request: Request, header: str) -> str:
@@ -82,19 +104,23 @@ def wait(request: Request, most: float) -> float:
 
 def preferred_wait(request: Request, most: float) -> float | None:
     """Seconds of the header `Prefer: wait=` (RFC 7240, section 4.3), `most` at the most; None without it."""
-    preferred = _PREFERRED_WAIT.search(request.headers.get("prefer", ""))
-    return min(int(preferred[1]), most) if preferred else None
+    return preferences.wait(request.headers.getlist("prefer"), most)
+
+
+def moment(request: Request, name: str) -> datetime | None:
+    """The moment of a parameter, None without it. Raises Malformed."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    found = timestamp(text)
+    if found is None:
+        raise Malformed(f"{name}={text[:40]!r} is not RFC 3339.", hint="Write it like 2026-01-31T12:00:00Z, and `+` as %2B.")
+    return found
 
 
 def since(request: Request) -> datetime | None:
     """The moment of the parameter `since`, None without it. Raises Malformed."""
-    text = request.query_params.get("since")
-    if text is None:
-        return None
-    moment = timestamp(text)
-    if moment is None:
-        raise Malformed(f"since={text[:40]!r} is not RFC 3339.", hint="Write it like 2026-01-31T12:00:00Z, and `+` as %2B.")
-    return moment
+    return moment(request, "since")
 
 
 def limit(request: Request) -> int:

@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from bridge.api import reading, showing
-from bridge.doors import Doors, Filter
 from bridge.errors import Malformed, NotAvailable, NotFound
 from bridge.run import Run, Status, view_json
+from bridge.runs.runlist import RunFilter
+from bridge.service import BridgeService
 from bridge.settings import Settings
+from bridge.targets.waits import Waits
 
 _HEARTBEAT = 15.0  #: seconds between comments of a stream of events (contract 3.3)
 
@@ -21,13 +23,13 @@ _HEARTBEAT = 15.0  #: seconds between comments of a stream of events (contract 3
 class Runs:
     """What is known of runs, by correlation id."""
 
-    def __init__(self, doors: Doors, settings: Settings) -> None:
-        self._doors, self._settings = doors, settings
+    def __init__(self, bridge: BridgeService, waits: Waits, settings: Settings) -> None:
+        self._bridge, self._waits, self._settings = bridge, waits, settings
 
     async def show(self, request: Request) -> Response:
         """A run; with `wait`, once it has ended."""
         run = await self._found(request)
-        return showing.run(run, 200 if run.status.final else 202)
+        return showing.run(run, 200 if run.status.final else 202, waiting_for=self._waits.of(run))
 
     async def output(self, request: Request) -> Response:
         """The raw output of a run that succeeded."""
@@ -37,31 +39,40 @@ class Runs:
         if run.status is not Status.SUCCEEDED:
             code = f" ({run.error.code})" if run.error else ""
             raise NotAvailable(f"Run {run.correlation_id} ended {run.status}{code}.")
-        return showing.value(run.output)
+        return showing.written(run.output_json)
 
     async def follow(self, request: Request) -> Response:
-        """Server-sent events: the run at every change until its end."""
-        runs = self._doors.follow(request.path_params["correlationId"], reading.caller(request))
+        """Server-sent events: the run at every change until its end. An EventSource that comes back after the end is to come no more."""
+        runs = self._bridge.follow(request.path_params["correlationId"], reading.caller(request))
         first = await anext(runs, None)
         if first is None:
             raise NotFound(f"Run {request.path_params['correlationId'][:100]!r} has just come to the end of its time.")
+        last_event_id = request.headers.get("last-event-id", "")
+        if last_event_id and first.status.final and not showing.missed_the_end(last_event_id):
+            await runs.aclose()
+            return Response(status_code=204)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(_stream(first, runs), headers=headers, media_type="text/event-stream")
+        return StreamingResponse(_stream(first, runs, self._waits), headers=headers, media_type="text/event-stream")
 
     async def cancel(self, request: Request) -> Response:
         """Ask for a run to end early."""
-        return showing.run(await self._doors.cancel(request.path_params["correlationId"], reading.caller(request)), 202)
+        return showing.run(await self._bridge.cancel(request.path_params["correlationId"], reading.caller(request)), 202)
 
     async def list(self, request: Request) -> Response:
         """Runs, newest first."""
         query = request.query_params
-        wanted = Filter(_status(query.get("status")), query.get("automation", ""), reading.since(request), reading.limit(request))
-        found, cursor = await self._doors.list(wanted, query.get("cursor", ""), reading.caller(request))
-        return showing.items([view_json(run) for run in found], cursor)
+        wanted = RunFilter(_status(query.get("status")), query.get("automation", ""), reading.since(request), reading.limit(request))
+        found, cursor = await self._bridge.list(wanted, query.get("cursor", ""), reading.caller(request))
+        items: list[bytes] = []
+        for run in found:
+            items.append(view_json(run, waiting_for=self._waits.of(run)))
+            if run.control.secret_paths:  # which takes a while to mask in a large input, so others have their turn
+                await asyncio.sleep(0)
+        return showing.items(items, cursor)
 
     async def _found(self, request: Request) -> Run:
         wait = reading.wait(request, self._settings.max_wait.total_seconds())
-        return await self._doors.find(request.path_params["correlationId"], reading.caller(request), wait)
+        return await self._bridge.find(request.path_params["correlationId"], reading.caller(request), wait)
 
 
 def _status(text: str | None) -> Status | None:
@@ -71,8 +82,8 @@ def _status(text: str | None) -> Status | None:
         raise Malformed(f"{(text or '')[:40]!r} is not a status.", hint=f"Use one of {', '.join(Status)}.") from None
 
 
-async def _stream(first: Run, runs: AsyncGenerator[Run]) -> AsyncIterator[bytes]:
-    yield showing.sent(first)
+async def _stream(first: Run, runs: AsyncGenerator[Run], waits: Waits) -> AsyncIterator[bytes]:
+    yield showing.sent(first, waits.of(first))
     following = asyncio.ensure_future(_next(runs))
     try:
         while True:
@@ -83,7 +94,7 @@ async def _stream(first: Run, runs: AsyncGenerator[Run]) -> AsyncIterator[bytes]
             run = following.result()
             if run is None:
                 return
-            yield showing.sent(run)
+            yield showing.sent(run, waits.of(run))
             following = asyncio.ensure_future(_next(runs))
     finally:
         following.cancel()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from bridge.run import Run, view_json
+from bridge.events import iso
+from bridge.run import Run, Status, WaitingFor, view_json
 
 _JSON = "application/json"
 
@@ -23,18 +24,26 @@ def written(content: bytes | str, status: int = 200) -> Response:
     return Response(content, status, media_type=_JSON)
 
 
-def run(shown: Run, status: int, headers: Mapping[str, str] | None = None) -> Response:
+def run(shown: Run, status: int, headers: Mapping[str, str] | None = None, waiting_for: WaitingFor | None = None) -> Response:
     """A run; one that has not ended says when to ask again."""
     pause = {} if shown.status.final else {"retry-after": "1"}
-    return Response(view_json(shown), status, {**(headers or {}), **pause}, _JSON)
+    return Response(view_json(shown, waiting_for=waiting_for), status, {**(headers or {}), **pause}, _JSON)
 
 
-def items(each: list[bytes], cursor: str = "", status: int = 200) -> Response:
-    """A list of JSON values; `cursor` leads to the next page, if there is one."""
+def items(each: list[bytes], cursor: str = "", status: int = 200, *, missing: Sequence[Mapping[str, str]] = ()) -> Response:
+    """A list of JSON values; `cursor` leads to the next page, if there is one. `missing` says what the list lacks."""
     following = b',"nextCursor":' + to_json(cursor) if cursor else b""
-    return written(b'{"items":[' + b",".join(each) + b"]" + following + b"}", status)
+    lacking = b',"missing":' + to_json(missing) if missing else b""
+    return written(b'{"items":[' + b",".join(each) + b"]" + following + lacking + b"}", status)
 
 
-def sent(shown: Run) -> bytes:
-    """A run as one server-sent event."""
-    return b"event: run\ndata: " + view_json(shown) + b"\n\n"
+def sent(shown: Run, waiting_for: WaitingFor | None = None) -> bytes:
+    """A run as one server-sent event. A browser that lost the connection sends its `id` as `Last-Event-ID`."""
+    event_id, view = f"{iso(shown.updated_at)}/{shown.status}", view_json(shown, waiting_for=waiting_for)
+    return b"event: run\nid: %b\ndata: %b\n\n" % (event_id.encode(), view)
+
+
+def missed_the_end(last_event_id: str) -> bool:
+    """Whether a client whose last event has that id has not seen the end of its run."""
+    status = last_event_id.rpartition("/")[2]
+    return status in {str(each) for each in Status if not each.final}

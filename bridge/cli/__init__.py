@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from bridge.cli import audit, automations, deadletters, demo, inputs, local, runs, up
+from bridge.cli import audit, automations, canary, deadletters, demo, doctor, functions, init, inputs, local, new, runs, up, why
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.cli.session import Session
@@ -17,7 +17,10 @@ __all__ = ["Exit", "app", "main"]
 
 _EPILOG = """\b
 Examples:
+  bridge init trial
+  bridge new automation words.count --language powershell --trigger topic
   bridge up --functions functions
+  bridge functions list
   bridge up --runtime dapr --with-sidecar
   bridge automations certificate.inspect
   bridge submit certificate.inspect pem=@server.pem --wait 20
@@ -27,11 +30,13 @@ Examples:
   bridge rerun costs-2026-01 csv=@corrected.csv --wait 60
   bridge deadletters list
   bridge audit --since 24h
+  bridge doctor components/azure deploy
+  bridge canary canary.yaml --once
 
 \b
 Exit codes:
   0    done; a run that was waited for succeeded
-  1    the run failed
+  1    the run failed; audit, canary or doctor found something
   2    the command line or the settings cannot be used
   3    the run timed out, or was unfinished when the wait ended
   4    the run was canceled
@@ -46,6 +51,10 @@ class _Anywhere(TyperGroup):
     """Takes the options of `bridge` itself wherever they stand on the line, up to `--`."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer keeps click's Context to itself
+        for word in args:
+            if not word.isascii() and any("\ud800" <= character <= "\udfff" for character in word):
+                shown = word.encode("utf-8", "surrogateescape").decode("ascii", "backslashreplace")
+                raise typer.BadParameter(f"{shown!r} is not text in UTF-8. Put what it should hold into a file, and write key=@FILE.")
         end = args.index("--") if "--" in args else len(args)
         words = args[:end]
         front: list[str] = []
@@ -77,7 +86,7 @@ def _bridge(
     token_file: Annotated[str | None, typer.Option(envvar="BRIDGE_TOKEN_FILE", metavar="FILE", help="Read the token from a file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """One front door for hundreds of automations.
+    """One entry point for hundreds of automations.
 
     The options below may stand anywhere on the line.
     """
@@ -85,16 +94,22 @@ def _bridge(
 
 
 app.command()(up.up)
+app.command()(init.init)
 app.command()(demo.demo)
 app.command()(runs.submit)
 app.command()(runs.get)
 app.command("list")(runs.list_runs)
+app.command()(why.why)
 app.command()(runs.cancel)
 app.command()(runs.rerun)
 app.command()(automations.automations)
 app.command()(audit.audit)
+app.command()(doctor.doctor)
+app.command()(canary.canary)
 app.add_typer(deadletters.app, name="deadletters")
+app.add_typer(functions.app, name="functions")
 app.add_typer(local.app, name="local")
+app.add_typer(new.app, name="new")
 
 
 def main() -> None:

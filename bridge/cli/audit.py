@@ -1,19 +1,20 @@
-"""The command that takes the account of what was accepted."""
+"""The command that audits what was accepted."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bridge.answers import Problem
 from bridge.cli import inputs, session
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.client import BridgeClient
+from bridge.client.answers import AuditReportView, Problem
+from bridge.files import textfile
 
 _AT_ONCE = 20  #: look-ups under way
 _NOT_FOUND = "was accepted, says the file, and is not known here"
@@ -34,22 +35,22 @@ def audit(
     ids = _ids(accepted) if accepted else []
 
     async def work(client: BridgeClient, screen: Screen) -> Exit:
-        account = await client.audit(since=start)
+        report = await client.audit(since=start)
         unknown = await _unknown(client, ids)
-        account["misfits"] += [{"correlationId": each, "what": _NOT_FOUND} for each in unknown]
-        account["misfitCount"] += len(unknown)
+        report["misfits"] += [{"correlationId": each, "what": _NOT_FOUND} for each in unknown]
+        report["misfitCount"] += len(unknown)
         if screen.as_json:
-            screen.json(account)
+            screen.json(report)
         else:
-            _show(screen, account)
-        return Exit.FAILED if account["misfitCount"] else Exit.OK
+            _show(screen, report)
+        return Exit.FAILED if report["misfitCount"] else Exit.OK
 
     session.of(context).run(work)
 
 
 def _ids(file: Path) -> list[str]:
     try:
-        return [line for line in map(str.strip, file.read_text("utf-8").splitlines()) if line]
+        return [line for line in map(str.strip, textfile.read(file).splitlines()) if line]
     except (OSError, UnicodeDecodeError) as fault:
         raise typer.BadParameter(f"{file} cannot be read: {fault}") from None
 
@@ -71,26 +72,26 @@ async def _unknown(client: BridgeClient, ids: list[str]) -> list[str]:
     return [each for each, there in zip(ids, found, strict=True) if not there]
 
 
-def _show(screen: Screen, account: Mapping[str, Any]) -> None:
-    ended, letters = sum(account["ended"].values()) + account["forgotten"], account["deadLetters"]
-    by_status = account["ended"] | ({"kept no longer": account["forgotten"]} if account["forgotten"] else {})
+def _show(screen: Screen, report: AuditReportView) -> None:
+    ended, dead_letters = sum(report["ended"].values()) + report["forgotten"], report["deadLetters"]
+    by_status = report["ended"] | ({"kept no longer": report["forgotten"]} if report["forgotten"] else {})
     rows = [
-        ("accepted", account["accepted"], ""),
+        ("accepted", report["accepted"], ""),
         ("ended", ended, _listed(by_status)),
-        ("unfinished", account["unfinished"], ""),
-        ("replies", account["replies"], f"{account['repliesDue']:,} due" if account["repliesDue"] else ""),
-        ("dead letters", sum(letters.values()), _listed(letters)),
-        ("not accepted", account["notAccepted"], "asked for; the caller got an error or no answer" if account["notAccepted"] else ""),
+        ("unfinished", report["unfinished"], ""),
+        ("replies", report["replies"], f"{report['repliesDue']:,} due" if report["repliesDue"] else ""),
+        ("dead letters", sum(dead_letters.values()), _listed(dead_letters)),
+        ("not accepted", report["notAccepted"], "asked for; the caller got an error or no answer" if report["notAccepted"] else ""),
     ]
-    screen.table(("what", "count", "of these"), [(name, f"{count:,}", said) for name, count, said in rows])
-    if not account["misfitCount"]:
+    screen.table(("what", "count", "of these"), [(name, f"{count:,}", details) for name, count, details in rows])
+    if not report["misfitCount"]:
         screen.line(
-            f"It fits: accepted {account['accepted']:,} = ended {ended:,} + unfinished {account['unfinished']:,}, and nothing is overdue.",
+            f"It fits: accepted {report['accepted']:,} = ended {ended:,} + unfinished {report['unfinished']:,}, and nothing is overdue.",
             "green",
         )
         return
-    screen.line(f"{account['misfitCount']:,} do not fit:", "red")
-    screen.table(("correlation id", "what"), [(each["correlationId"], each["what"]) for each in account["misfits"]])
+    screen.line(f"{report['misfitCount']:,} do not fit:", "red")
+    screen.table(("correlation id", "what"), [(each["correlationId"], each["what"]) for each in report["misfits"]])
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from bridge.cli import session
 from bridge.cli.screen import Screen
-from bridge.client import BridgeClient
+from bridge.client import AutomationView, BridgeClient
 
 
 def automations(
@@ -31,7 +32,7 @@ def automations(
     session.of(context).run(work)
 
 
-def _show(screen: Screen, found: dict[str, Any]) -> None:
+def _show(screen: Screen, found: AutomationView) -> None:
     if screen.as_json:
         screen.json(found)
         return
@@ -46,10 +47,11 @@ def _show(screen: Screen, found: dict[str, Any]) -> None:
     screen.card(found["name"], facts, json.dumps(schema, indent=2, ensure_ascii=False))
 
 
-def _targets(found: dict[str, Any]) -> str:
-    return ", ".join(_target(target) for target in found.get("targets", []))
+def _targets(found: AutomationView) -> str:
+    return ", ".join(_target(target, found.get("unserved", {})) for target in found.get("targets", []))
 
 
-def _target(target: dict[str, Any]) -> str:
-    place = target.get("http", {}).get("app") or target.get("topic", {}).get("name", "")
-    return f"{target['name']} ({place})"
+def _target(target: dict[str, Any], unserved: Mapping[str, str]) -> str:
+    place = target.get("http", {}).get("app") or (target.get("topic") or target.get("queue", {})).get("name", "")
+    nobody = f"; nobody serves it: {unserved[target['name']]}" if target["name"] in unserved else ""
+    return f"{target['name']} ({place}{nobody})"

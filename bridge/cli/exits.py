@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from bridge.answers import FINAL, RunView
+from bridge.client.answers import FINAL, RunView
 
 
 class Exit(IntEnum):
-    """Exit codes; a command that only shows something ends with OK whatever it shows."""
+    """Exit codes; a command that only shows something, and looks for no fault, ends with OK whatever it shows."""
 
     OK = 0
     """Done; a run that was waited for succeeded."""
     FAILED = 1
-    """The run failed."""
+    """The run failed, or a command that looks for faults found one."""
     USAGE = 2
     """The command line or the settings cannot be used as they are."""
     TIMED_OUT = 3

@@ -1,20 +1,22 @@
-"""The local functions host beside a bridge: a process of its own, started again whenever it ends, and what is told of that."""
+"""The local functions host beside a bridge: a process of its own, started again whenever it ends, and what the user is told."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Container, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bridge.cli.screen import Screen
-from bridge.local.functions import crashpoints
+from bridge.local.freeports import free_ports
+from bridge.local.functions import apps, crashpoints
+from bridge.local.functions.appsettings import SECRETS
 from bridge.local.functions.options import CANNOT_START, START_REFUSED
 from bridge.local.supervisor import LONGEST_PAUSE, Ended, Supervisor
 from bridge.settings import Settings
 
-ENDED = "The functions host ended"  #: how what is told of an end begins
+ENDED = "The functions host ended"  #: the words with which the report of an end begins
 
 
 @asynccontextmanager
@@ -23,11 +25,42 @@ async def running(found: Settings, screen: Screen) -> AsyncIterator[None]:
     if found.functions is None:
         yield
         return
+    for name in named_twice(found.functions, found.function_apps):
+        screen.note(
+            f"{name} is in function_apps and a folder of {found.functions}: the bridge calls the address in function_apps. "
+            "Rename one of them, or remove one.",
+            "yellow",
+        )
     log = log_of(found)
     ended = Teller(screen, log).ended
     only_first = {crashpoints.VARIABLE, crashpoints.WORKER_VARIABLE}
-    async with Supervisor(command(found, found.functions), log=log, ended=ended, only_first=only_first):
+    environment = {**without_secrets(os.environ, found), "BRIDGE_LOG_FORMAT": found.log_format}
+    async with Supervisor(command(found, found.functions), log=log, ended=ended, only_first=only_first, environment=environment):
         yield
+
+
+def named_twice(folder: Path, configured: Container[str]) -> list[str]:
+    """The apps below a folder whose names the settings have for apps elsewhere."""
+    folders = sorted(each for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+    return [apps.name_of(each) for each in folders if apps.name_of(each) in configured and apps.language_of(each) is not None]
+
+
+def without_secrets(environ: Mapping[str, str], found: Settings) -> dict[str, str]:
+    """The environment without what only the bridge may know: the tokens of its sidecar, and the keys of function apps elsewhere."""
+    hidden = {*SECRETS, *(app.key_env for app in found.function_apps.values() if app.key_env)}
+    return {name: value for name, value in environ.items() if name not in hidden}
+
+
+def addressed(found: Settings) -> Settings:
+    """The settings with the address that the host is told, under which the bridge sends work: `public_url`, else where the API listens.
+
+    A port of 0 is chosen here, because the host is started before the bridge listens.
+    """
+    if found.functions is None or found.public_url:
+        return found
+    port = found.port or free_ports(1)[0]
+    host = f"[{found.host}]" if ":" in found.host else found.host
+    return found.model_copy(update={"port": port, "public_url": f"http://{host}:{port}"})
 
 
 def log_of(found: Settings) -> Path:
@@ -35,16 +68,22 @@ def log_of(found: Settings) -> Path:
     return found.data_dir / "functions.log"
 
 
-def command(found: Settings, apps: Path) -> list[str]:
+def command(found: Settings, folder: Path) -> list[str]:
     """How the local functions host is started; it ends by itself when this process is gone."""
     options: Mapping[str, object] = {
-        "--apps": apps,
+        "--apps": folder,
         "--data-dir": found.data_dir,
         "--port": found.functions_port,
         "--parent": os.getpid(),
         "--log": log_of(found),
+        "--public-url": found.public_url or "",
     }
-    return [sys.executable, "-m", "bridge.local.functions", *(str(word) for pair in options.items() for word in pair)]
+    if found.servicebus is not None and found.servicebus.namespace is not None:
+        options = {**options, "--servicebus-namespace": found.servicebus.namespace}
+    elif found.servicebus is not None:
+        options = {**options, "--servicebus-connection-string-file": found.servicebus.connection_string_file}
+    flags = ["--timers"] if found.timers else []
+    return [sys.executable, "-m", "bridge.local.functions", *flags, *(str(word) for pair in options.items() for word in pair)]
 
 
 class Teller:
@@ -65,7 +104,7 @@ class Teller:
 
 def _refusal(end: Ended) -> str:
     """What keeps the host from starting, and what to do; nothing if it did not say."""
-    _, found, reasons = end.said.rpartition(CANNOT_START)
+    _, found, reasons = end.output.rpartition(CANNOT_START)
     if end.code != START_REFUSED or not found:
         return ""
-    return f"{ENDED}, because it cannot start:\n{reasons.strip()}\nMend this; it is tried again every {LONGEST_PAUSE:g} s at the latest."
+    return f"{ENDED}, because it cannot start:\n{reasons.strip()}\nFix this; it is tried again every {LONGEST_PAUSE:g} s at the latest."

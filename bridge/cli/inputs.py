@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,23 +13,49 @@ import typer
 from pydantic_core import from_json
 
 from bridge import durations
-from bridge.envelope import timestamp
+from bridge.cli import typedwords
+from bridge.cli.typedwords import InputSchema
+from bridge.cloudevents import timestamp
+from bridge.files import textfile
 
 
-def build(file: str | None, words: Sequence[str]) -> Any:
-    """The input: the JSON in `file` ("-" is standard input), with every `key=value` put over it.
+@dataclass(frozen=True)
+class WrittenInput:
+    """An input as it was written: a JSON value, and the words that go over it, each with whether its text comes from a file."""
 
-    Raises typer.BadParameter.
-    """
+    value: Any
+    words: Sequence[tuple[str, str, bool]]
+
+    def typed(self, schema: Mapping[str, Any] | None) -> Any:
+        """The input, its words with the types that the schema asks for. Raises typer.BadParameter."""
+        if not self.words:
+            return self.value
+        types = InputSchema(schema or {})
+        try:
+            found = {key: typedwords.value(key, text, types.types(key), from_file=from_file) for key, text, from_file in self.words}
+        except ValueError as fault:
+            raise typer.BadParameter(str(fault)) from None
+        return {**self.value, **found}
+
+
+def read(file: str | None, words: Sequence[str]) -> WrittenInput:
+    """The JSON in `file` ("-" is standard input), and every `key=value` that goes over it. Raises typer.BadParameter."""
     value: Any = _json(file) if file else {}
     if words and not isinstance(value, dict):
         raise typer.BadParameter(f"key=value needs an input that is a JSON object, and {file} holds {type(value).__name__}.")
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not key:
-            raise typer.BadParameter(f"{word!r} is not key=value; write it like host=db1, count=5 or pem=@certificate.pem.")
-        value[key] = _read(text[1:]) if text.startswith("@") else _scalar(text)
-    return value
+    return WrittenInput(value, [_word(word) for word in words])
+
+
+def build(file: str | None, words: Sequence[str], schema: Mapping[str, Any] | None = None) -> Any:
+    """The input, with the types that the schema asks for. Raises typer.BadParameter."""
+    return read(file, words).typed(schema)
+
+
+def _word(word: str) -> tuple[str, str, bool]:
+    key, equals, text = word.partition("=")
+    if not equals or not key:
+        raise typer.BadParameter(f"{word!r} is not key=value; write it like host=db1, count=5 or pem=@certificate.pem.")
+    return (key, _read(text[1:]), True) if text.startswith("@") else (key, text, False)
 
 
 def moment(text: str, *, ago: bool = False) -> datetime:
@@ -38,9 +65,11 @@ def moment(text: str, *, ago: bool = False) -> datetime:
         return at
     try:
         distance = durations.parse(text)
+        return datetime.now(UTC) - distance if ago else datetime.now(UTC) + distance
     except ValueError:
         raise typer.BadParameter(f'{text!r} is neither a time such as 2026-01-31T12:00:00Z nor a duration such as "5m".') from None
-    return datetime.now(UTC) - distance if ago else datetime.now(UTC) + distance
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} is too far from now; no calendar has that year.") from None
 
 
 def token(file: str | None, given: str) -> str:
@@ -49,13 +78,6 @@ def token(file: str | None, given: str) -> str:
     if not (found.isascii() and found.isprintable()):
         raise typer.BadParameter("the token holds something else than printable ASCII characters.")
     return found
-
-
-def _scalar(text: str) -> Any:
-    try:
-        return from_json(text, allow_inf_nan=False)
-    except ValueError:
-        return text
 
 
 def _json(file: str) -> Any:
@@ -67,8 +89,8 @@ def _json(file: str) -> Any:
 
 def _read(file: str) -> str:
     try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+        return textfile.decode(sys.stdin.buffer.read()) if file == "-" else textfile.read(Path(file))
     except OSError as fault:
         raise typer.BadParameter(f"{file!r} cannot be read: {fault.strerror}. For text that starts with @ write key='\"@…\"'.") from None
     except UnicodeDecodeError:
-        raise typer.BadParameter(f"{file!r} is not UTF-8 text.") from None
+        raise typer.BadParameter(f"{file!r} is not text in UTF-8, nor in UTF-16 with a byte order mark.") from None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from bridge.cli.servicebus import servicebus
+
 app = typer.Typer(help="Azure on a laptop.", no_args_is_help=True, rich_markup_mode=None)
+app.command()(servicebus)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})

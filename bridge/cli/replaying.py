@@ -1,4 +1,4 @@
-"""Replaying many dead letters: at a pace, none twice, to be stopped and continued at any time."""
+"""Replaying or discarding many dead letters: at a pace, none twice, to be stopped and continued at any time."""
 
 from __future__ import annotations
 
@@ -6,26 +6,29 @@ import asyncio
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bridge.answers import Problem, Unreachable
+from bridge.cli.edits import Edit
 from bridge.cli.exits import Exit
+from bridge.cli.rates import Pace
 from bridge.cli.screen import Screen
-from bridge.client import BridgeClient, LetterFilter
-from bridge.rates import Pace
+from bridge.client import BridgeClient, DeadLetterQuery
+from bridge.client.answers import DeadLetterView, MissingView, Problem, Unreachable
 
 AT_ONCE = 32  #: replays under way at a time
 #: Seconds between tries while the bridge has no room or does not answer; a replay that is asked for twice is made once.
 PAUSES = (0.5, 1, 2, 4)
 _ALL = 10**9
-_NOT_NOW = frozenset({"BeingReplayed", "ChangedMeanwhile", "NotFound"})  #: somebody else has the letter in hand, or has discarded it
-_FOR_ALL = frozenset({401, 403, 421})  #: refusals that the next letter would meet too
+_KINDS = 10  #: kinds of dead letters that are counted before anything is done to them
+_NOT_NOW = frozenset({"BeingReplayed", "ChangedMeanwhile", "NotFound"})  #: somebody else is replaying the dead letter, or has discarded it
+_FOR_ALL = frozenset({401, 403, 421})  #: refusals that every other dead letter would meet, too
 
 
 @dataclass(frozen=True)
@@ -38,89 +41,171 @@ class Choice:
     rate: str = "50/s"
     again: bool = False
     before: datetime | None = None
+    entity: str = ""
+    text: str = ""
+    both: bool = False  #: also what a replay brought back, beside the one that it came back from
+
+    def query(self, *, replayed: bool | None) -> DeadLetterQuery:
+        """What to ask the bridge for. When one was last replayed is looked at in the answer."""
+        return DeadLetterQuery(
+            self.reason, self.automation, replayed, with_event=False, entity=self.entity, text=self.text, before=self.before
+        )
 
     def command(self, started: datetime, left: int) -> str:
         """The command that goes on with the same choice. One that takes what was replayed must not take what this one has replayed."""
-        named = {"--reason": self.reason, "--automation": self.automation, "--rate": self.rate}
+        named = {"--reason": self.reason, "--automation": self.automation, "--entity": self.entity, "--text": self.text}
+        named["--rate"] = self.rate
         named["--limit"] = str(left) if self.limit and left else ""
         named["--before"] = (self.before or started).isoformat() if self.again or self.before else ""
         options = [f"{name} {shlex.quote(value)}" for name, value in named.items() if value]
         return " ".join(["bridge deadletters replay --all", *(["--again"] if self.again else []), *options])
 
-    def takes(self, letter: dict[str, Any]) -> bool:
-        """Whether a listed letter is of the choice."""
-        latest = [letter["keptAt"], *(replay["at"] for replay in letter.get("replays", []))][-1]
+    def takes(self, dead_letter: DeadLetterView) -> bool:
+        """Whether a listed dead letter belongs to the choice."""
+        latest = [dead_letter["keptAt"], *(replay["at"] for replay in dead_letter.get("replays", []))][-1]
         return self.before is None or datetime.fromisoformat(latest) < self.before
 
 
 @dataclass
 class Tally:
-    """What became of the letters. `skipped` and `failed` count by reason; `examples` has one refusal of each kind."""
+    """What became of the dead letters. `skipped` and `failed` count by reason; `examples` has one refusal of each kind."""
 
     chosen: int = 0
-    replayed: int = 0
+    done: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
 
     @property
     def left(self) -> int:
-        """How many were not come to."""
-        return self.chosen - self.replayed - self.skipped.total() - self.failed.total()
+        """How many the sweep did not reach."""
+        return self.chosen - self.done - self.skipped.total() - self.failed.total()
 
-    def view(self) -> dict[str, Any]:
-        """As JSON."""
-        return {"chosen": self.chosen, "replayed": self.replayed, "skipped": self.skipped, "failed": self.failed, "left": self.left}
+    def view(self, verb: str) -> dict[str, Any]:
+        """As JSON; `verb` is what was done."""
+        return {"chosen": self.chosen, verb: self.done, "skipped": self.skipped, "failed": self.failed, "left": self.left}
 
 
-async def replay_all(client: BridgeClient, screen: Screen, choice: Choice, pace: Pace) -> Exit:
-    """Replay what was there at the start, oldest first. Ctrl-C, or a bridge that is gone, stops it between two letters."""
-    started, sweep = datetime.now(UTC), _Sweep(client)
+@dataclass(frozen=True)
+class Chosen:
+    """A dead letter of the choice, and which replay of it would be the next."""
+
+    id: str
+    number: int
+    source: str
+    reason: str
+    reaches: Sequence[str]
+
+
+Act = Callable[[BridgeClient, Chosen], Awaitable[bool]]
+"""Does something to a dead letter. Returns whether it was done now and not before. Raises Problem, Unreachable."""
+
+
+async def replay_all(  # noqa: PLR0913 - each is one part of the command
+    client: BridgeClient, screen: Screen, choice: Choice, pace: Pace, edit: Edit, *, dry_run: bool = False
+) -> Exit:
+    """Replay what was there at the start, oldest first. Ctrl-C, or a bridge that is gone, stops it between two dead letters."""
+
+    async def replay(client: BridgeClient, one: Chosen) -> bool:
+        event = edit.apply((await client.dead_letter(one.id)).get("event")) if edit else None
+        return (await client.replay(one.id, event=event, number=one.number)).now
+
+    started, sweep = datetime.now(UTC), _Sweep(client, replay)
     try:
-        letters = await chosen(client, choice)
-        with _bar(screen, len(letters)) as moved:
-            await sweep.run(letters, pace, moved)
+        dead_letters = await chosen(client, screen, choice, replayed=None if choice.again else False)
+        announce(screen, dead_letters, "replayed")
+        if dry_run:
+            return Exit.OK
+        with _bar(screen, len(dead_letters), "replaying") as moved:
+            await sweep.run(dead_letters, pace, moved)
     except (asyncio.CancelledError, Unreachable, Problem):
-        _tell(screen, sweep.tally)
-        screen.note(f"Stopped between two letters. To go on: {choice.command(started, sweep.tally.left)}")
+        _tell(screen, sweep.tally, "replayed")
+        screen.note(f"Stopped between two dead letters. To go on: {choice.command(started, sweep.tally.left)}{edit.options}")
         raise
-    _tell(screen, sweep.tally)
+    _tell(screen, sweep.tally, "replayed")
     return Exit.REFUSED if sweep.tally.failed else Exit.OK
 
 
-async def chosen(client: BridgeClient, choice: Choice) -> list[tuple[str, int]]:
-    """The ids of the letters that are there now and which replay of each it will be, oldest first.
+async def discard_all(client: BridgeClient, screen: Screen, choice: Choice, pace: Pace, agreed: Callable[[int], bool]) -> Exit:
+    """Discard what was there at the start, if that is `agreed`, oldest first. It stops as `replay_all` does; the same command goes on."""
 
-    The whole list comes first, so that nothing is taken that comes back meanwhile. Of a letter that has come back from a replay and the one
-    it came from, only the newer is taken: they hold the same event.
+    async def discard(client: BridgeClient, one: Chosen) -> bool:
+        await client.discard(one.id)
+        return True
+
+    sweep = _Sweep(client, discard)
+    try:
+        dead_letters = await chosen(client, screen, choice, replayed=None)
+        announce(screen, dead_letters, "discarded")
+        if dead_letters and not agreed(len(dead_letters)):
+            return Exit.OK
+        with _bar(screen, len(dead_letters), "discarding") as moved:
+            await sweep.run(dead_letters, pace, moved)
+    except (asyncio.CancelledError, Unreachable, Problem):
+        _tell(screen, sweep.tally, "discarded")
+        screen.note("Stopped between two dead letters. The same command goes on.")
+        raise
+    _tell(screen, sweep.tally, "discarded")
+    return Exit.REFUSED if sweep.tally.failed else Exit.OK
+
+
+async def chosen(client: BridgeClient, screen: Screen, choice: Choice, *, replayed: bool | None) -> list[Chosen]:
+    """The dead letters that are there now, those of the bridge and then those of each entity, oldest first.
+
+    The whole list comes first, so that nothing is taken that comes back meanwhile. For a replay, of a dead letter that came back and the
+    one it came from, only the newer is taken, because they hold the same event.
     """
-    wanted = LetterFilter(choice.reason, choice.automation, None if choice.again else False, with_event=False)
-    found: dict[str, int] = {}
+    kept: dict[str, Chosen] = {}
+    parked: dict[str, Chosen] = {}
     came_back: set[str] = set()
-    async for letter in client.dead_letters(wanted, limit=_ALL):
-        came_back.add(letter.get("replayOf", ""))
-        if letter["id"] not in came_back and choice.takes(letter):
-            found[letter["id"]] = len(letter.get("replays", [])) + 1
-    return list(found.items())[::-1][: choice.limit]
+    async for dead_letter in client.dead_letters(choice.query(replayed=replayed), limit=_ALL, missing=partial(tell_missing, screen)):
+        came_back.add(dead_letter.get("replayOf", ""))
+        if choice.takes(dead_letter):
+            number = len(dead_letter.get("replays", [])) + 1
+            found = Chosen(dead_letter["id"], number, dead_letter["source"], dead_letter["reason"], dead_letter.get("reaches", []))
+            (parked if "entity" in dead_letter else kept)[found.id] = found
+    found_all = (*list(kept.values())[::-1], *parked.values())
+    return [each for each in found_all if choice.both or each.id not in came_back][: choice.limit]
+
+
+def announce(screen: Screen, dead_letters: Sequence[Chosen], verb: str) -> None:
+    """Say how many there are, from where and why, and which subscriptions their copies reach."""
+    if not dead_letters:
+        return
+    kinds = Counter((each.source, each.reason) for each in dead_letters).most_common()
+    screen.note(f"{len(dead_letters):,} {'is' if len(dead_letters) == 1 else 'are'} to be {verb}:")
+    for (source, reason), count in kinds[:_KINDS]:
+        screen.note(f"  {count:,} {reason} of {source}")
+    if len(kinds) > _KINDS:
+        screen.note(f"  and {len(kinds) - _KINDS} kinds more")
+    reached = sorted({name for each in dead_letters for name in each.reaches})
+    if reached and verb == "replayed":
+        screen.note(f"  Their copies reach {', '.join(reached)}.")
+
+
+def tell_missing(screen: Screen, missing: MissingView) -> None:
+    """Say what of the broker's dead letters the list lacks."""
+    whose = missing.get("entity", "the broker")
+    screen.note(f"The dead letters of {whose} are missing here: {missing['detail']}", "yellow")
 
 
 class _Sweep:
     """Several replays at a time, begun at a pace."""
 
-    def __init__(self, client: BridgeClient) -> None:
+    def __init__(self, client: BridgeClient, act: Act) -> None:
         self.tally = Tally()
-        self._client = client
+        self._client, self._act = client, act
         self._under_way: set[asyncio.Task[None]] = set()
         self._stopping = False
 
-    async def run(self, letters: list[tuple[str, int]], pace: Pace, moved: _Moved) -> None:
-        """Replay them all. Raises Unreachable, or Problem for a refusal that would meet every letter; what was begun is finished first."""
-        self.tally.chosen = len(letters)
+    async def run(self, dead_letters: Sequence[Chosen], pace: Pace, moved: _Moved) -> None:
+        """Act on them all. Raises Unreachable, or Problem for a refusal that every dead letter would meet. It finishes what it began."""
+        self.tally.chosen = len(dead_letters)
         try:
-            for letter_id, number in letters:
+            for one in dead_letters:
                 await asyncio.sleep(pace.pause(time.monotonic()))
                 await self._room(AT_ONCE - 1)
-                self._under_way.add(asyncio.create_task(self._one(letter_id, number, moved)))
+                self._under_way.add(asyncio.create_task(self._one(one, moved)))
             await self._room(0)
         finally:
             self._stopping = True
@@ -137,26 +222,26 @@ class _Sweep:
                 return
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _one(self, letter_id: str, number: int, moved: _Moved) -> None:
+    async def _one(self, one: Chosen, moved: _Moved) -> None:
         try:
-            replayed = await self._patiently(letter_id, number)
+            now = await self._patiently(one)
         except Problem as problem:
             if problem.status in _FOR_ALL:
                 raise
             kind = self.tally.skipped if problem.code in _NOT_NOW else self.tally.failed
             kind[problem.code] += 1
-            self.tally.examples.setdefault(problem.code, f"{letter_id}: {problem}")
+            self.tally.examples.setdefault(problem.code, f"{one.id}: {problem}")
         else:
-            if replayed:
-                self.tally.replayed += 1
+            if now:
+                self.tally.done += 1
             else:
                 self.tally.skipped["AlreadyReplayed"] += 1
         moved(1)
 
-    async def _patiently(self, letter_id: str, number: int) -> bool:
+    async def _patiently(self, one: Chosen) -> bool:
         for pause in PAUSES:
             try:
-                return (await self._client.replay(letter_id, number=number)).now
+                return await self._act(self._client, one)
             except Unreachable:
                 if self._stopping:
                     raise
@@ -164,15 +249,15 @@ class _Sweep:
                 if problem.status != 503 or self._stopping:
                     raise
             await asyncio.sleep(pause)
-        return (await self._client.replay(letter_id, number=number)).now
+        return await self._act(self._client, one)
 
 
 class _Moved:
     """Moves the bar, if there is one."""
 
-    def __init__(self, progress: Progress | None, total: int) -> None:
+    def __init__(self, progress: Progress | None, total: int, doing: str) -> None:
         self._progress = progress
-        self._task = progress.add_task("replaying", total=total) if progress else None
+        self._task = progress.add_task(doing, total=total) if progress else None
 
     def __call__(self, count: int) -> None:
         if self._progress is not None and self._task is not None:
@@ -180,21 +265,21 @@ class _Moved:
 
 
 @contextmanager
-def _bar(screen: Screen, total: int) -> Iterator[_Moved]:
+def _bar(screen: Screen, total: int, doing: str) -> Iterator[_Moved]:
     if not screen.live:
-        yield _Moved(None, total)
+        yield _Moved(None, total, doing)
         return
     columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=screen.err, transient=True) as progress:
-        yield _Moved(progress, total)
+        yield _Moved(progress, total, doing)
 
 
-def _tell(screen: Screen, tally: Tally) -> None:
+def _tell(screen: Screen, tally: Tally, verb: str) -> None:
     if screen.as_json:
-        screen.json(tally.view())
+        screen.json(tally.view(verb))
         return
     left = f", left {tally.left:,}" if tally.left else ""
-    screen.line(f"replayed {tally.replayed:,}, skipped {tally.skipped.total():,}, failed {tally.failed.total():,}{left}")
+    screen.line(f"{verb} {tally.done:,}, skipped {tally.skipped.total():,}, failed {tally.failed.total():,}{left}")
     for kind, counted in (("skipped", tally.skipped), ("failed", tally.failed)):
         for code, count in counted.most_common():
             example = f", such as {tally.examples[code]}" if code in tally.examples else ""

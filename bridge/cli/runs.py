@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
-from bridge.answers import FINAL, RunView
 from bridge.cli import exits, inputs, session, waiting
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.client import BridgeClient
+from bridge.client.answers import FINAL, InvocationView, Problem, RunView
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The run's correlation id.")]
 Wait = Annotated[float, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait for the end, so long at most.")]
-Words = Annotated[list[str] | None, typer.Argument(metavar="[key=value | key=@file]...", help="JSON where it parses, else text.")]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[key=value | key=@file]...", help="Typed as the automation's schema says; else JSON where it parses, else text."
+    ),
+]
 File = Annotated[str | None, typer.Option("--input", metavar="FILE|-", help="The input as JSON, from a file or standard input.")]
 
 
@@ -29,10 +35,11 @@ def submit(  # noqa: PLR0913, PLR0917 - one a flag; typer passes them by name
     deadline: Annotated[str, typer.Option(metavar="TIME", help="End by then: 2026-01-31T12:00:00Z, or 5m from now.")] = "",
 ) -> None:
     """Ask for an automation."""
-    value = inputs.build(file, words or [])
+    written = inputs.read(file, words or [])
     ends = inputs.moment(deadline) if deadline else None
 
     async def work(client: BridgeClient, screen: Screen) -> Exit:
+        value = written.typed(await _schema(client, name) if written.words else None)
         run = await client.submit(name, value, correlation_id=correlation_id or None, deadline=ends)
         return await _finish(client, screen, run, wait)
 
@@ -48,7 +55,7 @@ def get(
     """Look a run up."""
 
     async def work(client: BridgeClient, screen: Screen) -> Exit:
-        run = await client.get(correlation_id)
+        run = await waiting.found(client, correlation_id, wait)
         if not output:
             return await _finish(client, screen, run, wait)
         run = await waiting.ended(client, screen, run, wait)
@@ -101,12 +108,24 @@ def cancel(context: typer.Context, correlation_id: Id, wait: Wait = 0) -> None:
 
 def rerun(context: typer.Context, correlation_id: Id, words: Words = None, file: File = None, wait: Wait = 0) -> None:
     """Run it again under a new id, with the same input or another."""
-    value = inputs.build(file, words or []) if file or words else ...
+    written = inputs.read(file, words or []) if file or words else None
 
     async def work(client: BridgeClient, screen: Screen) -> Exit:
+        value = ...
+        if written is not None:
+            schema = await _schema(client, (await client.get(correlation_id))["automation"]) if written.words else None
+            value = written.typed(schema)
         return await _finish(client, screen, await client.rerun(correlation_id, value), wait)
 
     session.of(context).run(work)
+
+
+async def _schema(client: BridgeClient, automation: str) -> Mapping[str, Any] | None:
+    """The input schema; None if the bridge does not give it, which says why when it is asked for the run."""
+    try:
+        return (await client.automation(automation))["input"]
+    except Problem:
+        return None
 
 
 async def _finish(client: BridgeClient, screen: Screen, run: RunView, wait: float) -> Exit:
@@ -124,9 +143,9 @@ def show(screen: Screen, run: RunView) -> None:
         return
     facts = {"automation": run["automation"], "status": run["status"], "created": run["createdAt"], "took": took(run)}
     facts["progress"] = _progress(run)
-    for part in run["invocations"]:
-        tries = len(part["attempts"])
-        facts[f"on {part['target']}"] = f"{part['status']}, {tries} attempt{'' if tries == 1 else 's'}"
+    facts["waits for"] = run.get("waitingFor", {}).get("message", "")
+    for invocation in run["invocations"]:
+        facts[f"on {invocation['target']}"] = _invocation(invocation)
     error = run.get("error")
     if error:
         facts |= {"error": f"{error['code']}: {error['message']}", "hint": error.get("hint", "")}
@@ -134,16 +153,29 @@ def show(screen: Screen, run: RunView) -> None:
     screen.card(run["correlationId"], facts, run.get("output", ...))
 
 
+def _invocation(invocation: InvocationView) -> str:
+    """How it stands, how often it was tried, and how many errors the last attempt wrote."""
+    attempts = invocation["attempts"]
+    written = attempts[-1].get("errorsWritten", 0) if attempts else 0
+    said = f"{invocation['status']}, {len(attempts)} attempt{'' if len(attempts) == 1 else 's'}"
+    return f"{said}, {errors_written(written)}" if written else said
+
+
+def errors_written(count: int) -> str:
+    """As people say it: "2 errors written"."""
+    return f"{count:,} error{'' if count == 1 else 's'} written"
+
+
 def _row(run: RunView) -> tuple[str, ...]:
     error = run.get("error")
-    said = f"{error['code']}: {error['message']}" if error else _progress(run)
-    return (run["correlationId"], run["automation"], run["status"], run["createdAt"][:19].replace("T", " "), took(run), said[:80])
+    remark = f"{error['code']}: {error['message']}" if error else _progress(run)
+    return (run["correlationId"], run["automation"], run["status"], run["createdAt"][:19].replace("T", " "), took(run), remark[:80])
 
 
 def _progress(run: RunView) -> str:
-    said: dict[str, Any] = {**run.get("progress", {})} if run["status"] not in FINAL else {}
-    percent = f"{said['percent']:g} %" if said.get("percent") is not None else ""
-    return f"{percent} {said.get('message') or ''}".strip()
+    progress: dict[str, Any] = {**run.get("progress", {})} if run["status"] not in FINAL else {}
+    percent = f"{progress['percent']:g} %" if progress.get("percent") is not None else ""
+    return f"{percent} {progress.get('message') or ''}".strip()
 
 
 def took(run: RunView) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group
@@ -13,7 +16,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from bridge.answers import Problem
+from bridge.client.answers import Problem
+
+_log = logging.getLogger("bridge")
 
 STYLES = {"Succeeded": "green", "Failed": "red", "TimedOut": "red", "Canceled": "yellow", "Canceling": "yellow", "Running": "cyan"}
 _LONGEST = 20_000  #: characters of a value shown to people; `--json` and `--output` give all
@@ -96,10 +101,29 @@ class Screen:
             self.note(problem.hint)
 
 
+class LogScreen(Screen):
+    """The screen of a process whose log is JSON: each thing it says is one object on one line, and nothing is text."""
+
+    def note(self, text: str, style: str = "") -> None:
+        """Log it, with the severity that its colour has for people."""
+        _log.log({"red": logging.ERROR, "yellow": logging.WARNING}.get(style, logging.INFO), "%s", text)
+
+    def entry(self, event: str, **facts: str) -> None:
+        """Print one object in the form of a log line."""
+        timestamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        self.out.file.write(json.dumps({**facts, "event": event, "level": "info", "timestamp": timestamp}) + "\n")
+        self.out.file.flush()
+
+
 def clean(text: str) -> str:
     """Text from elsewhere without what could steer a terminal."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return "".join(character if character.isprintable() or character in "\n\t" else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters; --json or --output gives all)"
+
+
+def short(path: Path) -> Path:
+    """The path as it is shown: from the working directory, if it is below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import typer
 
-from bridge.answers import Problem, Unreachable
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.client import BridgeClient
+from bridge.client.answers import Problem, Unreachable
 
 Work = Callable[[BridgeClient, Screen], Awaitable[Exit | None]]
 

@@ -13,7 +13,7 @@ from bridge.cli.screen import Screen
 from bridge.errors import ConfigurationError
 from bridge.local import daprd
 from bridge.local.supervisor import Ended, Supervisor
-from bridge.settings import Runtime, Settings
+from bridge.settings import RuntimeName, Settings
 
 FILE = "sidecar.json"  #: address and token, for who wants to publish through it; readable by its owner only
 
@@ -27,10 +27,10 @@ async def running(found: Settings, screen: Screen) -> AsyncIterator[Mapping[str,
     if not found.with_sidecar:
         yield os.environ
         return
-    if found.runtime is not Runtime.DAPR:
+    if found.runtime is not RuntimeName.DAPR:
         raise ConfigurationError(["with_sidecar: only the dapr runtime has a sidecar; add --runtime dapr."])
-    sidecar = daprd.Sidecar.plan(daprd.find(found.daprd), found.resources, found.data_dir)
-    with app.held(found.data_dir):
+    sidecar = daprd.Daprd.plan(daprd.find(found.daprd), found.resources, found.data_dir)
+    with app.locked(found.data_dir):
         file = found.data_dir / FILE
         _write_private(file, json.dumps({"url": sidecar.address, "token": sidecar.api_token}))
         supervisor = Supervisor(
@@ -49,7 +49,7 @@ async def running(found: Settings, screen: Screen) -> AsyncIterator[Mapping[str,
 def _tell(end: Ended, screen: Screen, log: Path) -> None:
     """Say once that it ends and why; a sidecar that ends again and again says the same."""
     if end.times == 1:
-        fatal = next((line for line in end.said.splitlines() if "level=fatal" in line), "")
+        fatal = next((line for line in end.output.splitlines() if "level=fatal" in line), "")
         why = f": {fatal}" if fatal else "."
         screen.note(f"The sidecar ended with exit code {end.code}{why} It starts again by itself. See {log}", "yellow")
 

@@ -7,9 +7,19 @@ import asyncio
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from bridge.answers import FINAL, RunView
 from bridge.cli.screen import Screen, clean
-from bridge.client import BridgeClient
+from bridge.client import BridgeClient, Problem
+from bridge.client.answers import FINAL, RunView
+
+
+async def found(client: BridgeClient, correlation_id: str, seconds: float) -> RunView:
+    """The run as it is. With `seconds` one that is not there yet may still come: its event may be on its way."""
+    try:
+        return await client.get(correlation_id)
+    except Problem as fault:
+        if fault.status != 404 or not seconds:
+            raise
+    return await client.get(correlation_id, wait=seconds)
 
 
 async def ended(client: BridgeClient, screen: Screen, run: RunView, seconds: float) -> RunView:
@@ -30,22 +40,22 @@ async def ended(client: BridgeClient, screen: Screen, run: RunView, seconds: flo
 def bars(screen: Screen, *, transient: bool = True) -> Progress:
     """A set of bars, one a run."""
     columns = (SpinnerColumn(finished_text=" "), TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn(), TimeElapsedColumn())
-    return Progress(*columns, TextColumn("[dim]{task.fields[said]}"), console=screen.err, transient=transient)
+    return Progress(*columns, TextColumn("[dim]{task.fields[message]}"), console=screen.err, transient=transient)
 
 
 def add(progress: Progress, run: RunView, name: str = "") -> TaskID:
     """A bar for a run; it moves on its own until the run says a percentage."""
-    return progress.add_task(escape(clean(name or run["automation"])), total=None, said=run["status"])
+    return progress.add_task(escape(clean(name or run["automation"])), total=None, message=run["status"])
 
 
 def update(progress: Progress, task: TaskID, run: RunView) -> None:
     """Move the bar to where the run is."""
-    said = run.get("progress", {})
-    message = escape(clean(" ".join(str(said.get("message") or run["status"]).split())[:80]))
-    percent = said.get("percent")
+    reported = run.get("progress", {})
+    message = escape(clean(" ".join(str(reported.get("message") or run["status"]).split())[:80]))
+    percent = reported.get("percent")
     if run["status"] in FINAL:
-        progress.update(task, total=100, completed=100, said=run["status"])
+        progress.update(task, total=100, completed=100, message=run["status"])
     elif percent is None:
-        progress.update(task, said=message)
+        progress.update(task, message=message)
     else:
-        progress.update(task, total=100, completed=min(percent, 99), said=message)
+        progress.update(task, total=100, completed=min(percent, 99), message=message)

@@ -20,11 +20,39 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 from uuid import uuid4
 
-from bridge.answers import FINAL, Problem, RunView, Unreachable
 from bridge.client import sse
+from bridge.client.answers import (
+    FINAL,
+    AttemptView,
+    AuditReportView,
+    AutomationView,
+    DeadLetterView,
+    InvocationView,
+    MissingView,
+    Problem,
+    ProblemView,
+    RunErrorView,
+    RunView,
+    Unreachable,
+)
 from bridge.client.transport import LONGEST_WAIT, Transport
 
-__all__ = ["DEFAULT_URL", "BridgeClient", "LetterFilter", "Problem", "Replayed", "RunView", "Unreachable"]
+__all__ = [
+    "DEFAULT_URL",
+    "AttemptView",
+    "AuditReportView",
+    "AutomationView",
+    "BridgeClient",
+    "DeadLetterQuery",
+    "DeadLetterView",
+    "InvocationView",
+    "MissingView",
+    "Problem",
+    "Replayed",
+    "RunErrorView",
+    "RunView",
+    "Unreachable",
+]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 _POLL = 5  #: seconds of one long poll where no events come; progress is seen that often
@@ -38,25 +66,34 @@ _BATCH = "application/cloudevents-batch+json"
 class Replayed(NamedTuple):
     """A dead letter after a replay, and whether its event was published now or had been before."""
 
-    letter: dict[str, Any]
+    dead_letter: DeadLetterView
     now: bool
 
 
 @dataclass(frozen=True, slots=True)
-class LetterFilter:
-    """Which dead letters to list. `replayed`: whether their event has been published again; `replay_of`: what came back of that letter."""
+class DeadLetterQuery:
+    """Which dead letters to list.
+
+    `replayed` asks whether their event has been published again, `replay_of` for those that came back from a replay of that dead letter.
+    `entity` is a queue, a topic or a subscription, `text` stands somewhere in what is shown, `before` is later than when one was kept.
+    """
 
     reason: str = ""
     automation: str = ""
     replayed: bool | None = None
     replay_of: str = ""
     with_event: bool = True
+    entity: str = ""
+    text: str = ""
+    before: datetime | None = None
 
     def query(self) -> dict[str, str]:
         """As the API takes it."""
         replayed = {} if self.replayed is None else {"replayed": str(self.replayed).lower()}
         without = {} if self.with_event else {"event": "false"}
-        return {"reason": self.reason, "automation": self.automation, "replayOf": self.replay_of, **replayed, **without}
+        named = {"reason": self.reason, "automation": self.automation, "replayOf": self.replay_of, "entity": self.entity, "text": self.text}
+        before = {"before": self.before.isoformat()} if self.before else {}
+        return {**named, **before, **replayed, **without}
 
 
 class BridgeClient:
@@ -100,15 +137,15 @@ class BridgeClient:
         run: RunView = await self._transport.json("POST", "/v1/events", {"content-type": _STRUCTURED}, event)
         return run
 
-    async def publish_events(self, events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    async def publish_events(self, events: Sequence[Mapping[str, Any]]) -> list[RunView | ProblemView]:
         """Publish a batch; a run or a problem for each event, in their order."""
         answer = await self._transport.json("POST", "/v1/events", {"content-type": _BATCH}, list(events))
-        items: list[dict[str, Any]] = answer["items"]
+        items: list[RunView | ProblemView] = answer["items"]
         return items
 
     async def get(self, correlation_id: str, *, wait: float = 0) -> RunView:
-        """Look a run up, waiting up to `wait` seconds (60 at most) for its end."""
-        query = f"?wait={min(int(wait), LONGEST_WAIT)}" if wait else ""
+        """Look a run up, waiting up to `wait` seconds (60 at most) for it to be there and to end."""
+        query = f"?wait={min(wait, LONGEST_WAIT):g}" if wait else ""
         run: RunView = await self._transport.json("GET", _request(correlation_id) + query)
         return run
 
@@ -138,8 +175,11 @@ class BridgeClient:
             await asyncio.sleep(_PAUSE)
 
     async def wait(self, correlation_id: str, seconds: float, seen: Callable[[RunView], None] = lambda _: None) -> RunView:
-        """Follow a run to its end, or as long as the time lasts, showing `seen` every change; the run as it was last seen."""
-        run = await self.get(correlation_id)
+        """Follow a run to its end, or as long as the time lasts, showing `seen` every change; the run as it was last seen.
+
+        A run that is not there yet may come within the first 60 seconds of that time.
+        """
+        run = await self._found(correlation_id, seconds)
         if run["status"] in FINAL:
             return run
         try:
@@ -150,6 +190,15 @@ class BridgeClient:
         except TimeoutError:
             pass
         return run
+
+    async def _found(self, correlation_id: str, wait: float) -> RunView:
+        """A run as it is; one that is not there yet, once it has come and ended, or as it is after `wait` seconds."""
+        try:
+            return await self.get(correlation_id)
+        except Problem as fault:
+            if fault.status != 404:
+                raise
+        return await self.get(correlation_id, wait=wait)
 
     async def output(self, correlation_id: str) -> bytes | None:
         """The raw output; None while the run is unfinished. A run without output raises Problem `NoOutput`."""
@@ -175,44 +224,54 @@ class BridgeClient:
         run: RunView = await self._transport.json("POST", f"{_request(correlation_id)}/rerun", headers, value)
         return run
 
-    async def automations(self) -> list[dict[str, Any]]:
-        """What can be asked for, with schemas."""
+    async def automations(self) -> list[AutomationView]:
+        """Every automation that can be requested, with its input schema."""
         answer = await self._transport.json("GET", "/v1/automations")
-        items: list[dict[str, Any]] = answer["items"]
+        items: list[AutomationView] = answer["items"]
         return items
 
-    async def automation(self, name: str) -> dict[str, Any]:
+    async def automation(self, name: str) -> AutomationView:
         """One automation."""
-        found: dict[str, Any] = await self._transport.json("GET", f"/v1/automations/{_quoted(name)}")
+        found: AutomationView = await self._transport.json("GET", f"/v1/automations/{_quoted(name)}")
         return found
 
-    async def dead_letters(self, wanted: LetterFilter | None = None, *, limit: int = 100) -> AsyncIterator[dict[str, Any]]:
-        """Events that could not become a run or were given up, newest first (role `admin`, as for the next three)."""
-        async for letter in self._transport.pages("/v1/deadletters", wanted.query() if wanted else {}, limit):
-            yield letter
+    async def dead_letters(
+        self, wanted: DeadLetterQuery | None = None, *, limit: int = 100, missing: Callable[[MissingView], None] = lambda _: None
+    ) -> AsyncIterator[DeadLetterView]:
+        """Events that could not become a run or were given up, those of the bridge newest first, then those of the broker.
 
-    async def dead_letter(self, letter_id: str) -> dict[str, Any]:
+        `missing` gets what the broker did not give. Needs the role `admin`, as the next three do.
+        """
+
+        def look(page: Mapping[str, Any]) -> None:
+            for each in page.get("missing", ()):
+                missing(each)
+
+        async for dead_letter in self._transport.pages("/v1/deadletters", wanted.query() if wanted else {}, limit, look):
+            yield dead_letter
+
+    async def dead_letter(self, dead_letter_id: str) -> DeadLetterView:
         """One dead letter with its reason, attempts and the original."""
-        found: dict[str, Any] = await self._transport.json("GET", f"/v1/deadletters/{_quoted(letter_id)}")
+        found: DeadLetterView = await self._transport.json("GET", f"/v1/deadletters/{_quoted(dead_letter_id)}")
         return found
 
-    async def replay(self, letter_id: str, *, event: Mapping[str, Any] | None = None, number: int | None = None) -> Replayed:
+    async def replay(self, dead_letter_id: str, *, event: Mapping[str, Any] | None = None, number: int | None = None) -> Replayed:
         """Publish the original event again, or an edited one. With a `number`, that replay: asked for twice, it is made once."""
-        path = f"/v1/deadletters/{_quoted(letter_id)}/replay" + (f"?number={number}" if number is not None else "")
+        path = f"/v1/deadletters/{_quoted(dead_letter_id)}/replay" + (f"?number={number}" if number is not None else "")
         answer = await self._transport.send(
             "POST", path, {"content-type": _STRUCTURED}, json.dumps(event).encode() if event is not None else None
         )
         return Replayed(answer.json(), now=answer.status == 202)
 
-    async def discard(self, letter_id: str) -> None:
+    async def discard(self, dead_letter_id: str) -> None:
         """Remove a dead letter for good."""
-        await self._transport.send("DELETE", f"/v1/deadletters/{_quoted(letter_id)}")
+        await self._transport.send("DELETE", f"/v1/deadletters/{_quoted(dead_letter_id)}")
 
-    async def audit(self, *, since: datetime | None = None) -> dict[str, Any]:
-        """The account of what was accepted since then, or of all that is kept (role `admin`)."""
+    async def audit(self, *, since: datetime | None = None) -> AuditReportView:
+        """The audit report on what was accepted since then, or of all that is kept (role `admin`)."""
         query = f"?since={quote(since.isoformat(), safe='')}" if since else ""
-        account: dict[str, Any] = await self._transport.json("GET", f"/v1/audit{query}")
-        return account
+        report: AuditReportView = await self._transport.json("GET", f"/v1/audit{query}")
+        return report
 
     async def ready(self) -> bool:
         """Whether the bridge takes requests."""

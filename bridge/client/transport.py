@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -12,12 +12,12 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from bridge.answers import Problem, Unreachable
+from bridge.client.answers import Problem, Unreachable
 
 LONGEST_WAIT = 60  #: seconds that one request may wait for its answer
 
 
-class Answer(NamedTuple):
+class HttpAnswer(NamedTuple):
     """A status, and the body with it."""
 
     status: int
@@ -59,10 +59,10 @@ class Transport:
             raise Problem.read(answer.status, None)
         return found
 
-    async def send(self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Answer:
+    async def send(self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> HttpAnswer:
         """Send `body` and give the whole answer. Raises Problem, Unreachable."""
         async with self.call(method, path, headers, body) as response:
-            answer = Answer(response.status, await response.read())
+            answer = HttpAnswer(response.status, await response.read())
         if not 200 <= answer.status < 300:
             raise Problem.read(answer.status, answer.json())
         return answer
@@ -83,12 +83,15 @@ class Transport:
         except (aiohttp.ClientError, OSError) as fault:
             raise Unreachable(self.url, _reason(fault)) from None
 
-    async def pages(self, path: str, query: Mapping[str, str], limit: int) -> AsyncIterator[Any]:
-        """The items of a list, `limit` at the most, page after page. Raises Problem, Unreachable."""
+    async def pages(
+        self, path: str, query: Mapping[str, str], limit: int, look: Callable[[Any], None] = lambda _: None
+    ) -> AsyncIterator[Any]:
+        """The items of a list, `limit` at the most, page after page; `look` gets each page. Raises Problem, Unreachable."""
         parameters = {name: value for name, value in query.items() if value} | {"limit": str(min(limit, 100))}
         left = limit
         while left > 0:
             page = await self.json("GET", path + "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items()))
+            look(page)
             for item in page["items"][:left]:
                 yield item
             left -= len(page["items"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,6 @@ from bridge.local import programs
 from bridge.local.freeports import free_ports
 
 APP_ID = "automation-bridge"  #: what the scopes of all resources name
-CHECKOUT = Path(__file__).parents[2]
 _PORTS = ("dapr-http-port", "dapr-grpc-port", "dapr-internal-grpc-port", "metrics-port", "app-port")
 
 
@@ -25,21 +23,15 @@ def find(named: Path | None) -> Path:
         if not programs.runs(named):
             raise ConfigurationError([f"daprd {named}: cannot be run. Correct BRIDGE_DAPRD, or unset it."])
         return named
-    built = sorted(CHECKOUT.glob(".cache/dapr/*/bin/daprd"), key=_version, reverse=True)
-    if (found := programs.nearest("daprd", built)) is None:
+    if (found := programs.nearest("daprd", programs.built("daprd"))) is None:
         raise ConfigurationError(
             ["daprd is not on this machine. `make dapr` builds it with Go; `dapr init --slim` downloads it; or set BRIDGE_DAPRD."]
         )
     return found
 
 
-def _version(built: Path) -> tuple[int, ...]:
-    """The numbers of `.cache/dapr/<version>/bin/daprd`."""
-    return tuple(int(number) for number in re.findall(r"\d+", built.parts[-3]))
-
-
 @dataclass(frozen=True)
-class Sidecar:
+class Daprd:
     """One sidecar: its ports on loopback, and the tokens of both directions, which it is given anew each time."""
 
     program: Path
@@ -51,7 +43,7 @@ class Sidecar:
     api_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     @classmethod
-    def plan(cls, program: Path, resources: Path, data_dir: Path) -> Sidecar:
+    def plan(cls, program: Path, resources: Path, data_dir: Path) -> Daprd:
         """With ports that are free at the moment. Raises ConfigurationError if the folder of resources is not one."""
         if not (resources / "configuration.yaml").is_file():
             raise ConfigurationError([f"resources {resources}: there is no configuration.yaml; name a folder such as components/local."])

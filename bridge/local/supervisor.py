@@ -1,4 +1,4 @@
-"""Keeps one program running: starts it, starts it again with growing pauses when it ends, and stops it at the end."""
+"""Keeps one program running: it is started again, after growing pauses, whenever it ends."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ FIRST_PAUSE = 0.5  #: seconds before the first new start; doubled each time
 LONGEST_PAUSE = 60.0  #: seconds
 STEADY = 30.0  #: seconds after which a program counts as having started well
 GRACE = 15.0  #: seconds between SIGTERM and SIGKILL
-_SAID = 16_384  #: bytes that are read of what a program said last
+_LAST_OUTPUT = 16_384  #: bytes that are read from the end of a program's log
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """An end that nobody asked for."""
+    """An end of the program that the supervisor did not ask for."""
 
     code: int  #: the exit code, or minus the signal
-    times: int  #: how many ends in a row, this one included, came before the program had kept running for `STEADY` seconds
+    times: int  #: the number of ends in a row, with this one, before which the program ran for less than `STEADY` seconds
     pause: float  #: seconds before the next start
-    said: str  #: what the program wrote to its log, the last of it
+    output: str  #: the last of what the program wrote to its log
 
 
 class Supervisor:
-    """One program in a session of its own, so that Ctrl-C reaches it only through here; its output goes to a log file of mode 0600.
+    """One program in a session of its own, so that Ctrl-C does not reach it. Its output goes to a log file of mode 0600.
 
-    `ended` hears of every unasked end. `environment` takes the place of this process's own. Variables named in `only_first` are not
-    there for the programs after the first.
+    `ended` is called for each end that the supervisor did not ask for. `environment` takes the place of this process's environment.
+    Variables named in `only_first` are removed from it when the program is started again.
     """
 
-    def __init__(  # noqa: PLR0913 - each says how one program is kept
+    def __init__(  # noqa: PLR0913 - each says how one program is run
         self,
         command: Sequence[str],
         *,
@@ -49,7 +49,7 @@ class Supervisor:
     ) -> None:
         self._command, self._log, self._ended, self._first_pause = command, log, ended, first_pause
         self._environment = dict(os.environ if environment is None else environment)
-        self._later = {name: value for name, value in self._environment.items() if name not in only_first}
+        self._again = {name: value for name, value in self._environment.items() if name not in only_first}
         self._written = 0  #: bytes that the log had when the program started
         self._task: asyncio.Task[None] | None = None
 
@@ -75,10 +75,10 @@ class Supervisor:
             if loop.time() - started > STEADY:
                 pause, times = self._first_pause, 0
             times += 1
-            self._ended(Ended(code, times, pause, self._said()))
+            self._ended(Ended(code, times, pause, self._last_output()))
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-            process = await self._start(self._later)
+            process = await self._start(self._again)
 
     async def _start(self, environment: dict[str, str]) -> Process:
         with _opened(self._log) as log:
@@ -87,14 +87,14 @@ class Supervisor:
                 *self._command, stdin=DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
             )
 
-    def _said(self) -> str:
-        """The last of what the program wrote; a log that has become shorter was begun anew by it."""
+    def _last_output(self) -> str:
+        """The last of what the program wrote. A log that is shorter than at the start was begun anew by the program."""
         try:
             with self._log.open("rb") as log:
                 size = os.fstat(log.fileno()).st_size
                 since = self._written if self._written <= size else 0
-                log.seek(max(since, size - _SAID))
-                return log.read(_SAID).decode(errors="replace")
+                log.seek(max(since, size - _LAST_OUTPUT))
+                return log.read(_LAST_OUTPUT).decode(errors="replace")
         except OSError:
             return ""
 
@@ -105,7 +105,7 @@ def _opened(log: Path) -> BinaryIO:
 
 
 async def _stop(process: Process) -> None:
-    """End the program and whatever it left behind in its group."""
+    """End the program and every process that it left behind in its process group."""
     if process.returncode is None:
         _signal(process, signal.SIGTERM)
         with suppress(TimeoutError):

@@ -1,12 +1,24 @@
-"""How calls of function apps are tried again, cut off and held back: facts in, decisions out.
+"""Retries, timeouts and circuit breakers for calls of function apps, as pure decisions.
 
-One policy file in Dapr's `Resiliency` schema (`functions/resiliency.yaml`) says it for every runtime. Nothing here waits, calls or reads a
-clock: time and randomness are passed in, and the caller keeps one breaker for each app.
+One policy file in Dapr's `Resiliency` schema (`functions/resiliency.yaml`) applies to every runtime. Nothing here waits, calls or reads a
+clock: time and randomness are passed in, and the caller keeps one breaker for each function.
 """
 
 from __future__ import annotations
 
-from bridge.resilience.breaker import Allowed, Breaker, BreakerRules, Refused, State, allow, failure, record, shut_until, success, withdraw
+from bridge.resilience.breaker import (
+    Allowed,
+    Breaker,
+    BreakerRules,
+    BreakerState,
+    CircuitOpen,
+    allow,
+    failure,
+    record,
+    shut_until,
+    success,
+    withdraw,
+)
 from bridge.resilience.file import load
 from bridge.resilience.policy import Policies, Policy, Worst, worst_case
 from bridge.resilience.retry import Again, Retry, Stop, after_failure
@@ -17,12 +29,12 @@ __all__ = [
     "Allowed",
     "Breaker",
     "BreakerRules",
+    "BreakerState",
+    "CircuitOpen",
     "Counts",
     "Policies",
     "Policy",
-    "Refused",
     "Retry",
-    "State",
     "Stop",
     "Worst",
     "after_failure",

@@ -1,4 +1,4 @@
-"""Division and order of doubles in CEL, as IEEE 754 and cel-go have them; celpy makes infinity of every division by zero, 0.0 / 0.0 too."""
+"""Division and order of doubles in CEL, as IEEE 754 and cel-go have them; for celpy every division by zero is infinity, even 0.0 / 0.0."""
 
 from __future__ import annotations
 

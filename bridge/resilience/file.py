@@ -1,4 +1,4 @@
-"""Reads the policy file, and says everything that is wrong with it at once."""
+"""Reads the policy file, and reports all of its problems at once."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bridge import yamlfile
 from bridge.errors import ConfigurationError
+from bridge.files import yamlfile
 from bridge.resilience import schema
 from bridge.resilience.policy import DEFAULT_TIMEOUT, Policies, Policy
 
 T = TypeVar("T")
 
-#: What a target names, and where it is defined.
+#: Keys of a target, each with the place where the policies that it names are defined.
 _NAMED = {"timeout": "timeouts", "retry": "retries", "circuitBreaker": "circuitBreakers"}
 
-#: Keys of Dapr that have their place elsewhere, or no meaning here.
+#: Keys of Dapr's schema that belong elsewhere or have no meaning here.
 _ELSEWHERE = {
     "actors": "is not read here, this file is for function apps; move it to a Resiliency file in components/",
     "components": "is not read here, this file is for function apps; move it to a Resiliency file in components/",
-    "circuitBreakerCacheSize": "has no meaning here, each app has one breaker; remove it",
+    "circuitBreakerCacheSize": "has no meaning here, each function has one breaker; remove it",
 }
 
-#: The keys that may stand at each place; `*` is a name of the author's.
+#: The keys that are allowed at each place; `*` stands for a name that the author chooses.
 _PLACES: Mapping[tuple[str, ...], type[BaseModel]] = {
     (): schema.DocumentShape,
     ("metadata",): schema.MetadataShape,
@@ -42,7 +42,7 @@ _PLACES: Mapping[tuple[str, ...], type[BaseModel]] = {
 
 
 def load(path: Path) -> Policies:
-    """Read the policy file. Raises ConfigurationError with every problem: file, document, path and what to do."""
+    """Read the policy file. Raises ConfigurationError with every problem: file, document, path and how to fix it."""
     document, problems = _document(path)
     where = f"{path}, document 1"
     read: schema.DocumentShape | None = None
@@ -83,12 +83,12 @@ def _policies(spec: schema.SpecShape) -> Policies:
 
 
 def _default(named: Mapping[str, T], kind: str) -> T | None:
-    """What Dapr applies by its name alone to apps that are not listed."""
+    """The policy for apps that are not listed, which Dapr finds by its reserved name."""
     return named.get(f"DefaultApp{kind}Policy", named.get(f"Default{kind}Policy"))
 
 
 def _undefined(document: Any) -> Iterator[str]:
-    """Policy names that no policy has. daprd passes over them in silence, or dies of them."""
+    """Names of policies that are not defined. daprd ignores such a name silently, or crashes."""
     spec = _mapping(document, "spec")
     for app, target in _mapping(_mapping(spec, "targets"), "apps").items():
         for key, kind in _NAMED.items():
@@ -111,7 +111,8 @@ def _explain(error: ErrorDetails) -> str:
     elif error["type"] == "missing":
         message = "is missing; add it"
     elif error["type"] != "value_error" and not isinstance(error["input"], dict | list):
-        message = f"{message} (it is {error['input']!r})"
+        shown = repr(error["input"])
+        message = f"{message} (it is {shown if len(shown) <= 100 else shown[:100] + '…'})"
     return f"{'.'.join(loc) or 'the document'}: {message}"
 
 

@@ -1,4 +1,4 @@
-"""What applies to the calls of one function app, and how much that can be at worst."""
+"""The policy for the calls of one function app, and its worst case."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import NamedTuple
 from bridge.resilience.breaker import BreakerRules
 from bridge.resilience.retry import MAX_ELAPSED, Retry
 
-#: How long one attempt may take where the file names no timeout. Dapr would wait without end, and the deadline of the run would be all.
+#: The time limit of one attempt if the file names no timeout. Dapr would wait for ever, so that only the deadline of the run would end it.
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One of `spec.targets.apps`: the limit of one attempt, its repeats, and the rules of the app's breaker."""
+    """One of `spec.targets.apps`: the time limit of an attempt, the retries, and the rules of its breakers."""
 
     timeout: timedelta = DEFAULT_TIMEOUT
     retry: Retry | None = None
@@ -31,26 +31,26 @@ class Policies:
     otherwise: Policy = Policy()
 
     def for_app(self, name: str) -> Policy:
-        """The policy of that app; one the file does not name has the file's defaults (`DefaultAppRetryPolicy` and so on), or no retries."""
+        """The policy of this app. An app that the file does not name has the file's defaults (`DefaultAppRetryPolicy`) or no retries."""
         return self.by_app.get(name, self.otherwise)
 
 
 class Worst(NamedTuple):
-    """The most attempts, and the longest time from the first attempt to the end of the last; None is only bounded by the deadline."""
+    """The most attempts, and the longest time from the start of the first to the end of the last. None: only the deadline is a limit."""
 
     attempts: int | None
     duration: timedelta | None
 
 
 def worst_case(policy: Policy) -> Worst:
-    """How many attempts at most, and how long at worst. An app that sends `Retry-After` can make it longer, never more."""
+    """The worst case of a policy. An app that sends `Retry-After` can make it longer, but cannot cause more attempts."""
     if policy.retry is None:
         return Worst(1, policy.timeout)
     return Worst(_most_attempts(policy.retry), _longest(policy.retry, policy.timeout))
 
 
 def _most_attempts(retry: Retry) -> int | None:
-    """Attempts if each fails at once and each pause is as short as can be."""
+    """The number of attempts if each fails at once and each pause is as short as possible."""
     limit = None if retry.max_retries is None else retry.max_retries + 1
     if retry.policy == "constant":
         return limit
@@ -69,7 +69,7 @@ def _shortest(retry: Retry, attempts_made: int) -> timedelta:
 
 
 def _longest(retry: Retry, timeout: timedelta) -> timedelta | None:
-    """The time if each attempt takes all of its timeout and each pause is as long as can be."""
+    """The time if each attempt takes all of its timeout and each pause is as long as possible."""
     until_stopped = MAX_ELAPSED + timeout if retry.policy == "exponential" else None
     if retry.max_retries is None:
         return until_stopped

@@ -1,4 +1,4 @@
-"""When a failed attempt is tried again, and after which pause. The numbers are Dapr's (dapr/kit `retry`, cenkalti/backoff v4)."""
+"""Decides whether a failed attempt is retried, and after which pause. The numbers are Dapr's (dapr/kit `retry`, cenkalti/backoff v4)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Literal
 from bridge.outcome import RETRIABLE_STATUSES, Failed
 
 INITIAL_INTERVAL = timedelta(milliseconds=500)  #: the first pause of an exponential policy
-MULTIPLIER = 1.5  #: each pause is this much longer than the one before
-SPREAD = 0.5  #: a pause is drawn from its interval less and plus this share, after `maxInterval` was applied
+MULTIPLIER = 1.5  #: each pause is longer than the previous one by this factor
+SPREAD = 0.5  #: a pause is its interval, with `maxInterval` applied, plus or minus a random share of up to this
 MAX_ELAPSED = timedelta(minutes=15)  #: no pause of an exponential policy ends later than this after the first attempt began
-_GROWN = 64  #: pauses after which every interval has long reached its `maxInterval`
+_GROWN = 64  #: after so many pauses every interval has reached its `maxInterval`
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """One of `spec.policies.retries`. `max_retries` counts tries after the first, None is without limit."""
+    """One of `spec.policies.retries`. `max_retries` counts attempts after the first; None is without limit."""
 
     policy: Literal["constant", "exponential"] = "constant"
     duration: timedelta = timedelta(seconds=5)
@@ -28,11 +28,11 @@ class Retry:
 
     @property
     def spread(self) -> float:
-        """The share of an interval by which a pause may be shorter or longer."""
+        """The share of an interval by which a pause may be shorter or longer at random."""
         return SPREAD if self.policy == "exponential" else 0.0
 
     def interval(self, attempts_made: int) -> timedelta:
-        """The pause after so many attempts, before it is spread."""
+        """The pause after so many attempts, before the random share is applied."""
         if self.policy == "constant":
             return self.duration
         if attempts_made <= 1:
@@ -40,26 +40,29 @@ class Retry:
         return min(INITIAL_INTERVAL * MULTIPLIER ** min(attempts_made - 1, _GROWN), self.max_interval)
 
     def takes(self, outcome: Failed) -> bool:
-        """Whether such a failure may be tried again at all. No answer always may, because every repeat has the same invocation id."""
+        """Whether this kind of failure may be retried. No answer always may, because every retry has the same invocation id.
+
+        A function ends the retries by saying `retriable: false`; of the statuses that a policy adds, none says that it may be retried.
+        """
         if outcome.status is None:
             return outcome.retriable or outcome.unknown
-        return outcome.status in self.statuses
+        return outcome.status in self.statuses and (outcome.retriable or outcome.status not in RETRIABLE_STATUSES)
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The failure stands."""
+    """The failure is final."""
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Try again after this pause; the caller compares it with the deadline."""
+    """Retry after this pause. The caller compares it with the deadline."""
 
     after: timedelta
 
 
 def after_failure(retry: Retry | None, attempts_made: int, outcome: Failed, elapsed: timedelta, rng: Random) -> Stop | Again:
-    """Decide after `attempts_made` attempts, the first of which began `elapsed` ago. `Retry-After` is the least pause."""
+    """Decide after `attempts_made` attempts, the first of which began `elapsed` ago. The pause is at least `Retry-After`."""
     if retry is None or not retry.takes(outcome):
         return Stop()
     if retry.max_retries is not None and attempts_made > retry.max_retries:

@@ -1,7 +1,7 @@
-"""Dapr's `Resiliency` (dapr.io/v1alpha1) as the bridge takes it: strictly, because daprd drops a whole file for one bad value, silently.
+"""Dapr's `Resiliency` schema (dapr.io/v1alpha1), read strictly, because daprd silently ignores a whole file for one bad value.
 
-Only `targets.apps` stands here. What Dapr would read and then ignore (a `duration` of an exponential policy, spaces between status codes)
-is refused like a misspelt key.
+Of the targets only `targets.apps` is allowed. Values that Dapr reads and then ignores (a `duration` of an exponential policy, spaces
+between status codes) are refused like a misspelt key.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from bridge.resilience.breaker import BreakerRules
 from bridge.resilience.retry import Retry
 
 _RANGE = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?")
-MAX_RETRIES = 10_000  #: a bound for arithmetic, far beyond use
-LONGEST = timedelta(hours=24)  #: likewise
+MAX_RETRIES = 10_000  #: keeps arithmetic bounded, and is far beyond any use
+LONGEST = timedelta(hours=24)  #: keeps arithmetic bounded, too
 
 
 def _span(text: object) -> timedelta:
     try:
-        # Days are ours alone: Go, and so Dapr, has no unit above hours.
-        span = durations.parse(text) if isinstance(text, str) and "d" not in text else None
+        # Go, and so Dapr, has no unit above hours and does not read ISO 8601.
+        span = durations.parse(text) if isinstance(text, str) and not {"d", "P"} & set(text) else None
     except ValueError:
         span = None
     if span is None:
@@ -73,13 +73,13 @@ AppName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
 class Shape(BaseModel):
-    """A mapping of the file; keys as Dapr spells them."""
+    """A mapping in the file, with keys as Dapr spells them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel, validate_by_name=False)
 
 
 class Matching(Shape):
-    """Which failures a retry takes. gRPC codes are checked and not used: functions are called over HTTP."""
+    """The failures that are retried. gRPC codes are checked but not used, because functions are called over HTTP."""
 
     http_status_codes: Annotated[str, AfterValidator(_retriable)] | None = None
     grpc_status_codes: Annotated[str, AfterValidator(_grpc)] | None = Field(default=None, alias="gRPCStatusCodes")
@@ -144,7 +144,7 @@ class TargetShape(Shape):
 
 
 class TargetsShape(Shape):
-    """`spec.targets`, of which only apps stand in this file."""
+    """`spec.targets`, of which only `apps` is allowed here."""
 
     apps: dict[AppName, TargetShape] = {}
 
@@ -157,7 +157,7 @@ class SpecShape(Shape):
 
 
 class MetadataShape(Shape):
-    """`metadata`, as Kubernetes has it."""
+    """`metadata` as in every Kubernetes resource."""
 
     name: Annotated[str, Field(min_length=1, max_length=253)]
     namespace: str | None = None
@@ -166,7 +166,7 @@ class MetadataShape(Shape):
 
 
 class DocumentShape(Shape):
-    """The whole document. `scopes` says which sidecars read it, and means nothing to the bridge."""
+    """The whole document. `scopes` lists the sidecars that read it; the bridge ignores it."""
 
     api_version: Literal["dapr.io/v1alpha1"]
     kind: Literal["Resiliency"]

@@ -1,7 +1,7 @@
-"""When a breaker opens: `trip`, an expression of the Common Expression Language over what its calls came to, as in Dapr's schema.
+"""Decides when a breaker opens, by `trip`: an expression of the Common Expression Language over counts of calls, as in Dapr's schema.
 
-The variables are those of Dapr (dapr/kit, package circuitbreaker). As there, an expression that cannot be worked out, such as a division
-by zero, does not open the breaker.
+The variables are those of Dapr (dapr/kit, package circuitbreaker). As there, an expression that cannot be evaluated, such as a
+division by zero, does not open the breaker.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 _SIMPLE = re.compile(r"\s*consecutiveFailures\s*(>=?)\s*(\d{1,6})\s*")
 _DIVIDES = re.compile("[/%]")
+_LONGEST = 500  #: characters of an expression
 
 
 class Counts(NamedTuple):
-    """Calls since the breaker changed its state, or since its interval began."""
+    """Counts of calls since the breaker changed its state, or since its interval began."""
 
     requests: int = 0
     total_successes: int = 0
@@ -24,36 +25,38 @@ class Counts(NamedTuple):
     consecutive_successes: int = 0
     consecutive_failures: int = 0
 
-    def asked(self, number: int = 1) -> Counts:
-        """One call more has been let through, or one less."""
+    def permitted(self, number: int = 1) -> Counts:
+        """The counts with one more call that was permitted, or one less."""
         return self._replace(requests=max(self.requests + number, 0))
 
     def succeeded(self) -> Counts:
-        """One of them has succeeded."""
+        """The counts after one of the calls has succeeded."""
         return Counts(self.requests, self.total_successes + 1, self.total_failures, self.consecutive_successes + 1, 0)
 
     def failed(self) -> Counts:
-        """One of them has failed."""
+        """The counts after one of the calls has failed."""
         return Counts(self.requests, self.total_successes, self.total_failures + 1, 0, self.consecutive_failures + 1)
 
 
 NONE = Counts()
-_UNEVEN = Counts(9973, 5003, 4969, 89, 61)  #: no sum or difference that anyone writes is zero
+_UNEVEN = Counts(9973, 5003, 4969, 89, 61)  #: counts for which sums and differences in ordinary expressions are not zero
 _NAMES = ("requests", "totalSuccesses", "totalFailures", "consecutiveSuccesses", "consecutiveFailures")
 
 
 def in_a_row(failures: int) -> str:
-    """The expression that so many failures in a row open the breaker."""
+    """The expression that opens the breaker after so many consecutive failures."""
     return f"consecutiveFailures >= {failures}"
 
 
 def trips(text: str, counts: Counts) -> bool:
-    """Whether the expression is true of the counts."""
+    """Whether the expression is true for the counts."""
     return _program(text)(counts)
 
 
 def check(text: str) -> str:
-    """The expression as it is. Raises ValueError for what cannot be read, names something unknown, or is not true or false."""
+    """Return the expression. Raises ValueError if it cannot be parsed, names an unknown variable, or is not a truth value."""
+    if len(text) > _LONGEST:
+        raise ValueError(f"{text[:40]!r}… has more than {_LONGEST} characters; shorten it")
     if _SIMPLE.fullmatch(text) is None:
         for counts in (NONE, Counts(1, 1, 1, 1, 1), _UNEVEN):
             _check_once(text, counts)
@@ -65,11 +68,11 @@ def _check_once(text: str, counts: Counts) -> None:
 
     try:
         value = _evaluate(text)(counts)
-    except celparser.CELParseError:
+    except (celparser.CELParseError, RecursionError):
         raise ValueError(f'{text!r} is not an expression in CEL; write it like "consecutiveFailures > 5"') from None
     except evaluation.CELEvalError:
         if counts != _UNEVEN and _DIVIDES.search(text):
-            return  # perhaps by a zero, which the error does not say once it has passed through `?:`, `&&` or `||`
+            return  # perhaps a division by zero, which the error does not show once it has passed through `?:`, `&&` or `||`
         raise ValueError(f"{text!r} cannot be worked out; the names are {', '.join(_NAMES)}, all of them whole numbers") from None
     if not isinstance(value, bool | celtypes.BoolType):
         raise ValueError(f"{text!r} is not true or false; compare it with a number")  # noqa: TRY004 - pydantic takes a ValueError
@@ -85,13 +88,13 @@ def _program(text: str) -> Callable[[Counts], bool]:
 
     evaluate = _evaluate(text)
 
-    def told(counts: Counts) -> bool:
+    def evaluated(counts: Counts) -> bool:
         try:
             return bool(evaluate(counts))
         except evaluation.CELEvalError:
             return False
 
-    return told
+    return evaluated
 
 
 def _evaluate(text: str) -> Callable[[Counts], Any]:

@@ -1,4 +1,4 @@
-"""The bus behind the sidecar: Dapr's publish API outwards, what the sidecar brings inwards.
+"""The bus behind the sidecar: messages go out through Dapr's publish API and come in through the registry of subscriptions.
 
 Bodies travel as `rawPayload` in both directions. Without it the sidecar would read each event into floating-point numbers and write it
 anew, and what it cannot read as an event would never arrive here, where it becomes a dead letter.
@@ -12,13 +12,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from bridge.adapters.dapr import values
-from bridge.adapters.dapr.faults import Refused, of_publish
-from bridge.adapters.dapr.gathering import Gathering
-from bridge.adapters.dapr.later import Later
-from bridge.adapters.dapr.properties import is_service_bus, to_metadata
-from bridge.adapters.dapr.readers import Readers
-from bridge.adapters.dapr.sidecar import Component, Sidecar
+from pydantic_core import to_json
+
+from bridge.adapters.dapr.availability import Availability
+from bridge.adapters.dapr.batching import Batcher
+from bridge.adapters.dapr.errors import SidecarError, publish_error
+from bridge.adapters.dapr.metadata import is_service_bus, to_metadata
+from bridge.adapters.dapr.scheduler import Scheduler
+from bridge.adapters.dapr.sidecar import Component, SidecarClient
+from bridge.adapters.dapr.subscriptions import SubscriptionRegistry
 from bridge.errors import PortError, Undeliverable
 from bridge.ports import Handler, Message
 
@@ -28,25 +30,24 @@ ENVELOPE = 64 * 2**10  #: bytes a message may have beyond its body
 class DaprBus:
     """Implements `ports.Bus`. `components` says which component carries each topic and queue; other names are refused.
 
-    `dead_letters` are the sources to which a broker forwards its dead letters.
+    `dead_letters` are the sources to which a broker forwards its dead letters. `availability` says when nothing is to be published.
     """
 
     def __init__(  # noqa: PLR0913 - each is one neighbour
         self,
-        sidecar: Sidecar,
+        sidecar: SidecarClient,
         components: Mapping[str, Component],
-        readers: Readers,
-        later: Later,
+        registry: SubscriptionRegistry,
+        scheduler: Scheduler,
+        availability: Availability | None = None,
         *,
         dead_letters: frozenset[str],
         max_message: int,
     ) -> None:
-        self._sidecar, self._components, self._readers, self._later = sidecar, components, readers, later
-        self._dead_letters = dead_letters
+        self._sidecar, self._components, self._registry, self._scheduler = sidecar, components, registry, scheduler
+        self._availability, self._dead_letters = availability or Availability("bus"), dead_letters
         self._max_message = max_message
-        self._topics: dict[str, Gathering[Message, None]] = {
-            topic: Gathering(partial(self._send, topic), size=_size) for topic in components
-        }
+        self._topics: dict[str, Batcher[Message, None]] = {topic: Batcher(partial(self._send, topic), size=_size) for topic in components}
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Store every message durably before returning.
@@ -56,24 +57,32 @@ class DaprBus:
         for message in messages:
             self._check(message)
         now = datetime.now(UTC)
-        held = [message for message in messages if self._must_be_held(message, now)]
-        sent = [self._topics[message.topic].ask(message) for message in messages if not self._must_be_held(message, now)]
-        outcomes = await asyncio.gather(*sent, *(self._later.hold(message) for message in held), return_exceptions=True)
-        faults = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        publishing = [
+            self._scheduler.schedule(message) if self._must_be_scheduled(message, now) else self._topics[message.topic].submit(message)
+            for message in messages
+        ]
+        outcomes = await asyncio.gather(*publishing, return_exceptions=True)
+        errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         # What may pass comes first: told that all was refused for good, the caller would not send the rest again.
-        for fault in sorted(faults, key=lambda each: isinstance(each, Undeliverable)):
-            raise fault
+        for error in sorted(errors, key=lambda each: isinstance(each, Undeliverable)):
+            raise error
 
     async def subscribe(self, source: str, handler: Handler, *, concurrency: int) -> None:
         """Hand every message of `source` to `handler`. Raises Undeliverable if there is no such queue or subscription."""
         component = self._components.get(source.partition("/")[0])
         dead_letters = component is not None and is_service_bus(component) and source in self._dead_letters
-        self._readers.take(source, handler, concurrency=concurrency, dead_letters=dead_letters)
+        self._registry.register(source, handler, concurrency=concurrency, dead_letters=dead_letters)
 
     async def close(self, patience: float = 0) -> None:
         """Take nothing more, let handlers go on for `patience` seconds and cancel the rest; their messages stay on the bus."""
-        await self._readers.close(patience)
-        await self._later.close()
+        await self._registry.close(patience)
+        await self._scheduler.close()
+
+    async def probe(self, message: Message) -> None:
+        """Publish it alone, whether the bus is known to be away or not. Raises PortError."""
+        for error in await self._send_now(message.topic, [message]):
+            if error is not None:
+                raise error
 
     def _check(self, message: Message) -> None:
         if message.topic not in self._components:
@@ -83,26 +92,26 @@ class DaprBus:
                 f"A message of {len(message.body)} bytes is too large; {self._max_message + ENVELOPE} are allowed.", hint="Send less."
             )
 
-    def _must_be_held(self, message: Message, now: datetime) -> bool:
+    def _must_be_scheduled(self, message: Message, now: datetime) -> bool:
         return message.deliver_at is not None and message.deliver_at > now and not is_service_bus(self._components[message.topic])
 
     async def _send(self, topic: str, messages: Sequence[Message]) -> list[PortError | None]:
+        async with self._availability.required():
+            return await self._send_now(topic, messages)
+
+    async def _send_now(self, topic: str, messages: Sequence[Message]) -> list[PortError | None]:
         component, now = self._components[topic], datetime.now(UTC)
-        told = [to_metadata(message, component, now) for message in messages]
+        metadata = [to_metadata(message, component, now) for message in messages]
         if len(messages) == 1:
-            query = {f"metadata.{name}": value for name, value in told[0].items()}
+            query = {f"metadata.{name}": value for name, value in metadata[0].items()}
             answer = await self._sidecar.post(
                 f"publish/{component.name}/{topic}", messages[0].body, content_type="application/octet-stream", query=query
             )
-            return [of_publish(answer) if isinstance(answer, Refused) else None]
-        entries = [_entry(number, message, each) for number, (message, each) in enumerate(zip(messages, told, strict=True))]
-        answer = await self._sidecar.post(
-            f"publish/bulk/{component.name}/{topic}",
-            values.dump(entries),
-            content_type="application/json",
-            query={"metadata.rawPayload": "true"},
-        )
-        if not isinstance(answer, Refused):
+            return [publish_error(answer) if isinstance(answer, SidecarError) else None]
+        entries = [_entry(number, message, each) for number, (message, each) in enumerate(zip(messages, metadata, strict=True))]
+        path = f"publish/bulk/{component.name}/{topic}?metadata.rawPayload=true"
+        answer = await self._sidecar.post(path, to_json(entries), content_type="application/json")
+        if not isinstance(answer, SidecarError):
             return [None] * len(messages)
         return _outcomes(answer, len(messages))
 
@@ -111,17 +120,17 @@ def _size(message: Message) -> int:
     return len(message.body) + 1024
 
 
-def _entry(number: int, message: Message, told: Mapping[str, str]) -> dict[str, object]:
+def _entry(number: int, message: Message, metadata: Mapping[str, str]) -> dict[str, object]:
     # Of the content types that the sidecar knows only this one leaves the bytes alone.
     return {
         "entryId": str(number),
         "event": base64.b64encode(message.body).decode(),
         "contentType": "application/octet-stream",
-        "metadata": dict(told),
+        "metadata": metadata,
     }
 
 
-def _outcomes(refused: Refused, count: int) -> list[PortError | None]:
-    """Each message's own outcome, where the sidecar names those that failed; otherwise all have."""
-    failed = {int(entry) for entry in refused.entries if entry.isdecimal()} or set(range(count))
-    return [of_publish(refused) if number in failed else None for number in range(count)]
+def _outcomes(error: SidecarError, count: int) -> list[PortError | None]:
+    """Each message's own outcome, where the sidecar names those that failed; otherwise all have failed."""
+    failed = {int(entry) for entry in error.entries if entry.isdecimal()} or set(range(count))
+    return [publish_error(error) if number in failed else None for number in range(count)]

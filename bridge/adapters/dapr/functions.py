@@ -13,16 +13,16 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 from bridge.adapters.apps import App
-from bridge.adapters.dapr.faults import Refused
-from bridge.adapters.dapr.sidecar import TOKEN_HEADER, Sidecar
+from bridge.adapters.dapr.errors import SidecarError
+from bridge.adapters.dapr.sidecar import TOKEN_HEADER, SidecarClient
 from bridge.adapters.functions import HttpFunctions
 from bridge.errors import CallFailed, ConfigurationError, PortError
-from bridge.ports import Answer, Call, Functions
+from bridge.ports import FunctionCall, FunctionResponse, Functions
 from bridge.settings import Settings
 
 OWN = "ERR_DIRECT_INVOKE"  #: Dapr's code for a call that it could not make
 REREAD = 5.0  #: seconds after which the names of endpoints are asked for again: the sidecar loads new ones while it runs
-#: What the sidecar says of a call of which the function has seen nothing.
+#: Words of the sidecar's error for a call of which the function has seen nothing.
 NEVER_SENT = ("dial tcp", "couldn't find service", "invalid method", "not initialized", "not ready", "tls: ", "x509: ", "access control")
 _log = logging.getLogger("bridge.dapr")
 
@@ -30,14 +30,14 @@ _log = logging.getLogger("bridge.dapr")
 class DaprFunctions:
     """`ports.Functions`: through the sidecar where it has an HTTPEndpoint of the app's name, else straight to where the app is."""
 
-    def __init__(self, through: Functions, direct: Functions, sidecar: Sidecar) -> None:
+    def __init__(self, through: Functions, direct: Functions, sidecar: SidecarClient) -> None:
         self._through, self._direct, self._sidecar = through, direct, sidecar
         self._names: frozenset[str] = frozenset()
         self._read_at = 0.0
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings, sidecar: Sidecar, api_token: str) -> AsyncIterator[Self]:
+    async def open(cls, settings: Settings, sidecar: SidecarClient, api_token: str) -> AsyncIterator[Self]:
         """Functions that can be called while the context is open. Raises ConfigurationError if endpoints may not be called, Unavailable."""
         headers = {TOKEN_HEADER: api_token} if api_token else {}
         async with (
@@ -49,15 +49,23 @@ class DaprFunctions:
                 await _must_be_allowed(sidecar)
             yield functions
 
-    async def call(self, call: Call) -> Answer:
+    async def call(self, call: FunctionCall) -> FunctionResponse:
         """Any answer of the function, whatever its status. Raises CallFailed."""
-        if call.app not in await self._endpoints():
+        if call.origin or call.app not in await self._endpoints():
             return await self._direct.call(call)
         answer = await self._through.call(call)
-        fault = _of_the_sidecar(call.app, answer)
-        if fault is not None:
-            raise fault
+        error = _sidecar_failure(call.app, answer)
+        if error is not None:
+            raise error
         return answer
+
+    def starting(self, app: str) -> bool:
+        """Whether the app is being started on this machine; never one that the sidecar has."""
+        return app not in self._names and self._direct.starting(app)
+
+    def unserved(self, app: str, method: str, path: str) -> str:
+        """Why nobody answers at a path of an app; empty if somebody may, or the sidecar has the app."""
+        return "" if app in self._names else self._direct.unserved(app, method, path)
 
     async def _endpoints(self) -> frozenset[str]:
         now = asyncio.get_running_loop().time()
@@ -65,8 +73,8 @@ class DaprFunctions:
             self._read_at = now
             try:
                 self._names = await self._sidecar.endpoints()
-            except PortError as fault:
-                _log.debug("the names of endpoints could not be read: %s", fault)
+            except PortError as error:
+                _log.debug("the names of endpoints could not be read: %s", error)
         return self._names
 
 
@@ -82,28 +90,34 @@ class _Endpoints:
     def expected(self, _name: str) -> bool:
         return False
 
+    def starting(self, _name: str) -> bool:
+        return False
+
+    def unserved(self, _name: str, _method: str, _path: str) -> str:
+        return ""
+
     def forget(self) -> None:
         pass
 
 
-async def _must_be_allowed(sidecar: Sidecar) -> None:
+async def _must_be_allowed(sidecar: SidecarClient) -> None:
     """A call that is not allowed is answered 404, as if by the function. One without a name tells which of both it is."""
     answer = await sidecar.post("invoke/", b"", content_type="application/json")
-    if not isinstance(answer, Refused) or answer.code != OWN:
+    if not isinstance(answer, SidecarError) or answer.code != OWN:
         raise ConfigurationError(
             ["The sidecar has HTTPEndpoints, but may not call them. Add {name: invoke, version: v1.0, protocol: http} to its allow list."]
         )
 
 
-def _of_the_sidecar(app: str, answer: Answer) -> CallFailed | None:
+def _sidecar_failure(app: str, answer: FunctionResponse) -> CallFailed | None:
     """The failure, if it was the sidecar that answered. Dapr marks its own answers by their code and the words they begin with."""
     if answer.status < 400 or OWN.encode() not in answer.body:
         return None
-    told = Refused.read(answer.status, answer.body)
+    error = SidecarError.read(answer.status, answer.body)
     begins = f"failed to invoke, id: {app}, err: "
-    if told.code != OWN or not told.message.startswith((begins, "invoke API is not ready")):
+    if error.code != OWN or not error.message.startswith((begins, "invoke API is not ready")):
         return None
-    why = told.message.removeprefix(begins)
+    why = error.message.removeprefix(begins)
     if any(words in why for words in NEVER_SENT):
         return CallFailed("ConnectionFailed", f"{app} could not be reached by the sidecar.", may_have_run=False)
     return CallFailed("ConnectionLost", f"{app} gave the sidecar no complete answer.", may_have_run=True)

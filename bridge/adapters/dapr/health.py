@@ -1,91 +1,128 @@
-"""Which part is away: what was last heard of the sidecar, of the store and of the bus behind it.
+"""Which component is away: what was last seen of the sidecar, of the store and of the bus behind it.
 
-Traffic tells of itself. What is idle is asked, and a bus that refused is tried again: a bridge that is not ready may get no more requests
-that would show it is well again.
+Requests and deliveries tell of themselves. A component that is idle is asked, and a bus that refused is tried again: a bridge that is not
+ready may get no more requests that would show it is well again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
-from bridge.adapters.dapr.faults import Refused, of_publish, of_state
-from bridge.adapters.dapr.sidecar import Sidecar
+from bridge.adapters.dapr import availability
+from bridge.adapters.dapr.availability import NO_ANSWER, Availability
+from bridge.adapters.dapr.errors import SidecarError, publish_error, state_error
+from bridge.adapters.dapr.sidecar import SidecarClient
 from bridge.errors import ConfigurationError, PortError, Unavailable
 
-IDLE = 5.0  #: seconds between two looks while all is well
-AWAY = 1.0  #: seconds between two looks while something is away
-SLOW = 5.0  #: seconds after which a store that has not answered is away: the sidecar itself would wait longer
-KEY = "health"  #: the key that is read; nothing is ever stored there
-_NO_ANSWER = "gives no answer"
+IDLE = 2.0  #: seconds between two looks while all is well
+AWAY = 1.0  #: seconds between two looks while something is away, and at least between any two
 _log = logging.getLogger("bridge.dapr")
-_PARTS = {"state": "store", "publish": "bus"}
+_COMPONENTS = {"state": "store", "publish": "bus"}
 
 
-class Health:
-    """What is wrong with each part, empty if nothing. Where the sidecar is away, nothing is said of what is behind it."""
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """Requests that change nothing and raise PortError: one reads the store, one publishes; `missing` names lacking subscriptions."""
+
+    read: Callable[[], Awaitable[object]]
+    publish: Callable[[], Awaitable[object]]
+    missing: Callable[[], Awaitable[str]]
+
+
+class SidecarHealth:
+    """What is wrong with each component, empty if nothing. Where the sidecar is away, nothing is said of what is behind it."""
 
     def __init__(self) -> None:
-        self._wrong = {"sidecar": "", "store": "", "bus": "", "subscriptions": ""}
+        self._trouble = {"sidecar": "", "store": "", "bus": "", "subscriptions": ""}
         self._missing = ""  # at the last look
+        self._suspected = asyncio.Event()
+        self._checks: set[asyncio.Task[None]] = set()
+        self.store, self.bus = Availability("store"), Availability("bus")
 
     def trouble(self) -> Mapping[str, str]:
-        """By part: `sidecar`, `store`, `bus`, `subscriptions`."""
-        return {**dict.fromkeys(self._wrong, ""), "sidecar": self._wrong["sidecar"]} if self._wrong["sidecar"] else dict(self._wrong)
+        """What is wrong with `sidecar`, `store`, `bus` and `subscriptions`."""
+        if self._trouble["sidecar"]:
+            return {**dict.fromkeys(self._trouble, ""), "sidecar": self._trouble["sidecar"]}
+        return {**self._trouble, "store": self.store.why or self._trouble["store"], "bus": self.bus.why or self._trouble["bus"]}
 
-    def heard(self, kind: str, answer: bytes | Refused | None) -> None:
-        """Take note of what a request to the sidecar came to; `kind` is the first word of its path."""
+    def observe(self, kind: str, answer: bytes | SidecarError | None) -> None:
+        """Take note of the answer to a request, None if there was none; `kind` is the first word of the request's path."""
         if answer is None:
-            self._wrong["sidecar"] = _NO_ANSWER
+            self._trouble["sidecar"] = NO_ANSWER
         elif kind == "healthz":
-            self._wrong["sidecar"] = str(answer) if isinstance(answer, Refused) else ""
-        elif kind in _PARTS:
-            self._wrong[_PARTS[kind]] = _wrong(kind, answer)
+            self._trouble["sidecar"] = str(answer) if isinstance(answer, SidecarError) else ""
+        elif kind in _COMPONENTS:
+            self._trouble[_COMPONENTS[kind]] = _trouble_in(kind, answer)
+        if any(self._trouble.values()):
+            self._suspected.set()
 
-    def of_store(self, trouble: str) -> None:
-        """Take note of what reading keys came to, empty if they could be read: the request for many succeeds although none could be."""
-        self._wrong["store"] = trouble
+    def observe_reads(self, trouble: str) -> None:
+        """Take note of why a key could not be read, empty if all could: a request for many succeeds although none could be read."""
+        self._trouble["store"] = trouble
+        if trouble:
+            self._suspected.set()
 
-    def look(self, missing: str) -> None:
-        """Take note of which subscriptions are missing, if two looks say the same: a sidecar that starts has not all of them yet."""
-        wrong = missing if missing == self._missing else ""
-        if wrong and wrong != self._wrong["subscriptions"]:
-            _log.error("subscriptions: %s", wrong)
-        self._wrong["subscriptions"], self._missing = wrong, missing
+    def observe_subscriptions(self, missing: str) -> None:
+        """Take note of what is missing, once two looks say the same: a sidecar that starts has not all subscriptions yet."""
+        confirmed = missing if missing == self._missing else ""
+        if confirmed and confirmed != self._trouble["subscriptions"]:
+            _log.error("subscriptions: %s", confirmed)
+        self._trouble["subscriptions"], self._missing = confirmed, missing
 
-    async def watch(
-        self,
-        sidecar: Sidecar,
-        read: Callable[[str], Awaitable[object]],
-        publish: Callable[[], Awaitable[None]],
-        missing: Callable[[], Awaitable[str]],
-    ) -> None:
-        """Look again and again, until cancelled. `publish` sends something that changes nothing."""
-        while True:
-            await asyncio.sleep(AWAY if any(self._wrong.values()) or self._missing else IDLE)
-            if await sidecar.trouble():
-                continue
-            with suppress(PortError, ConfigurationError):
-                self.look(await missing())
-            with suppress(PortError):
-                await self._read(read)
-            if self._wrong["bus"]:
-                with suppress(PortError):
-                    await publish()
-
-    async def _read(self, read: Callable[[str], Awaitable[object]]) -> None:
+    async def watch(self, sidecar: SidecarClient, probes: Probes) -> None:
+        """Look again and again, until cancelled; at once, if a request failed."""
+        looked_at = 0.0
         try:
-            async with asyncio.timeout(SLOW):
-                await read(KEY)
+            while True:
+                await self._pause(looked_at)
+                looked_at = time.monotonic()
+                await self._look(sidecar, probes)
+        finally:
+            for each in self._checks:
+                each.cancel()
+
+    async def _pause(self, looked_at: float) -> None:
+        if not any(self._trouble.values()) and not self._missing:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(IDLE):
+                    await self._suspected.wait()
+        await asyncio.sleep(looked_at + AWAY - time.monotonic())
+        self._suspected.clear()
+
+    async def _look(self, sidecar: SidecarClient, probes: Probes) -> None:
+        try:
+            async with asyncio.timeout(availability.SLOW):
+                trouble = await sidecar.trouble()
         except TimeoutError:
-            self.of_store(f"{_NO_ANSWER} within {SLOW:g} s")
+            self._trouble["sidecar"] = f"{NO_ANSWER} within {availability.SLOW:g} s"
+            for each in (self.store, self.bus):
+                each.lose(f"the sidecar {self._trouble['sidecar']}")
+            return
+        if trouble:  # one that is about to end says so, and still takes what is under way
+            return
+        with suppress(PortError, ConfigurationError, TimeoutError):
+            async with asyncio.timeout(availability.SLOW):
+                self.observe_subscriptions(await probes.missing())
+        await self._check(self.store, probes.read)
+        if self._trouble["bus"] or self.bus.why:
+            await self._check(self.bus, probes.publish)
+
+    async def _check(self, part: Availability, request: Callable[[], Awaitable[object]]) -> None:
+        """Check it, and wait for the outcome as long as until the next look. A component that is back answers the next check."""
+        check = asyncio.create_task(part.check(request))
+        self._checks.add(check)
+        check.add_done_callback(self._checks.discard)
+        await asyncio.wait({check}, timeout=AWAY)
 
 
-def _wrong(kind: str, answer: bytes | Refused) -> str:
-    """What an answer says of the part, empty if it is well: a conflict or a message that is too large is no trouble of the part."""
+def _trouble_in(kind: str, answer: bytes | SidecarError) -> str:
+    """What an answer says of the component, empty if it is well: a conflict or a message that is too large is no trouble of it."""
     if isinstance(answer, bytes):
         return ""
-    meant = of_publish(answer) if kind == "publish" else of_state(answer)
-    return str(answer) if isinstance(meant, Unavailable) else ""
+    error = publish_error(answer) if kind == "publish" else state_error(answer)
+    return str(answer) if isinstance(error, Unavailable) else ""

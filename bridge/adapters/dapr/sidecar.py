@@ -15,34 +15,33 @@ import aiohttp
 from pydantic_core import from_json
 from yarl import URL
 
-from bridge.adapters.dapr.faults import Refused
+from bridge.adapters.dapr.errors import SidecarError
 from bridge.errors import ConfigurationError, Unavailable
 
-HTTP, GRPC = "http", "grpc"  #: how the sidecar brings messages: its --app-protocol
 TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the name of Dapr's header, in both directions
 CONNECTIONS = 256  #: to the sidecar at a time
-PATIENCE = 60.0  #: seconds that one request may take: what Dapr's components allow themselves
+TIMEOUT = 60.0  #: seconds that one request may take: what Dapr's components allow themselves
 LARGE = 2**20  #: bytes; a larger body is written to the connection in parts, so that nothing else waits for it
-_LOOK = 0.1  #: seconds between looks whether the sidecar is ready
-_SETTLE = 5.0  #: seconds that it may take to subscribe once it is ready
-_SAY = 30.0  #: seconds between two log lines while it is waited for
+_POLL = 0.1  #: seconds between looks whether the sidecar is ready
+_SUBSCRIBING = 5.0  #: seconds that the sidecar may take to subscribe once it is ready
+_LOG_EVERY = 30.0  #: seconds between two log lines while it is waited for
 _log = logging.getLogger("bridge.dapr")
 
-Heard = Callable[[str, bytes | Refused | None], None]
-"""Is told what each request came to: the first word of its path, and the answer, None if there was none."""
+Observe = Callable[[str, bytes | SidecarError | None], None]
+"""Is told the answer to each request, None if there was none, with the first word of the request's path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A component the sidecar has loaded, such as `bus` of type `pubsub.redis`."""
+    """A component that the sidecar has loaded, such as `bus` of type `pubsub.redis`."""
 
     name: str
     type: str
 
 
 @dataclass(frozen=True, slots=True)
-class Subscription:
-    """What the sidecar subscribes to, the paths to which it brings it, and whether it leaves the bytes alone (`rawPayload`)."""
+class ActiveSubscription:
+    """A topic that the sidecar delivers, the paths to which it does, and whether it leaves the bytes alone (`rawPayload`)."""
 
     component: str
     topic: str
@@ -51,53 +50,65 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the sidecar tells of its deliveries: the port of its app, 0 if it has none, how it brings them there, and its subscriptions."""
+class SidecarMetadata:
+    """What the sidecar says of its deliveries: the port of its app, 0 if it has none, the protocol, and its subscriptions."""
 
     app_port: int
-    protocol: str  #: HTTP or GRPC
-    subscriptions: tuple[Subscription, ...]
+    protocol: str  #: such as http or grpc
+    subscriptions: tuple[ActiveSubscription, ...]
 
 
-class Sidecar:
-    """Asks the sidecar. Raises Unavailable when there is no answer; whether what was asked has happened is not known then."""
+class SidecarClient:
+    """Sends requests to the sidecar. Raises Unavailable when there is no answer; then it is not known what became of the request."""
 
-    def __init__(self, session: aiohttp.ClientSession, address: str, heard: Heard) -> None:
-        self._session, self.address, self._heard = session, address, heard
+    def __init__(self, session: aiohttp.ClientSession, address: str, observe: Observe) -> None:
+        self._session, self.address, self._observe = session, address, observe
+        self._urls: dict[str, URL] = {}  # by path: to read one again costs more than to send a small body
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, address: str, api_token: str, heard: Heard = lambda _path, _answer: None) -> AsyncIterator[Self]:
+    async def open(cls, address: str, api_token: str, observe: Observe = lambda _path, _answer: None) -> AsyncIterator[Self]:
         """A client while the context is open. An empty token sends none."""
         headers = {"user-agent": "automation-bridge", **({TOKEN_HEADER: api_token} if api_token else {})}
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS),
-            timeout=aiohttp.ClientTimeout(total=PATIENCE, connect=10),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT, connect=10),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
         ) as session:
-            yield cls(session, address.rstrip("/"), heard)
+            yield cls(session, address.rstrip("/"), observe)
 
-    async def post(self, path: str, body: bytes, *, content_type: str, query: Mapping[str, str] | None = None) -> bytes | Refused:
-        """The body of a success, or what was refused. Raises Unavailable."""
-        return await self._ask("POST", path, body, content_type, query)
+    async def post(self, path: str, body: bytes, *, content_type: str, query: Mapping[str, str] | None = None) -> bytes | SidecarError:
+        """The body of a success, or the error that the sidecar answered. `path` may end with a query that is always the same.
 
-    async def _ask(self, method: str, path: str, body: bytes | None, content_type: str, query: Mapping[str, str] | None) -> bytes | Refused:
-        kind, url = path.partition("/")[0], URL(f"{self.address}/v1.0/{path}").with_query(query or {})
+        Raises Unavailable.
+        """
+        return await self._request("POST", path, body, content_type, query)
+
+    async def _request(
+        self, method: str, path: str, body: bytes | None, content_type: str, query: Mapping[str, str] | None
+    ) -> bytes | SidecarError:
+        kind, url = path.partition("/")[0], self._url(path, query)
         headers = {"content-type": content_type} if body is not None else {}
         data = io.BytesIO(body) if body is not None and len(body) > LARGE else body
         try:
             async with self._session.request(method, url, data=data, headers=headers, allow_redirects=False) as response:
                 body_read = await response.read()
-                answer = body_read if response.ok else Refused.read(response.status, body_read)
-        except (aiohttp.ClientError, TimeoutError, OSError) as fault:
-            self._heard(kind, None)
-            raise Unavailable(f"The sidecar at {self.address} gave no answer ({type(fault).__name__}).") from None
-        self._heard(kind, answer)
+                answer = body_read if response.ok else SidecarError.read(response.status, body_read)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._observe(kind, None)
+            raise Unavailable(f"The sidecar at {self.address} gave no answer ({type(error).__name__}).") from None
+        self._observe(kind, answer)
         return answer
 
-    async def ready(self, seconds: float | None) -> None:
-        """Wait until its components can be used, saying so now and then. Raises Unavailable after `seconds`; None waits for ever."""
+    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = URL(f"{self.address}/v1.0/{path}")
+        return url.with_query(query) if query else url
+
+    async def wait_until_ready(self, seconds: float | None) -> None:
+        """Wait until its components can be used, and log now and then. Raises Unavailable after `seconds`; None waits without end."""
         last: object = "it gave no answer"
         try:
             async with asyncio.timeout(seconds):
@@ -106,56 +117,57 @@ class Sidecar:
                     if not trouble:
                         return
                     last = trouble
-                    if look % round(_SAY / _LOOK) == round(1 / _LOOK):
+                    if look % round(_LOG_EVERY / _POLL) == round(1 / _POLL):
                         _log.warning("waiting for the sidecar: %s", last)
-                    await asyncio.sleep(_LOOK)
+                    await asyncio.sleep(_POLL)
         except TimeoutError:
             raise Unavailable(
                 f"The sidecar at {self.address} was not ready within {seconds:g} s: {last}",
                 hint="Start the sidecar, or correct its address; its own log says which component failed.",
             ) from None
 
-    async def settled(self) -> None:
-        """Give it a while to subscribe, too: a bus in its memory drops what comes before. Whatever else it waits for is not waited for."""
-        for _ in range(round(_SETTLE / _LOOK)):
+    async def wait_until_subscribed(self) -> None:
+        """Give it a few seconds to subscribe, because a bus in its memory drops what comes before. Then go on in any case."""
+        for _ in range(round(_SUBSCRIBING / _POLL)):
             if not await self.trouble("healthz"):
                 return
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL)
 
     async def trouble(self, path: str = "healthz/outbound") -> str:
         """Why it cannot be used at the moment, empty if it can: its outbound health."""
         try:
-            answer = await self._ask("GET", path, None, "", None)
-        except Unavailable as fault:
-            return fault.detail
-        return str(answer) if isinstance(answer, Refused) else ""
+            answer = await self._request("GET", path, None, "", None)
+        except Unavailable as error:
+            return error.detail
+        return str(answer) if isinstance(answer, SidecarError) else ""
 
     async def components(self) -> dict[str, Component]:
-        """What it has loaded, by name. Raises Unavailable, and ConfigurationError if it may not be asked."""
-        told = await self._metadata()
-        return {each["name"]: Component(each["name"], each["type"]) for each in told.get("components", ())}
+        """The components it has loaded, by name. Raises Unavailable, and ConfigurationError if it may not be asked."""
+        found = await self._metadata()
+        return {each["name"]: Component(each["name"], each["type"]) for each in found.get("components", ())}
 
-    async def told(self) -> Told:
-        """What it brings, and to which port. Raises Unavailable, and ConfigurationError if it may not be asked."""
+    async def metadata(self) -> SidecarMetadata:
+        """What it delivers, and to which port. Raises Unavailable, and ConfigurationError if it may not be asked."""
         found = await self._metadata()
         app = found.get("appConnectionProperties", {})
-        return Told(app.get("port", 0), app.get("protocol", HTTP), tuple(_subscription(each) for each in found.get("subscriptions", ())))
+        subscriptions = tuple(_subscription(each) for each in found.get("subscriptions", ()))
+        return SidecarMetadata(app.get("port", 0), app.get("protocol", "http"), subscriptions)
 
     async def endpoints(self) -> frozenset[str]:
         """The names of the HTTPEndpoints it has loaded. Raises Unavailable, and ConfigurationError if it may not be asked."""
         return frozenset(each["name"] for each in (await self._metadata()).get("httpEndpoints", ()))
 
     async def _metadata(self) -> dict[str, Any]:
-        answer = await self._ask("GET", "metadata", None, "", None)
-        if isinstance(answer, Refused):
+        answer = await self._request("GET", "metadata", None, "", None)
+        if isinstance(answer, SidecarError):
             raise ConfigurationError(
                 [f"The sidecar does not tell its components: {answer}. Allow `metadata` in its API allow list, and send its API token."]
             )
-        told: dict[str, Any] = from_json(answer)
-        return told
+        found: dict[str, Any] = from_json(answer)
+        return found
 
 
-def _subscription(told: Mapping[str, Any]) -> Subscription:
-    routes = frozenset("/" + rule.get("path", "").lstrip("/") for rule in told.get("rules", ()))
-    raw = told.get("metadata", {}).get("rawPayload", "").lower() in ("true", "t", "1")
-    return Subscription(told["pubsubname"], told["topic"], routes, raw)
+def _subscription(found: Mapping[str, Any]) -> ActiveSubscription:
+    routes = frozenset("/" + rule.get("path", "").lstrip("/") for rule in found.get("rules", ()))
+    raw = found.get("metadata", {}).get("rawPayload", "").lower() in ("true", "t", "1")
+    return ActiveSubscription(found["pubsubname"], found["topic"], routes, raw)

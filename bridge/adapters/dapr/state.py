@@ -1,49 +1,52 @@
 """The store behind the sidecar: Dapr's state API, with first writes only.
 
-After a refusal the keys are read and what stands there decides. It must be so: a lost create is an ordinary 500 on Redis, and of a request
-with many keys one may be refused although the others were written.
+After a failed write the keys are read, and what the store holds decides. It must be so: a create that came too late is an ordinary 500 on
+Redis, and of a request with many keys one may fail although the others were written.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from bridge.adapters.dapr import values
-from bridge.adapters.dapr.faults import Refused, of_state
-from bridge.adapters.dapr.firstwrite import Found, Write, conflict
-from bridge.adapters.dapr.gathering import Gathering
-from bridge.adapters.dapr.sidecar import Component, Sidecar
-from bridge.adapters.dapr.values import Version
+from pydantic_core import from_json, to_json
+
+from bridge.adapters.dapr import statevalue
+from bridge.adapters.dapr.batching import Batcher
+from bridge.adapters.dapr.errors import SidecarError, state_error
+from bridge.adapters.dapr.health import SidecarHealth
+from bridge.adapters.dapr.sidecar import Component, SidecarClient
+from bridge.adapters.dapr.statevalue import StateItem, StateWrite, Version
 from bridge.errors import Conflict, PortError, Unavailable
 from bridge.ports import Stored
 
 #: Types that count a key's versions 1, 2, 3: the version after a write is known without a look.
 COUNTING = frozenset({"state.redis"})
 _AT_ONCE = 64  #: keys the sidecar reads at a time for one request
+_PROBE = "health"  #: the key that is read to see whether the store answers; nothing is ever stored there
 
 
-class State:
-    """Implements `ports.Store` over one state component. What many ask at a time shares requests.
+class DaprStore:
+    """Implements `ports.Store` over one state component. Calls that are made at the same time share requests.
 
-    `heard` is told of each reading what was wrong with it, empty if nothing was.
+    `health` is told of each read, and says when nothing is to be asked.
     """
 
     shared = True
     is_full = False
 
-    def __init__(self, sidecar: Sidecar, component: Component, heard: Callable[[str], None] = lambda _trouble: None) -> None:
-        self._sidecar, self._path, self._heard = sidecar, f"state/{component.name}", heard
+    def __init__(self, sidecar: SidecarClient, component: Component, health: SidecarHealth | None = None) -> None:
+        self._sidecar, self._path, self._health = sidecar, f"state/{component.name}", health or SidecarHealth()
         self._counts = component.type in COUNTING
-        self._writes: Gathering[Write, Version] = Gathering(self._write, size=lambda each: each.size, name=lambda each: each.key)
-        self._reads: Gathering[str, Found | None] = Gathering(self._read_each, size=len)
+        self._writes: Batcher[StateWrite, Version] = Batcher(self._write, size=lambda each: each.size, name=lambda each: each.key)
+        self._reads: Batcher[str, StateItem | None] = Batcher(self._read_each, size=len)
 
     async def create(self, key: str, value: bytes, ttl: timedelta | None = None) -> str:
         """Store a new key and return its etag. Raises Conflict if it exists, Unavailable if the outcome is not known."""
-        return (await self._writes.ask(Write(key, value, values.end_of(ttl, time.time()), None))).text
+        return (await self._writes.submit(StateWrite(key, value, statevalue.end_of(ttl, time.time()), None))).text
 
     async def save(self, key: str, value: bytes, etag: str, ttl: timedelta | None = None) -> str:
         """Replace the version `etag` and return the new etag. Raises Conflict (also if the key is gone) or Unavailable."""
@@ -51,86 +54,104 @@ class State:
         # Redis takes any version for a key that is gone, so what can be told from the version alone is told here.
         if replaces is None or replaces.over(now):
             raise Conflict(f"The key {key!r} has no version {etag!r}, or it has ended.")
-        return (await self._writes.ask(Write(key, value, values.end_of(ttl, now), replaces))).text
+        return (await self._writes.submit(StateWrite(key, value, statevalue.end_of(ttl, now), replaces))).text
 
     async def get(self, key: str) -> Stored | None:
         """The key's value, or None if it was never stored or its time to live is over. Raises Unavailable."""
-        return _stored(await self._reads.ask(key))
+        return _stored(await self._reads.submit(key))
 
     async def get_many(self, keys: Sequence[str]) -> list[Stored | None]:
         """The values in the order of `keys`. Raises Unavailable."""
-        distinct = {key: self._reads.ask(key) for key in dict.fromkeys(keys)}
+        distinct = {key: self._reads.submit(key) for key in dict.fromkeys(keys)}
         found = dict(zip(distinct, await asyncio.gather(*distinct.values()), strict=True))
         return [_stored(found[key]) for key in keys]
 
-    async def _write(self, writes: Sequence[Write]) -> list[Version | PortError]:
-        refused = await self._send(writes)
-        if refused is None:
+    async def probe(self) -> None:
+        """Read a key that is never there, whether the store is known to be away or not. Raises Unavailable."""
+        await self._read_now([_PROBE])
+
+    async def _write(self, writes: Sequence[StateWrite]) -> list[Version | PortError]:
+        error = await self._send(writes)
+        if error is None:
             return list(await self._written(writes))
         found = await self._read([each.key for each in writes])
         if len(writes) == 1:
-            return [await self._after_refusal(writes[0], found[0], refused, repeated=False)]
-        # Which of them were refused is not told: those that do not stand there are sent once more, each alone.
+            return [await self._after_error(writes[0], found[0], error, repeated=False)]
+        # The answer does not say which of them failed: those that do not stand there are sent once more, each alone.
         return list(await asyncio.gather(*(self._again(write, each) for write, each in zip(writes, found, strict=True))))
 
-    async def _again(self, write: Write, found: Found | None) -> Version | PortError:
-        if found is not None and found.is_of(write):
+    async def _again(self, write: StateWrite, found: StateItem | None) -> Version | PortError:
+        if found is not None and found.was_made_by(write):
             return found.version
         return conflict(write, found, time.time()) or await self._alone(write)
 
-    async def _alone(self, write: Write) -> Version | PortError:
+    async def _alone(self, write: StateWrite) -> Version | PortError:
         try:
-            refused = await self._send([write])
-            if refused is None:
+            error = await self._send([write])
+            if error is None:
                 return (await self._written([write]))[0]
-            return await self._after_refusal(write, (await self._read([write.key]))[0], refused, repeated=True)
-        except PortError as fault:
-            return fault
+            return await self._after_error(write, (await self._read([write.key]))[0], error, repeated=True)
+        except PortError as port_error:
+            return port_error
 
-    async def _after_refusal(self, write: Write, found: Found | None, refused: Refused, *, repeated: bool) -> Version | PortError:
-        """What a refused write has come to. `repeated`: it was sent before, so what stands there may be its own."""
-        if repeated and found is not None and found.is_of(write):
+    async def _after_error(self, write: StateWrite, found: StateItem | None, error: SidecarError, *, repeated: bool) -> Version | PortError:
+        """The outcome of a write that failed. `repeated`: it was sent before, so what stands there may be its own."""
+        if repeated and found is not None and found.was_made_by(write):
             return found.version
         if write.replaces is None and found is not None and found.version.over(time.time()):
             return await self._alone(replace(write, replaces=found.version))
-        return conflict(write, found, time.time()) or of_state(refused)
+        return conflict(write, found, time.time()) or state_error(error)
 
-    async def _send(self, writes: Sequence[Write]) -> Refused | None:
+    async def _send(self, writes: Sequence[StateWrite]) -> SidecarError | None:
         now = time.time()
-        body = values.dump([each.request(now) for each in writes])
-        answer = await self._sidecar.post(self._path, body, content_type="application/json")
-        return answer if isinstance(answer, Refused) else None
+        body = to_json([each.request(now) for each in writes])
+        async with self._health.store.required():
+            answer = await self._sidecar.post(self._path, body, content_type="application/json")
+        return answer if isinstance(answer, SidecarError) else None
 
-    async def _written(self, writes: Sequence[Write]) -> list[Version]:
-        """The versions that the writes have made."""
+    async def _written(self, writes: Sequence[StateWrite]) -> list[Version]:
+        """The versions that the writes have created."""
         if self._counts:
             return [Version(str(int(each.replaces.etag) + 1 if each.replaces else 1), each.ends) for each in writes]
         found = await self._read([each.key for each in writes])
         # What somebody else has put there since has another version: whoever names this one gets a conflict, as it should be.
         return [
-            each.version if each is not None and each.is_of(write) else Version("", 0) for write, each in zip(writes, found, strict=True)
+            each.version if each is not None and each.was_made_by(write) else Version("", 0)
+            for write, each in zip(writes, found, strict=True)
         ]
 
-    async def _read(self, keys: Sequence[str]) -> list[Found | None]:
+    async def _read(self, keys: Sequence[str]) -> list[StateItem | None]:
         """Raises Unavailable if one of them cannot be read."""
-        found: list[Found | None] = []
+        found: list[StateItem | None] = []
         for each in await self._read_each(keys):
             if isinstance(each, PortError):
                 raise each
             found.append(each)
         return found
 
-    async def _read_each(self, keys: Sequence[str]) -> list[Found | PortError | None]:
-        names = [values.name(key) for key in keys]
-        body = values.dump({"keys": list(dict.fromkeys(names)), "parallelism": _AT_ONCE})
+    async def _read_each(self, keys: Sequence[str]) -> list[StateItem | PortError | None]:
+        async with self._health.store.required():
+            return await self._read_now(keys)
+
+    async def _read_now(self, keys: Sequence[str]) -> list[StateItem | PortError | None]:
+        names = [statevalue.name(key) for key in keys]
+        body = to_json({"keys": list(dict.fromkeys(names)), "parallelism": _AT_ONCE})
         answer = await self._sidecar.post(f"{self._path}/bulk", body, content_type="application/json")
-        if isinstance(answer, Refused):
+        if isinstance(answer, SidecarError):
             raise Unavailable(f"{answer}.")
-        items = {item["key"]: item for item in values.load(answer)}
-        found = [Found.read(key, items.get(name, {})) for key, name in zip(keys, names, strict=True)]
-        self._heard(next((str(each["error"]) for each in items.values() if each.get("error")), ""))
+        items = {item["key"]: item for item in from_json(answer)}
+        found = [StateItem.read(key, items.get(name, {})) for key, name in zip(keys, names, strict=True)]
+        self._health.observe_reads(next((str(each["error"]) for each in items.values() if each.get("error")), ""))
         return found
 
 
-def _stored(found: Found | None) -> Stored | None:
+def _stored(found: StateItem | None) -> Stored | None:
     return None if found is None or found.version.over(time.time()) else Stored(found.value, found.version.text)
+
+
+def conflict(write: StateWrite, found: StateItem | None, now: float) -> Conflict | None:
+    """The conflict, if what stands there (or that nothing does) forbids the write for good."""
+    allowed = found is None or found.version.over(now)
+    if write.replaces is not None:
+        allowed = found is not None and found.version == write.replaces
+    return None if allowed else Conflict(f"The key {write.key!r} exists already, has changed or is gone.")

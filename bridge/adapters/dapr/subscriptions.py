@@ -1,80 +1,91 @@
-"""Whether the sidecar brings everything that handlers wait for. What it does not bring is silent for ever: no call fails, nothing comes.
-
-Its metadata tells what it subscribes to: of several subscriptions of one topic only the one that counts. Those that are declared stand
-there as soon as it answers, those that it asks the bridge for a moment later.
-"""
+"""Which handler takes the messages of which subscription, and which of them run."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from bridge.adapters.dapr.sidecar import Sidecar, Told
-from bridge.errors import Unavailable
+from bridge import telemetry
+from bridge.adapters.dapr.metadata import to_delivery
+from bridge.errors import Undeliverable
+from bridge.ports import Ack, Handler
 
-_LOOK = 0.2  #: seconds between two looks while something is missing at the start
-_SETTLE = 2.0  #: seconds that the sidecar has for it before anything is said
-_SAY = 30.0  #: seconds between two log lines
-_log = logging.getLogger("bridge.dapr")
+ROUTE = "/deliveries/"  #: what stands before a source's name in the route of its subscription
 
 
 @dataclass(frozen=True, slots=True)
-class Needed:
-    """A source that a handler takes: messages of `topic` of `component` are to come to `route`."""
+class SubscriptionRequest:
+    """A topic that the sidecar is asked to deliver under its own name."""
 
     component: str
     topic: str
-    route: str
+
+    @property
+    def route(self) -> str:
+        """Where it is delivered."""
+        return f"{ROUTE}{self.topic}"
 
 
-@dataclass(frozen=True, slots=True)
-class Subscriptions:
-    """Looks whether the sidecar brings what is `needed`, to the port on which it is taken, in the way in which it is taken."""
-
-    sidecar: Sidecar
-    needed: Callable[[], list[Needed]]
-    port: int
-    protocol: str
-
-    async def missing(self) -> str:
-        """What is wrong and how to mend it, empty if nothing. Raises Unavailable, and ConfigurationError if it may not be asked."""
-        return " ".join(wrong(await self.sidecar.told(), self.needed(), self.port, self.protocol))
-
-    async def complete(self, waiting: Callable[[str], None]) -> None:
-        """Wait until nothing is missing, telling `waiting` and the log what is. Raises ConfigurationError."""
-        for look in itertools.count():
-            with suppress(Unavailable):
-                missing = await self.missing()
-                if not missing:
-                    return
-                if look * _LOOK >= _SETTLE:
-                    waiting(missing)
-                if look % round(_SAY / _LOOK) == round(_SETTLE / _LOOK):
-                    _log.error("waiting for the sidecar's subscriptions: %s", missing)
-            await asyncio.sleep(_LOOK)
+@dataclass
+class _Registration:
+    source: str
+    handler: Handler
+    slots: asyncio.Semaphore
+    dead_letters: bool
+    running: set[asyncio.Task[Ack]] = field(default_factory=set)
 
 
-def wrong(told: Told, needed: list[Needed], port: int, protocol: str) -> Iterator[str]:
-    """A sentence for each thing that keeps deliveries away, with what to do."""
-    if told.app_port != port:
-        where = f"to port {told.app_port}" if told.app_port else "to nobody"
-        yield f"The sidecar brings events {where}, the bridge takes them on port {port}: start the sidecar with --app-port {port}."
-    elif told.protocol != protocol:
-        yield f"The sidecar brings events by {told.protocol}, the bridge takes them by {protocol}: restart the bridge."
-    there = {(each.component, each.topic): each for each in told.subscriptions}
-    for each in needed:
-        found = there.get((each.component, each.topic))
-        what = f"{each.topic} of component {each.component}"
+class SubscriptionRegistry:
+    """The handlers by source. `known` are the names that a handler may be for."""
+
+    def __init__(self, known: frozenset[str]) -> None:
+        self._known = known
+        self._by_route: dict[str, _Registration] = {}
+        self._closing = False
+
+    def register(self, source: str, handler: Handler, *, concurrency: int, dead_letters: bool = False) -> None:
+        """Let `handler` take the messages of `source`, `concurrency` at a time; `dead_letters`: a broker forwards its own there.
+
+        Raises Undeliverable if there is no such queue or subscription.
+        """
+        if source not in self._known:
+            raise Undeliverable(f"There is no queue or subscription named {source!r}.", hint='Write it "queue" or "topic/subscription".')
+        self._by_route[f"{ROUTE}{source}"] = _Registration(source, handler, asyncio.Semaphore(concurrency), dead_letters)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that have a handler."""
+        return tuple(each.source for each in self._by_route.values())
+
+    async def close(self, patience: float) -> None:
+        """Take nothing more, let handlers go on for `patience` seconds, then cancel them; the sidecar keeps what they had."""
+        self._closing = True
+        running = {task for each in self._by_route.values() for task in each.running}
+        if running and patience > 0:
+            await asyncio.wait(running, timeout=patience)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def handle(self, route: str, body: bytes, headers: Iterable[tuple[str, str]]) -> Ack:
+        """What became of a message that was delivered to `route`; RETRY where nobody can take it now."""
+        found = self._by_route.get(route)
         if found is None:
-            yield (
-                f"The sidecar has no subscription of {what}: add one with the route {each.route} to its resources "
-                "(subscriptions.yaml), and its app id to the scopes."
-            )
-        elif each.route not in found.routes:
-            yield f"The sidecar brings {what} to {', '.join(sorted(found.routes)) or 'no route'}: correct the route to {each.route}."
-        elif not found.raw:
-            yield f'The sidecar rewrites {what}: give its subscription the metadata rawPayload: "true".'
+            return Ack.RETRY
+        async with found.slots:
+            if self._closing:  # it may have begun while the message was read
+                return Ack.RETRY
+            delivery = to_delivery(found.source, body, headers, dead_letters=found.dead_letters)
+            task = asyncio.ensure_future(found.handler(delivery))
+            found.running.add(task)
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                return Ack.RETRY
+            except Exception as error:  # noqa: BLE001 - whatever a handler fails with, its message must come back
+                reason = f"{type(error).__name__}: {error}".replace("\n", " ")
+                telemetry.step("retry", level="error", run=delivery.message.correlation_id or "-", source=found.source, error=reason)
+                return Ack.RETRY
+            finally:
+                found.running.discard(task)

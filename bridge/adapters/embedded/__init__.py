@@ -1,4 +1,4 @@
-"""The embedded runtime: queue, state and timers in one SQLite file, for one process, with nothing else installed."""
+"""The embedded runtime: bus, store and timers in one SQLite file, for one process, with nothing else to install."""
 
 from __future__ import annotations
 
@@ -7,44 +7,57 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.adapters.embedded import entry, state
+from bridge.adapters.embedded.broker import EmbeddedBroker
+from bridge.adapters.embedded.bus import SCHEMA as BUS_SCHEMA
+from bridge.adapters.embedded.bus import EmbeddedBus
 from bridge.adapters.embedded.database import Database
-from bridge.adapters.embedded.door import Door
-from bridge.adapters.embedded.queue import Queue
-from bridge.adapters.embedded.state import State
+from bridge.adapters.embedded.outbox import EmbeddedOutbox
+from bridge.adapters.embedded.store import SCHEMA as STORE_SCHEMA
+from bridge.adapters.embedded.store import EmbeddedStore, spoiled
 from bridge.entities import Entities
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """What the bridge needs on a machine of its own: a bus, a store, and a door to the bus for a functions host beside it."""
+    """A bus and a store in one file, an outbox over both, and the broker that other processes reach over AMQP."""
 
-    bus: Queue
-    store: State
-    door: Door
+    bus: EmbeddedBus
+    store: EmbeddedStore
+    outbox: EmbeddedOutbox
+    broker: EmbeddedBroker
     database: Database
 
     def trouble(self) -> Mapping[str, str]:
-        """What is wrong with the disk, empty if nothing."""
+        """The trouble with the disk under the name `disk`; its text is empty if there is none."""
         found = self.database.trouble
         return {"disk": str(found) if found is not None else ""}
 
     @classmethod
     @asynccontextmanager
     async def open(  # noqa: PLR0913 - each is one setting
-        cls, data_dir: Path, entities: Entities, *, queue_limit: int, data_limit: int, max_message: int, queue_port: int = 0
+        cls,
+        data_dir: Path,
+        entities: Entities,
+        *,
+        queue_limit: int,
+        data_limit: int,
+        max_message: int,
+        crashed_to: str = "",
     ) -> AsyncIterator[Embedded]:
-        """Open `data_dir`/bridge.db and the queue door. Sizes are in bytes, `queue_limit` is a number of messages of one source.
+        """Open `data_dir`/bridge.db. Sizes are in bytes; `queue_limit` is the most messages of one queue, `crashed_to` the queue for
+        messages that crashed this process.
 
-        Raises ConfigurationError: the directory is in use or cannot be used, the entities need what is not here, the port is taken.
+        Raises ConfigurationError if the directory cannot be used or is in use, or an entity has unsupported properties.
         """
         async with AsyncExitStack() as stack:
-            database = await stack.enter_async_context(Database.open(data_dir, (*entry.SCHEMA, *state.SCHEMA)))
-            store = State(database, data_limit=data_limit)
-            bus = Queue(database, entities, queue_limit=queue_limit, max_message=max_message)
+            opening = Database.open(data_dir, (*BUS_SCHEMA, *STORE_SCHEMA), spoiled=spoiled)
+            database = await stack.enter_async_context(opening)
+            store = EmbeddedStore(database, data_limit=data_limit)
+            bus = EmbeddedBus(database, entities, queue_limit=queue_limit, max_message=max_message, crashed_to=crashed_to)
             stack.push_async_callback(store.close)
             stack.push_async_callback(bus.close)
             await store.start()
             await bus.start()
-            door = await stack.enter_async_context(Door.open(bus, data_dir, port=queue_port, max_message=max_message))
-            yield cls(bus, store, door, database)
+            broker = EmbeddedBroker(bus, entities, database, data_limit=data_limit)
+            stack.callback(broker.close)
+            yield cls(bus, store, EmbeddedOutbox(database, store, bus), broker, database)

@@ -1,235 +1,255 @@
-"""One SQLite file, one thread that commits to it, group commit.
+"""One SQLite file with group commit, and the thread that commits.
 
-Whatever has gathered while the last transaction was committed becomes the next transaction, so that one fsync serves many writes and a
-single write waits for none (`PRAGMA synchronous=FULL`: what is committed survives a power cut). Operations run in the order in which they
-were submitted, and their outcomes are told on the event loop in that order.
+Operations that are submitted while a transaction is being committed form the next transaction, so that one fsync serves many writes and a
+single write does not wait for others. With `PRAGMA synchronous=FULL`, committed data survives a power cut. Operations run in the order in
+which they were submitted, and their outcomes are reported on the event loop in that order.
 
-Statements run on the event loop, microseconds each into memory; the commit, which waits for the disk, runs in the thread. With the
-statements in the thread too, every one of them would wait for the interpreter lock of a busy loop: a third of the throughput.
+Statements run on the event loop and take microseconds, because they write to memory; the commit, which waits for the disk, runs in the
+thread. If the statements ran in the thread too, each would wait for the interpreter lock of a busy loop: a third of the throughput.
+
+A write is reported as done only if its file is still at its place: see `integrity`. A file that is damaged is not used any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from bridge.adapters.embedded import directory
-from bridge.errors import ConfigurationError, Full, PortError, Unavailable
+from bridge.adapters.embedded import commitcount, freepages, integrity
+from bridge.adapters.embedded.commitcount import CommitCount
+from bridge.adapters.embedded.data_directory import locked
+from bridge.adapters.embedded.integrity import OpenFiles
+from bridge.adapters.embedded.transaction import Damaged, Transactions, Work, port_error
+from bridge.errors import ConfigurationError, Full, Unavailable
 
 FILE = "bridge.db"
-VERSION = 1  #: of the tables; a file with tables of another version is not touched
-WAITING = 10_000  #: operations that may wait for the writer before more are refused
-_BUSY_SECONDS = 5.0  #: how long to wait for a tool that reads or copies the file
-_LOG_BYTES = 64 * 2**20  #: what is kept of the write-ahead log after it was long
+VERSION = 2  #: of the tables; a file with a later version is refused and left as it is
+_UPGRADES = {
+    1: tuple(f"ALTER TABLE messages ADD COLUMN {column}" for column in ("session TEXT", "encoded BLOB", "header INTEGER", "added BLOB"))
+}
+WAITING = 10_000  #: operations that may wait to be committed; more are refused
+_BUSY_SECONDS = 5.0  #: how long to wait for another program that has locked the file
+_LOG_BYTES = 64 * 2**20  #: the size to which a write-ahead log that has grown is cut back
+_WATCH_SECONDS = 1.0  #: how often it is looked whether the files are at their place
 _STOPPING = "The bridge is stopping; nothing more is read or stored."
 
+_log = logging.getLogger("bridge.database")
+
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], Any]
 Then = Callable[[Any], None]
 Operation = tuple[Work, Then]
 
 
 class Database:
-    """The file. `Database.open` makes one; reads are answered at once, writes when they are durable."""
+    """The open file. `Database.open` makes one. Reads return at once, writes when they are durable."""
 
     def __init__(self, path: Path, waiting: int) -> None:
         self.path = path
         self._limit = waiting
         self._waiting = 0
-        self._gathered: list[Operation] = []
+        self._pending: list[Operation] = []
         self._commits: SimpleQueue[tuple[list[Work], list[Any] | None] | None] = SimpleQueue()
-        self._under_way: list[Operation] = []
+        self._committing: list[Operation] = []
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
-        self._closing = False
+        self._closing = self._shrinking = False
         self._changes = 0
-        self.trouble: Unavailable | None = None  #: why the disk took nothing of what was last written; None if it did
+        self._refused: Unavailable | None = None  # why the last write failed; None if it succeeded
+        self._gone: Unavailable | None = None  # a file is not at its place
+        self._damage: Damaged | None = None
         self._reader: sqlite3.Connection
         self._writer: sqlite3.Connection
+        self._transactions: Transactions
+        self._files: OpenFiles
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, data_dir: Path, schema: Sequence[str], *, waiting: int = WAITING) -> AsyncIterator[Database]:
-        """Open `data_dir`/bridge.db, made with the statements of `schema` if need be; closing finishes what was submitted.
+    async def open(
+        cls, data_dir: Path, schema: Sequence[str], *, waiting: int = WAITING, spoiled: Callable[[sqlite3.Connection], str] = lambda _: ""
+    ) -> AsyncIterator[Database]:
+        """Open `data_dir`/bridge.db and create the tables of `schema` that are missing. Closing finishes what was submitted.
+
+        `spoiled` finds what is wrong within the tables of a file that is checked before it is used.
 
         Raises ConfigurationError if the directory is in use by another process or the file cannot be used.
         """
-        with directory.held(data_dir):
+        with locked(data_dir):
             database = cls(data_dir / FILE, waiting)
-            database._writer = await asyncio.to_thread(_connect, database.path, schema)
-            database._reader = _reader(database.path)
-            threading.Thread(target=database._commit_all, name="bridge-writer", daemon=True).start()
-            try:
-                yield database
-            finally:
-                await database._close()
+            with closing(_commit_count(data_dir)) as count:
+                database._writer = await asyncio.to_thread(_connect, database.path, schema, count, spoiled)
+                database._reader = _reader(database.path)
+                database._transactions, database._files = Transactions(database._writer, count), OpenFiles(database.path)
+                threading.Thread(target=database._commit_all, name="bridge-writer", daemon=True).start()
+                if database.path.stat().st_size > integrity.AT_ONCE:
+                    threading.Thread(target=database._check, name="bridge-check", daemon=True).start()
+                watching = asyncio.create_task(database._watch())
+                try:
+                    yield database
+                finally:
+                    watching.cancel()
+                    await database._close()
+
+    @property
+    def trouble(self) -> Unavailable | None:
+        """Why the database cannot be used at present; None if reads and writes succeed and the files are whole and at their place."""
+        return self._damage or self._gone or self._refused
 
     def submit(self, work: Work, then: Then) -> None:
-        """Queue an operation. `then` is called on the event loop with what `work` returned once that is durable, or with the error.
+        """Queue an operation. `then` is called on the event loop with the result of `work` once that is durable, or with the error.
 
-        `work` runs inside a transaction shared with others. It raises a PortError before it has written anything to fail alone.
+        `work` runs in a transaction that it shares with others. To fail alone, it raises a PortError before it writes anything.
         """
-        if self._closing:
-            self._loop.call_soon(then, Unavailable(_STOPPING))
+        refused = Unavailable(_STOPPING) if self._closing else self._damage or self._gone
+        if refused is not None:
+            self._loop.call_soon(then, refused)
             return
-        if not self._gathered:
-            self._loop.call_soon(self._hand_over)
-        self._gathered.append((work, then))
+        if not self._pending:
+            self._loop.call_soon(self._start_transaction)
+        self._pending.append((work, then))
         self._waiting += 1
 
     async def write(self, work: Callable[[sqlite3.Connection], T], committed: Callable[[T], None] | None = None) -> T:
         """Run an operation and return its result once that is durable. Raises what `work` raises, Unavailable or Full.
 
-        `committed` is called even if the caller no longer waits.
+        `committed` is called with the result even if the caller was cancelled.
         """
         if self._waiting >= self._limit:
             raise Full(f"{self._waiting} writes are waiting for the disk.", retry_after=1)
         future: asyncio.Future[T] = self._loop.create_future()
-        self.submit(work, partial(_tell, future, committed))
+        self.submit(work, partial(_resolve, future, committed))
         return await future
 
     def read(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a short look-up: it runs on the event loop, so it must use an index. Raises Unavailable."""
+        """The rows of a query. It runs on the event loop, so it must be short and use an index. Raises Unavailable.
+
+        A file that is damaged or gone is not read: nobody else will find what it has.
+        """
         if self._closing:
             raise Unavailable(_STOPPING)
+        if (lost := self._damage or self._gone) is not None:
+            raise lost
         try:
             return self._reader.execute(statement, parameters).fetchall()
         except sqlite3.Error as fault:
-            raise _port_error(fault) from fault
+            failure = port_error(fault)
+            if isinstance(failure, Unavailable):
+                self._note_refusal(failure)
+            raise failure from fault
+
+    async def shrink(self) -> bool:
+        """Give some free pages back to the disk. Returns whether there may be more. Raises Unavailable."""
+        released = await self.write(freepages.release)
+        if self._shrinking and not released:
+            # The file gets shorter only when the write-ahead log is moved into it, and the last steps are perhaps never followed by others.
+            await asyncio.to_thread(_checkpoint, self.path)
+        self._shrinking = released
+        return released
 
     def bytes_used(self) -> int:
-        """How much of the file is in use, in bytes, without the pages that are free again."""
+        """The size of the file in bytes without its free pages."""
         pages, free, size = (self.read(f"PRAGMA {name}")[0][0] for name in ("page_count", "freelist_count", "page_size"))
         return int((pages - free) * size)
 
-    def _hand_over(self) -> None:
-        """Make one transaction of what has gathered, unless one is being committed: then what comes after it will be the next."""
-        if self._under_way or not self._gathered:
+    def _start_transaction(self) -> None:
+        """Start a transaction with the pending operations. While one is being committed, they wait for its end."""
+        if self._committing or not self._pending:
             return
-        self._under_way, self._gathered = self._gathered, []
-        works = [work for work, _ in self._under_way]
-        self._commits.put((works, _run(self._writer, works)))
+        self._committing, self._pending = self._pending, []
+        works = [work for work, _ in self._committing]
+        self._commits.put((works, self._transactions.run(works)))
 
-    def _finish(self, outcomes: list[Any]) -> None:
-        batch, self._under_way = self._under_way, []
+    def _finish(self, outcomes: list[Any], missing: str) -> None:
+        self._note_missing(missing)
+        if self._gone is not None:  # a file that was removed takes writes without complaint
+            outcomes = [self._gone] * len(outcomes)
+        batch, self._committing = self._committing, []
         self._waiting -= len(batch)
-        self._judge(outcomes)
+        self._note_trouble(outcomes)
         for (_, then), outcome in zip(batch, outcomes, strict=True):
             then(outcome)
-        if self._closing and not self._gathered:
+        if self._closing and not self._pending:
             self._commits.put(None)
         else:
-            self._hand_over()
+            self._start_transaction()
 
-    def _judge(self, outcomes: list[Any]) -> None:
-        """Learn whether the disk takes what is written. A transaction that changed nothing did not ask it."""
+    def _note_trouble(self, outcomes: list[Any]) -> None:
+        """Note whether the disk accepts writes. A transaction that changed nothing does not tell."""
         changed, self._changes = self._writer.total_changes > self._changes, self._writer.total_changes
         failed = next((outcome for outcome in outcomes if isinstance(outcome, Unavailable)), None)
-        if failed is not None or changed:
-            self.trouble = failed
+        if failed is not None:
+            self._note_refusal(failed)
+        elif changed and self._refused is not None:
+            _log.info("the database can be used again")
+            self._refused = None
+
+    def _note_refusal(self, failure: Unavailable) -> None:
+        """A read or a write failed. The next write that succeeds shows that this is over, unless the file is damaged."""
+        if self._refused is None:
+            _log.error("%s", failure.detail)
+        self._refused = failure
+        self._note_damage(failure)
+
+    def damaged(self, what: str) -> Damaged:
+        """Note that the file is damaged, so that it is not used any more. Returns the error to raise."""
+        damage = Damaged(what)
+        self._note_damage(damage)
+        return damage
+
+    def _note_damage(self, failure: Exception) -> None:
+        if isinstance(failure, Damaged) and self._damage is None:
+            what = f"{self.path} is damaged, or its disk cannot be read ({failure.detail})"
+            self._damage = Damaged(f"{what}. A start checks the file. If it is refused: {integrity.RECOVERY}.")
+            _log.error("%s", self._damage.detail)
+
+    async def _watch(self) -> None:
+        """Look at regular intervals whether the files are at their place."""
+        while True:
+            self._note_missing(self._files.missing())
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    def _note_missing(self, missing: str) -> None:
+        if missing and self._gone is None:
+            _log.error("nothing can be stored: %s", missing)
+        self._gone = Unavailable(missing) if missing else None
+
+    def _check(self) -> None:
+        """The thread that checks a large file while it is in use."""
+        with suppress(AttributeError, OSError):  # Linux alone knows priorities of threads
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        with closing(_reader(self.path)) as connection:
+            found = integrity.faults(connection, quick=True)
+        if found:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._note_damage, Damaged(found))
 
     def _commit_all(self) -> None:
-        """The writer's thread. While it works on a transaction, nothing else uses the connection."""
-        while (job := self._commits.get()) is not None:
-            self._loop.call_soon_threadsafe(self._finish, _commit(self._writer, *job))
+        """The thread that commits. While it commits a transaction, nothing else uses the connection."""
+        while (transaction := self._commits.get()) is not None:
+            outcomes = self._transactions.commit(*transaction)
+            self._loop.call_soon_threadsafe(self._finish, outcomes, self._files.missing())
         self._writer.close()
         self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
     async def _close(self) -> None:
         self._closing = True
-        if not self._under_way and not self._gathered:
+        # The connection that is closed last moves the write-ahead log into the file, which one that only reads cannot.
+        self._reader.close()
+        if not self._committing and not self._pending:
             self._commits.put(None)
         await asyncio.shield(self._ended)
-        self._reader.close()
 
 
-def _run(connection: sqlite3.Connection, works: list[Work]) -> list[Any] | None:
-    """The outcomes of all operations in one open transaction; None if one broke it, or if somebody else holds the file."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        return [_attempt(connection, work) for work in works]
-    except Exception:  # noqa: BLE001 - `_commit` runs them again, each alone, and tells each its own fault
-        return None
-
-
-def _commit(connection: sqlite3.Connection, works: list[Work], outcomes: list[Any] | None) -> list[Any]:
-    """Make it durable; what could not be done together is done again, each operation in its own transaction, so that only some fail."""
-    if outcomes is not None:
-        try:
-            connection.execute("COMMIT")
-        except sqlite3.Error as fault:
-            failure = _port_error(fault)
-            if isinstance(failure, Unavailable):
-                _roll_back(connection)
-                return [failure] * len(works)
-        else:
-            return outcomes
-    _roll_back(connection)
-    return _one_by_one(connection, works)
-
-
-def _one_by_one(connection: sqlite3.Connection, works: list[Work]) -> list[Any]:
-    outcomes: list[Any] = []
-    for work in works:
-        try:
-            _begin(connection)
-            outcome = _attempt(connection, work)
-            connection.execute("COMMIT")
-        except Exception as fault:  # noqa: BLE001 - whatever broke the transaction is the outcome of who waits for it
-            _roll_back(connection)
-            outcome = _port_error(fault) if isinstance(fault, sqlite3.Error) else fault
-        outcomes.append(outcome)
-    return outcomes
-
-
-def _begin(connection: sqlite3.Connection) -> None:
-    """Start a transaction, waiting for a tool that holds the file; the loop never waits for one."""
-    give_up = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as fault:
-            if fault.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                raise
-            time.sleep(0.02)
-        else:
-            return
-
-
-def _attempt(connection: sqlite3.Connection, work: Work) -> Any:
-    try:
-        return work(connection)
-    except PortError as refused:
-        return refused
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    # SQLite has rolled back already after some errors, a full disk among them.
-    if connection.in_transaction:
-        connection.rollback()
-
-
-def _port_error(fault: sqlite3.Error) -> Exception:
-    """Trouble with the disk is Full or Unavailable; anything else is a mistake of ours and stays what it is."""
-    code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return Full("The disk is full.", hint="Make room on the disk of data_dir, then send the same again.", retry_after=10)
-    if code in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE}:
-        return fault
-    return Unavailable(f"The database could not be used ({getattr(fault, 'sqlite_errorname', type(fault).__name__)}: {fault}).")
-
-
-def _tell(future: asyncio.Future[T], committed: Callable[[T], None] | None, outcome: T | Exception) -> None:
+def _resolve(future: asyncio.Future[T], committed: Callable[[T], None] | None, outcome: T | Exception) -> None:
     if isinstance(outcome, Exception):
         if not future.done():
             future.set_exception(outcome)
@@ -240,31 +260,79 @@ def _tell(future: asyncio.Future[T], committed: Callable[[T], None] | None, outc
         future.set_result(outcome)
 
 
-def _connect(path: Path, schema: Sequence[str]) -> sqlite3.Connection:
+def _commit_count(data_dir: Path) -> CommitCount:
+    try:
+        return CommitCount(data_dir)
+    except OSError as fault:
+        raise ConfigurationError(
+            [f"{data_dir / commitcount.FILE}: cannot be written ({fault.strerror}); choose another data_dir."]
+        ) from None
+
+
+def _connect(path: Path, schema: Sequence[str], count: CommitCount, spoiled: Callable[[sqlite3.Connection], str]) -> sqlite3.Connection:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         with suppress(PermissionError):
-            path.chmod(0o600)  # a copy that was put back may have other rights; SQLite gives its other files the rights of this one
+            path.chmod(0o600)  # a restored copy may have other permissions; SQLite gives its other files those of this one
+        _inspect(path, count, spoiled)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         try:
-            _prepare(connection, schema)
+            _prepare(connection, schema, count)
         except sqlite3.Error:
             connection.close()
             raise
     except (OSError, sqlite3.Error) as fault:
-        full = getattr(fault, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(fault, "errno", None) == errno.ENOSPC
-        mend = "make room on its disk; the file is whole" if full else "move it away or choose another data_dir"
-        raise ConfigurationError([f"{path}: cannot be used as the bridge's database ({fault}); {mend}."]) from None
+        raise ConfigurationError([f"{path}: cannot be used as the bridge's database ({fault}). {_remedy(fault)}."]) from None
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, schema: Sequence[str]) -> None:
+def _remedy(fault: Exception) -> str:
+    if getattr(fault, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(fault, "errno", None) == errno.ENOSPC:
+        return "Make room on its disk; the file is whole"
+    return f"Nothing was changed. {integrity.RECOVERY}" if integrity.is_damage(fault) else "Move it away or choose another data_dir"
+
+
+def _inspect(path: Path, count: CommitCount, spoiled: Callable[[sqlite3.Connection], str]) -> None:
+    """Raises ConfigurationError or sqlite3.Error for a file that may not be used. It is left as it is, and so is its write-ahead log."""
+    log = path.with_name(f"{path.name}-wal")
+    if path.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:  # SQLite would remove the log
+        raise ConfigurationError([f"{path}: is missing, but its write-ahead log is there; put it back, or remove {log} to begin anew."])
+    with closing(_reader(path)) as connection:
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        if found not in {0, *_UPGRADES, VERSION}:
+            raise sqlite3.DatabaseError(f"its tables have version {found}, this bridge uses version {VERSION}")
+        _require_whole(connection, spoiled)
+        count.check(connection)
+
+
+def _prepare(connection: sqlite3.Connection, schema: Sequence[str], count: CommitCount) -> None:
+    connection.execute(f"PRAGMA busy_timeout={int(_BUSY_SECONDS * 1000)}")  # what closed the file last may still be copying its log
     found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found not in {0, VERSION}:
-        raise sqlite3.DatabaseError(f"its tables have version {found}, this bridge uses version {VERSION}")
+    freepages.enable(connection, integrity.AT_ONCE)
     settings = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", f"PRAGMA journal_size_limit={_LOG_BYTES}")
-    for statement in (*settings, *schema, f"PRAGMA user_version={VERSION}"):
+    # The tables in one transaction, so that a file is never found half upgraded.
+    tables = (*_UPGRADES.get(found, ()), *schema, commitcount.SCHEMA, f"PRAGMA user_version={VERSION}")
+    for statement in (*settings, "BEGIN IMMEDIATE", *tables, "COMMIT"):
         connection.execute(statement)
+    count.start(connection)
+    connection.execute("PRAGMA busy_timeout=0")  # from now on only the thread waits, never the event loop
+
+
+def _require_whole(connection: sqlite3.Connection, spoiled: Callable[[sqlite3.Connection], str]) -> None:
+    """Raises sqlite3.DatabaseError if a file that is checked at once is damaged."""
+    pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    if pages * size > integrity.AT_ONCE:
+        return
+    if found := integrity.faults(connection) or spoiled(connection):
+        fault = sqlite3.DatabaseError(found)
+        fault.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise fault
+
+
+def _checkpoint(path: Path) -> None:
+    address = f"{path.absolute().as_uri()}?mode=rw"  # never makes a file
+    with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def _reader(path: Path) -> sqlite3.Connection:

@@ -1,4 +1,4 @@
-"""Keys that the embedded runtime makes for itself and keeps beside its file, readable by its owner only."""
+"""Keys that the embedded runtime generates and stores in the data directory, readable by their owner only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bridge.errors import ConfigurationError
 
 
 def key(data_dir: Path, name: str) -> bytes:
-    """The key of that name, 32 bytes; made at the first call. Raises ConfigurationError if it cannot be kept, or is not secret."""
+    """The key of this name, 32 bytes. Generated once. Raises ConfigurationError if it cannot be stored or is readable by all."""
     path = data_dir / name
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -21,7 +21,7 @@ def key(data_dir: Path, name: str) -> bytes:
         pass
     except OSError as fault:
         raise ConfigurationError([f"{path}: cannot be written ({fault.strerror}); choose another --data-dir"]) from None
-    # A group may have been given the file by who runs the machine; Kubernetes does so with `fsGroup`.
+    # The group may have access: Kubernetes gives it with `fsGroup`.
     if os.name == "posix" and path.stat().st_mode & 0o007:
         raise ConfigurationError([f"{path}: everybody on this machine may use it; delete it, so that a new one is made"])
     found = path.read_bytes()

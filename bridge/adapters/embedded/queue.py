@@ -1,193 +1,292 @@
-"""The bus of the embedded runtime: topics, subscriptions and queues as rows of one table."""
+"""One queue or subscription: which consumer gets the next message, and how a message is settled."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import logging
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from datetime import timedelta
+from collections import deque
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple, Protocol
 
-from bridge.adapters.embedded import entry as rows
-from bridge.adapters.embedded.database import Database, Work
-from bridge.adapters.embedded.entry import Entry
-from bridge.adapters.embedded.receiver import Lock, Receiver
-from bridge.adapters.embedded.routing import Routing
-from bridge.adapters.embedded.source import Source
-from bridge.adapters.embedded.subscriber import Subscriber
+from bridge import telemetry
+from bridge.adapters.embedded import messages as table
+from bridge.adapters.embedded.database import Database
+from bridge.adapters.embedded.messages import StoredMessage
+from bridge.adapters.embedded.transaction import Work
 from bridge.adapters.embedded.window import Window
-from bridge.entities import DEAD_LETTERS, UNLIMITED, Entities, SubscriptionProperties
-from bridge.errors import ConfigurationError, Full, PortError, Undeliverable
-from bridge.ports import Handler, Message
+from bridge.entities import UNLIMITED, SubscriptionProperties
+from bridge.steadytime import SteadyTime
 
-WINDOW = 2_000  #: messages of one source that are kept in memory
-ENVELOPE = 64 * 2**10  #: bytes a message may have beyond its body
-_log = logging.getLogger("bridge.queue")
-_PURGE_EVERY = 10.0  #: seconds
-_PURGE_AT_ONCE = 200  #: messages
+TOO_OFTEN, EXPIRED = "MaxDeliveryCountExceeded", "TTLExpiredException"  #: the reasons for which the queue itself dead-letters a message
+IN_FLIGHT = 10_000  #: the most messages that are delivered and not settled yet, or whose settlement waits for the disk
+_OWN_REASONS = frozenset((TOO_OFTEN, EXPIRED))  #: the metric counts these by name; a receiver may give any reason
+_LONGEST_TIMER = 3600.0  #: seconds; a timer that never fires cannot be set
+_RETRY_SECONDS = 1.0  #: how long to wait before a write that the disk refused is tried again
 
 
-class Queue:
-    """Implements `ports.Bus`, and the peek-lock interface that the door offers to other processes.
+class Consumer(Protocol):
+    """A consumer of messages. `credit` is how many more it can take."""
 
-    `queue_limit` is the most messages one source holds (those sent for later do not count), `max_message` the largest body in bytes,
-    `window` how many messages of one source are kept in memory. Raises ConfigurationError for entities that need more than is here.
+    credit: int
+
+    def deliver(self, stored: StoredMessage) -> None:
+        """Handle the message, then settle it with `complete`, `abandon` or `dead_letter` of its queue."""
+
+
+Move = tuple[Work, Callable[[], None]]
+"""The operation that replaces a message by copies in other queues, and what to call once that is durable."""
+PrepareDeadLetter = Callable[[StoredMessage, str | None, str | None], Move]
+"""From a message, a reason and a description: how it is moved to the dead letters."""
+
+
+class Scheduled(NamedTuple):
+    """Where a scheduled message is stored: its queue, its number, and when it is due (seconds since 1970, steady time)."""
+
+    queue: str
+    id: int
+    due: float
+    message_id: str
+
+
+class MessageQueue:
+    """Delivers messages that are due. Locks live in memory: only this process uses the file, and every lock ends with the process.
+
+    What waits, waits by the steady `time`, so that it comes neither early nor late when somebody sets the clock. With a `session`,
+    these are only the messages of that session.
     """
 
-    def __init__(self, database: Database, entities: Entities, *, queue_limit: int, max_message: int, window: int = WINDOW) -> None:
-        _refuse_what_is_not_here(entities)
-        self._database, self._limit, self._max_message = database, queue_limit, max_message
-        self._routing = Routing(entities)
-        self._lives = {topic.name: topic.properties.default_message_time_to_live for topic in entities.topics}
-        self._subscribers: list[Subscriber] = []
-        self._sources: dict[str, Source] = {}
-        for name, properties in entities.sources:
-            behind = SubscriptionProperties.model_validate({"MaxDeliveryCount": UNLIMITED})
-            for known, its in ((name, properties), (f"{name}/{DEAD_LETTERS}", behind)):
-                self._sources[known] = Source(known, its, database, self._bury, Window(window))
-        self._numbers = itertools.count(1)
-        self._purge: asyncio.Task[None] | None = None
+    depth = 0  #: stored messages that count towards the limit
 
-    async def start(self) -> None:
-        """Learn what the file holds. Raises Unavailable."""
-        held, last = await self._database.write(lambda connection: (rows.depths(connection), rows.last_id(connection)))
-        # From the time in microseconds on, so that no number comes again after a restart although its message is gone.
-        self._numbers = itertools.count(max(last + 1, time.time_ns() // 1000))
-        for name, depth in held.items():
-            if name in self._sources:
-                self._sources[name].depth = depth
-            else:
-                _log.warning("%s messages wait in %s, which the entities file does not name; add it again to get them", depth, name)
-        self._purge = asyncio.create_task(self._purge_expired())
+    def __init__(  # noqa: PLR0913 - each is one neighbour
+        self,
+        name: str,
+        properties: SubscriptionProperties,
+        database: Database,
+        prepare_dead_letter: PrepareDeadLetter,
+        window: Window,
+        *,
+        time: SteadyTime,
+        session: str | None = None,
+    ) -> None:
+        self.name, self.properties, self._time, self.session = name, properties, time, session or ""
+        self._database, self._prepare_dead_letter, self._window = database, prepare_dead_letter, window
+        self._loop = asyncio.get_running_loop()
+        self._consumers: deque[Consumer] = deque()
+        self._in_flight: set[int] = set()
+        self._scheduled: dict[str, Scheduled] = {}  # by message id, until they are delivered
+        self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = 0.0
+        self._stopped = False
 
-    async def publish(self, messages: Sequence[Message]) -> None:
-        """Store every message durably, all of them or none.
+    def attach(self, consumer: Consumer) -> None:
+        """Add a consumer. Consumers take turns."""
+        self._consumers.append(consumer)
+        self.pump()
 
-        Raises Undeliverable (unknown topic, message too large), Full or Unavailable.
-        """
-        entries = [entry for message in messages for entry in self._entries(message)]
-        counted = self._reserve(entries)
-        try:
-            if entries:
-                await self._database.write(partial(rows.insert, entries), lambda _: self._arrive(entries))
-        except PortError:
-            for name, count in counted.items():
-                self._sources[name].depth -= count
-            raise
+    def detach(self, consumer: Consumer) -> None:
+        """Deliver nothing more to a consumer."""
+        self._consumers.remove(consumer)
 
-    async def subscribe(self, source: str, handler: Handler, *, concurrency: int) -> None:
-        """Hand every message of `source` to `handler`. Raises Undeliverable if there is no such queue or subscription."""
-        found = self._source(source)
-        subscriber = Subscriber(found, handler, concurrency)
-        self._subscribers.append(subscriber)
-        found.attach(subscriber)
+    def stop(self) -> None:
+        """Deliver nothing more. Messages in flight can still be settled."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
 
-    def receive(self, source: str, push: Callable[[Lock], None]) -> Receiver:
-        """A consumer with credit and locks. Raises Undeliverable if there is no such queue or subscription."""
-        found = self._source(source)
-        receiver = Receiver(found, push)
-        found.attach(receiver)
-        return receiver
+    def add(self, stored: StoredMessage) -> None:
+        """Add a message that the database already holds."""
+        self._note_scheduled(stored)
+        self._window.add(stored)
+        self.pump()
 
-    def drain(self) -> None:
-        """Hand out nothing more. What is under way may end; publishing goes on."""
-        for source in self._sources.values():
-            source.stop()
+    def _note_scheduled(self, stored: StoredMessage) -> None:
+        message_id = stored.message.message_id
+        if stored.scheduled and message_id:
+            self._scheduled[message_id] = Scheduled(self.name, stored.id, stored.due, message_id)
 
-    async def close(self, patience: float = 0) -> None:
-        """Drain, let handlers go on for `patience` seconds and cancel the rest; their messages stay stored."""
-        self.drain()
-        if self._purge is not None:
-            self._purge.cancel()
-        await asyncio.gather(*(subscriber.finish(patience) for subscriber in self._subscribers))
+    def find_scheduled(self, message_id: str) -> Scheduled | None:
+        """The scheduled message of this id, unless it has been delivered."""
+        return self._scheduled.get(message_id)
 
-    def _source(self, name: str) -> Source:
-        if name not in self._sources:
-            raise Undeliverable(f"There is no queue or subscription named {name!r}.", hint='Write it "queue" or "topic/subscription".')
-        return self._sources[name]
+    def cancel_scheduled(self, scheduled: Scheduled) -> None:
+        """Do not deliver a scheduled message that was deleted from the database."""
+        if self._scheduled.get(scheduled.message_id) == scheduled:
+            del self._scheduled[scheduled.message_id]
+            self._window.forget((scheduled.due, scheduled.id))
 
-    def _entries(self, message: Message) -> Iterable[Entry]:
-        size = len(message.body)
-        if size > self._max_message + ENVELOPE:
-            raise Undeliverable(f"A message of {size} bytes is too large; {self._max_message + ENVELOPE} are allowed.", hint="Send less.")
-        sources = self._routing.sources(message)
-        now = time.time()
-        due = max(now, message.deliver_at.timestamp()) if message.deliver_at else now
-        return [self._entry(name, message, due, message.time_to_live, self._lives.get(message.topic)) for name in sources]
+    def pump(self) -> None:
+        """Deliver messages that are due to consumers with credit, and set a timer for the next message."""
+        now = self._time.now()
+        while (consumer := self._next_consumer()) is not None:
+            stored = self._window.pop(now)
+            if stored is None:
+                self._wait_for_next(now)
+                break
+            if stored.id in self._in_flight:
+                continue
+            if stored.scheduled:
+                self._scheduled.pop(stored.message.message_id, None)
+            self._in_flight.add(stored.id)
+            if stored.expires is not None and stored.expires <= now:
+                self._expire(stored)
+                continue
+            stored.attempts += 1
+            consumer.credit -= 1
+            consumer.deliver(stored)
 
-    def _entry(self, source: str, message: Message, due: float, *lives: timedelta | None) -> Entry:
-        """`lives`: how long the message may live by what it or its topic says; the shortest of these and its source's counts."""
-        spans = [span for span in (*lives, self._sources[source].properties.default_message_time_to_live) if span is not None]
-        expires = due + min(spans).total_seconds() if spans else None
-        now = time.time()
-        return Entry(next(self._numbers), source, message, due, now, expires, scheduled=due > now)
+    def complete(self, stored: StoredMessage, then: Callable[[], None] | None = None) -> None:
+        """Remove a message. `then` is called when that is durable."""
+        self._write(stored, partial(table.delete, stored.id), partial(self._removed, stored, then))
 
-    def _reserve(self, entries: Iterable[Entry]) -> Counter[str]:
-        """Count the entries in. Raises Full, and counts none, if one of their sources has no room."""
-        counted = Counter(entry.source for entry in entries if not entry.scheduled)
-        for name, count in counted.items():
-            if self._sources[name].depth + count > self._limit:
-                raise Full(f"{name} holds {self._sources[name].depth} messages; {self._limit} are allowed.", retry_after=5)
-        for name, count in counted.items():
-            self._sources[name].depth += count
-        return counted
+    def settle_move(self, stored: StoredMessage, move: Move) -> None:
+        """Replace a message by its copies in other queues."""
+        work, arrive = move
+        self._write(stored, work, partial(self._dead_lettered, stored, arrive, None))
 
-    def _arrive(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            self._sources[entry.source].accept(entry)
+    def abandon(self, stored: StoredMessage, pause: float, reason: str, then: Callable[[], None] | None = None) -> None:
+        """Deliver the message again after `pause` seconds. After `MaxDeliveryCount` deliveries it becomes a dead letter instead."""
+        if self._ends_by_count(stored, reason, then):
+            return
+        due = self._time.now() + pause
+        self._write(stored, partial(table.reschedule, stored.id, due, stored.attempts), partial(self._abandoned, stored, due, then))
 
-    def _bury(self, entry: Entry, reason: str, description: str) -> tuple[Work, Callable[[], None]]:
-        explained = {
-            **entry.message.properties,
-            "DeadLetterReason": reason,
-            "DeadLetterErrorDescription": description,
-            "x-opt-deadletter-source": entry.source,
-            "deliveryCount": str(entry.attempts),
-        }
-        message = replace(entry.message, properties=explained, deliver_at=None, time_to_live=None)
-        target = self._sources[entry.source].properties.forward_dead_lettered_messages_to
-        names = self._routing.sources_behind(target, message) if target else [_dead_letters_of(entry.source)]
-        now = time.time()
-        entries = [self._entry(name, message, now) for name in names]
-        return partial(rows.move, entry.id, entries), partial(self._arrive_uncounted, entries)
+    def give_back(self, stored: StoredMessage, reason: str, then: Callable[[], None] | None = None) -> None:
+        """Make the message available again at its old place, with what was added to it. Too many deliveries make it a dead letter."""
+        if not self._ends_by_count(stored, reason, then):
+            self._write(stored, partial(table.give_back, stored), partial(self._abandoned, stored, stored.due, then))
 
-    def _arrive_uncounted(self, entries: Sequence[Entry]) -> None:
-        # Dead letters are taken even by a full source: refusing one would lose it or block where it comes from.
-        for entry in entries:
-            self._sources[entry.source].depth += 1
-        self._arrive(entries)
+    def defer(self, stored: StoredMessage, then: Callable[[], None] | None = None) -> None:
+        """Keep the message for whoever asks for its number."""
+        stored.due = table.DEFERRED
+        self._write(stored, partial(table.give_back, stored), partial(self._abandoned, stored, stored.due, then))
 
-    async def _purge_expired(self) -> None:
-        """End what expired while nobody took it."""
-        while True:
-            try:
-                found = await self._database.write(partial(rows.expired, time.time(), _PURGE_AT_ONCE))
-            except PortError:
-                found = []
-            ended = [entry for entry in found if self._end_expired(entry)]
-            await asyncio.sleep(0.05 if len(ended) == _PURGE_AT_ONCE else _PURGE_EVERY)
+    def release(self, stored: StoredMessage) -> None:
+        """Make the message available again as if it had not been delivered."""
+        stored.attempts -= 1
+        self._in_flight.discard(stored.id)
+        self.add(stored)
 
-    def _end_expired(self, entry: Entry) -> bool:
-        if entry.source in self._sources:
-            return self._sources[entry.source].end_expired(entry)
-        self._database.submit(partial(rows.delete, entry.id), lambda _: None)
+    def claim(self, stored: StoredMessage) -> bool:
+        """Deliver a message that was read from the database, outside the order. Returns False if it is in flight."""
+        if stored.id in self._in_flight:
+            return False
+        self._in_flight.add(stored.id)
         return True
 
+    def unclaim(self, stored: StoredMessage) -> None:
+        """Undo `claim`, in the same turn of the event loop: a message that comes up for delivery while it is claimed is passed over."""
+        self._in_flight.discard(stored.id)
 
-def _dead_letters_of(source: str) -> str:
-    return source if source.endswith(f"/{DEAD_LETTERS}") else f"{source}/{DEAD_LETTERS}"
+    def cancel(self, stored: StoredMessage, then: Callable[[], None]) -> None:
+        """Remove a scheduled message that was claimed. `then` is called when that is durable."""
 
+        def removed(_found: bool) -> None:
+            known = self._scheduled.get(stored.message.message_id)
+            if known is not None and known.id == stored.id:
+                del self._scheduled[stored.message.message_id]
+            self._window.forget(stored.key)
+            then()
 
-def _refuse_what_is_not_here(entities: Entities) -> None:
-    asked = [(name, "RequiresSession") for name, properties in entities.sources if properties.requires_session]
-    deduplicating = [entity.name for entity in entities.queues if entity.properties.requires_duplicate_detection]
-    deduplicating += [entity.name for entity in entities.topics if entity.properties.requires_duplicate_detection]
-    asked += [(name, "RequiresDuplicateDetection") for name in deduplicating]
-    if asked:
-        raise ConfigurationError(
-            [f"{name}: {field} is not available in the embedded runtime; set it to false in the entities file." for name, field in asked]
-        )
+        self._write(stored, partial(table.delete, stored.id), removed)
+
+    def _ends_by_count(self, stored: StoredMessage, reason: str, then: Callable[[], None] | None) -> bool:
+        ended = self.properties.max_delivery_count < UNLIMITED and stored.attempts >= self.properties.max_delivery_count
+        if ended:
+            self.dead_letter(stored, TOO_OFTEN, f"Given up after {stored.attempts} deliveries: {reason}", then)
+        return ended
+
+    def dead_letter(
+        self, stored: StoredMessage, reason: str | None, description: str | None, then: Callable[[], None] | None = None
+    ) -> None:
+        """Move a message to the dead letters. `then` is called when that is durable."""
+        work, arrive = self._prepare_dead_letter(stored, reason, description)
+        telemetry.DEAD_LETTERS.labels(reason if reason in _OWN_REASONS else "DeadLettered").inc()
+        self._write(stored, work, partial(self._dead_lettered, stored, arrive, then))
+
+    def expire(self, stored: StoredMessage) -> bool:
+        """End a message whose time to live is over, unless it is in flight. Returns whether it was ended."""
+        if stored.id in self._in_flight:
+            return False
+        self._in_flight.add(stored.id)
+        self._expire(stored)
+        return True
+
+    def _expire(self, stored: StoredMessage) -> None:
+        if self.properties.dead_lettering_on_message_expiration:
+            self.dead_letter(stored, EXPIRED, "The message's time to live ended before it was taken.")
+        else:
+            self.complete(stored)
+
+    def _next_consumer(self) -> Consumer | None:
+        if self._stopped or len(self._in_flight) >= IN_FLIGHT:
+            return None
+        for _ in range(len(self._consumers)):
+            consumer = self._consumers[0]
+            self._consumers.rotate(-1)
+            if consumer.credit > 0:
+                self._refill()
+                return consumer
+        return None
+
+    def _write(self, stored: StoredMessage, work: Work, then: Callable[[bool], None]) -> None:
+        """Store how a message was settled. While the disk refuses the write, the message stays in flight and the write is retried."""
+
+        def committed(outcome: bool | Exception) -> None:
+            if isinstance(outcome, Exception):
+                telemetry.step("retry", level="warning", source=self.name, error=str(outcome))
+                self._loop.call_later(_RETRY_SECONDS, self._write, stored, work, then)
+                return
+            self._in_flight.discard(stored.id)
+            then(outcome)
+            if len(self._in_flight) == IN_FLIGHT - 1:
+                self.pump()
+
+        self._database.submit(work, committed)
+
+    def _removed(self, stored: StoredMessage, then: Callable[[], None] | None, found: bool) -> None:
+        self.depth -= found and not stored.scheduled
+        if then is not None:
+            then()
+
+    def _abandoned(self, stored: StoredMessage, due: float, then: Callable[[], None] | None, found: bool) -> None:
+        stored.due = due
+        if then is not None:
+            then()
+        if found:
+            self.add(stored)
+
+    def _dead_lettered(self, stored: StoredMessage, arrive: Callable[[], None], then: Callable[[], None] | None, found: bool) -> None:
+        if found:
+            arrive()
+        self._removed(stored, then, found)
+
+    def _refill(self) -> None:
+        """Read messages behind the horizon. The read is queued among the writes, so it sees exactly the writes reported before it."""
+        window = self._window
+        if window.runs_low:
+            window.reading = True
+            self._database.submit(
+                partial(table.read_from, self.name, self.session or None, window.horizon, window.limit, window.budget), self._refilled
+            )
+
+    def _refilled(self, outcome: tuple[list[StoredMessage], bool] | Exception) -> None:
+        if isinstance(outcome, Exception):
+            self._window.extend([], last=False)
+            self._loop.call_later(_RETRY_SECONDS, self.pump)
+            return
+        read, last = outcome
+        self._window.extend(read, last=last)
+        self.pump()
+
+    def _wait_for_next(self, now: float) -> None:
+        due = self._window.next_due
+        if self._timer is not None and now < self._wakes_at <= due:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wakes_at = min(due, now + _LONGEST_TIMER)
+        self._timer = self._loop.call_later(max(self._wakes_at - now, 0.001), self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.pump()

@@ -1,72 +1,88 @@
-"""The queue door where another bus carries the events: work for the local functions host waits in a queue here, what it sends goes there.
+"""Connects a local functions host to another bus, such as Dapr's, which offers no locks.
 
-The queue gives locks, filters, redelivery and dead letters as ever. A message is acknowledged to the other bus once it is stored.
+Messages of that bus are stored in an embedded bus, which gives them locks, filters, redelivery and dead letters, and are acknowledged
+once they are stored. Messages that the host sends go to the other bus.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from bridge import envelope
-from bridge.adapters.embedded import entry
+from bridge import cloudevents
+from bridge.adapters.embedded import servicebus
+from bridge.adapters.embedded.amqp.ports import Incoming, SenderInfo
+from bridge.adapters.embedded.broker import EmbeddedBroker, port_errors
+from bridge.adapters.embedded.brokermessages import published
+from bridge.adapters.embedded.bus import SCHEMA, EmbeddedBus
 from bridge.adapters.embedded.database import Database
-from bridge.adapters.embedded.door import Door
-from bridge.adapters.embedded.queue import Queue
-from bridge.adapters.embedded.receiver import Lock, Receiver
+from bridge.adapters.embedded.servicebus import Listener
 from bridge.entities import Entities
 from bridge.errors import PortError, Refusal
 from bridge.ports import Ack, Bus, Delivery, Handler, Message
 
 
-class Relay:
-    """Takes the deliveries of another bus for a functions host."""
+class RelayBroker(EmbeddedBroker):
+    """The broker of a relay: it gives out what the relay has stored, and publishes on the other bus what is sent to it."""
 
-    def __init__(self, queue: Queue, bus: Bus) -> None:
-        self._queue, self._bus = queue, bus
+    def __init__(self, embedded: EmbeddedBus, entities: Entities, database: Database, bus: Bus) -> None:
+        super().__init__(embedded, entities, database)
+        self._other, self._largest = bus, embedded.largest_message
+
+    def open_sender(self, address: str) -> SenderInfo:  # noqa: ARG002 - which topics there are, the other bus knows
+        """Any address: the other bus says whether it takes messages for it."""
+        return SenderInfo(self._largest)
+
+    async def send(self, address: str, messages: Sequence[Incoming]) -> Sequence[int]:
+        """Publish on the other bus, which numbers nothing. Raises MessageTooLarge, ServerBusy."""
+        with port_errors():
+            await self._other.publish([published(address, sent) for sent in messages])
+        return [0] * len(messages)
+
+
+class Relay:
+    """Stores the deliveries of another bus for a functions host, which receives them over AMQP from `broker`."""
+
+    def __init__(self, embedded: EmbeddedBus, broker: RelayBroker) -> None:
+        self._embedded, self.broker = embedded, broker
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, data_dir: Path, entities: Entities, bus: Bus, *, queue_limit: int, max_message: int) -> AsyncIterator[Self]:
-        """Open `data_dir`/relay/bridge.db and the queue door. Raises ConfigurationError as the embedded runtime does."""
+    async def open(  # noqa: PLR0913 - each is one setting
+        cls, data_dir: Path, entities: Entities, bus: Bus, where: Listener, *, queue_limit: int, max_message: int
+    ) -> AsyncIterator[Self]:
+        """Open `data_dir`/relay/bridge.db and listen for the host. Raises ConfigurationError as the embedded runtime does."""
         async with AsyncExitStack() as stack:
-            database = await stack.enter_async_context(Database.open(data_dir / "relay", entry.SCHEMA))
-            queue = Queue(database, entities, queue_limit=queue_limit, max_message=max_message)
-            stack.push_async_callback(queue.close)
-            await queue.start()
-            relay = cls(queue, bus)
-            await stack.enter_async_context(Door.open(relay, data_dir, port=0, max_message=max_message))
-            yield relay
+            database = await stack.enter_async_context(Database.open(data_dir / "relay", SCHEMA))
+            embedded = EmbeddedBus(database, entities, queue_limit=queue_limit, max_message=max_message)
+            stack.push_async_callback(embedded.close)
+            await embedded.start()
+            broker = RelayBroker(embedded, entities, database, bus)
+            stack.callback(broker.close)
+            await stack.enter_async_context(servicebus.serving(broker, data_dir, where, max_message=embedded.largest_message))
+            yield cls(embedded, broker)
 
     async def take(self, delivery: Delivery) -> Ack:
-        """A handler for the topics that functions listen to."""
+        """The handler for the topics that functions listen to. A message that cannot be stored is retried."""
         try:
-            await self._queue.publish([_labelled(delivery.message)])
+            await self._embedded.publish([_labelled(delivery.message)])
         except PortError:
             return Ack.RETRY
         return Ack.DONE
 
     async def dead_letters(self, source: str, handler: Handler, *, concurrency: int) -> None:
-        """Hand what functions gave up to `handler`; `source` is the queue that dead letters are forwarded to."""
-        await self._queue.subscribe(source, handler, concurrency=concurrency)
-
-    def receive(self, source: str, push: Callable[[Lock], None]) -> Receiver:
-        """A consumer with credit and locks. Raises Undeliverable if there is no such queue or subscription."""
-        return self._queue.receive(source, push)
-
-    async def publish(self, messages: Sequence[Message]) -> None:
-        """Send what functions send over the other bus. Raises what that raises."""
-        await self._bus.publish(messages)
+        """Deliver the dead letters of functions to `handler`; `source` is the queue that they are forwarded to."""
+        await self._embedded.subscribe(source, handler, concurrency=concurrency)
 
 
 def _labelled(message: Message) -> Message:
-    """With the label that filters look at; not every bus brings it, and it is the event's subject (DESIGN 3.1)."""
+    """The message with the label that filters look at: the event's subject (DESIGN 3.1), because not every bus carries labels."""
     if message.label:
         return message
     try:
-        return replace(message, label=envelope.decode(message.body).get("subject"))
+        return replace(message, label=cloudevents.decode(message.body).get("subject"))
     except Refusal:
         return message

@@ -1,6 +1,6 @@
 """A host that runs function apps as Azure would, without Azure.
 
-`serve` and `main` import the rest when they are called: `interpreter`, next to them, must run before anything is installed.
+`serve` and `main` import the rest when they are called, because the module `interpreter` must run before anything is installed.
 """
 
 from __future__ import annotations

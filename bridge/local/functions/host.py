@@ -1,68 +1,149 @@
-"""The host: every function app of a folder, from start to drain."""
+"""The functions host runs every function app of a folder, from the start until the last function has ended."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 
 from bridge.errors import ConfigurationError
-from bridge.local.functions import apps, functionapp, interpreter
-from bridge.local.functions.functionapp import Plan, Running
+from bridge.local.functions import apps, functionapp
+from bridge.local.functions.applogs import AppLogs
+from bridge.local.functions.apps import AppFolder
+from bridge.local.functions.functionapp import AppConfiguration, RunningApp
 from bridge.local.functions.keys import KeyFile
 from bridge.local.functions.logfile import LogFile
 from bridge.local.functions.options import Options
-from bridge.local.functions.queuedoor import QueueDoor
+from bridge.local.functions.reports import BridgeLink
+from bridge.local.functions.servicebus.connections import BrokerInSettings
+from bridge.local.functions.servicebus.feeds import AppFeeds
+from bridge.local.functions.servicebus.retrying import RetryPolicy
 
 log = logging.getLogger("bridge.functions")
 
-_DRAIN_SECONDS = 10.0  #: how long functions may go on after the host was told to stop
-_LOOK_SECONDS = 0.25  #: between two looks at what has ended
+Configured = tuple[AppFolder, AppConfiguration | ConfigurationError]
+"""An app with its configuration, or with what is wrong with it."""
+
+_LOGS = "function-logs"  #: in the data directory, a file for each app
+_DRAIN_SECONDS = 7.0  #: how long functions may go on when the host stops, which takes 10 s at most
+_CLOSE_SECONDS = 1.0  #: how long brokers may take then; their locks run out by themselves
+_STARTS_AT_ONCE = 4  #: apps that load at the same time
+_CHECK_SECONDS = 0.25  #: seconds between two checks for what has ended
 
 
 async def serve(options: Options) -> None:
     """Run until SIGTERM or SIGINT, or until the parent is gone. Raises ConfigurationError."""
-    stopping = _told_to_stop(options.parent)
+    stopping = _stop_event(options.parent)
     if options.log is not None:
         _keep_small(LogFile(options.log))
-    plans = _plans(options.apps, interpreter.for_apps(options.python), options.host_json)
-    door, file = QueueDoor(options.data_dir), KeyFile(options.data_dir)
+    configurations = _configurations(options)
+    logs = _app_logs(options, [app for app, _ in configurations])
+    feeds = {app.name: _feeds(each, options) for app, each in configurations if isinstance(each, AppConfiguration)}
+    file = KeyFile(options.data_dir)
     async with AsyncExitStack() as stack:
+        stack.callback(logs.close)
         stack.callback(file.remove)
-        starting = asyncio.create_task(_start(stack, plans, options.port, door, file))
+        file.starting(app.name for app, _ in configurations)
+        link = _link(options)
+        stack.push_async_callback(link.reports.close)
+        for each in feeds.values():
+            stack.push_async_callback(each.close)
+        starting = asyncio.create_task(_start(stack, configurations, options, feeds, file, link))
         if not await _ended_first(starting, stopping):
             return
-        connection = asyncio.create_task(door.run())
+        gc.freeze()  # what was made up to here stays to the end, so no collection need look at it
+        gc.set_threshold(10_000, 20, 50)
         await stopping.wait()
         file.remove()  # whoever looks for an app from here on waits for the next host
-        await _drain(starting.result())
-        connection.cancel()
-        with suppress(asyncio.CancelledError):
-            await connection
+        started = starting.result()
+        await _drain(started)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await asyncio.gather(*(each.close() for each in feeds.values()))
+        await asyncio.gather(*(app.end() for app in started))
 
 
-async def _start(stack: AsyncExitStack, plans: Sequence[Plan], port: int, door: QueueDoor, file: KeyFile) -> list[Running]:
-    """Start the apps one after the other; `stack` stops them."""
-    started = []
-    for index, plan in enumerate(plans):
-        app = await stack.enter_async_context(functionapp.running(plan, port + index if port else 0, door))
-        for pump in app.pumps:
-            pump.start()
-        file.add(plan.app.name, app.entry)
-        log.info("%s is ready at %s (%s).", plan.app.name, app.entry["url"], app.entry["worker"])
-        started.append(app)
+def _app_logs(options: Options, apps: Sequence[AppFolder]) -> AppLogs:
+    """A log for each app, in the form that the host's own has. Raises ConfigurationError if there can be none."""
+    folder = options.data_dir / _LOGS
+    try:
+        made = AppLogs(folder, apps, next((each.formatter for each in logging.root.handlers), None))
+    except OSError as fault:
+        raise ConfigurationError([f"{folder} cannot be written: {fault.strerror}. Name another folder with --data-dir."]) from None
+    log.addHandler(made)
+    return made
+
+
+def _feeds(configuration: AppConfiguration, options: Options) -> AppFeeds:
+    given = configuration.host_json.extensions.service_bus.client_retry_options
+    retry = RetryPolicy(
+        delay=given.delay.total_seconds(),
+        max_delay=given.max_delay.total_seconds(),
+        max_retries=given.max_retries,
+        exponential=given.mode == "Exponential",
+        try_timeout=given.try_timeout.total_seconds(),
+    )
+    broker = BrokerInSettings(options.servicebus_namespace, options.servicebus_connection_string_file)
+    return AppFeeds(configuration.app.name, configuration.settings, broker, options.data_dir, retry)
+
+
+def _link(options: Options) -> BridgeLink:
+    """The log is named by its last two parts: the bridge shows the name to requesters, who need not know where the folder is."""
+    if options.log is None:
+        return BridgeLink(options.public_url)
+    return BridgeLink(options.public_url, "/".join(options.log.parts[-2:]))
+
+
+async def _start(  # noqa: PLR0913, PLR0917 - what every app is given
+    stack: AsyncExitStack,
+    configurations: Sequence[Configured],
+    options: Options,
+    feeds: Mapping[str, AppFeeds],
+    file: KeyFile,
+    link: BridgeLink,
+) -> list[RunningApp]:
+    """Start the apps, some at a time; `stack` stops them. An app that cannot run leaves the others alone.
+
+    Raises ConfigurationError with all problems if none of them can.
+    """
+    at_once = asyncio.Semaphore(_STARTS_AT_ONCE)
+    refused: list[str] = []
+
+    async def start(index: int, app: AppFolder, configuration: AppConfiguration | ConfigurationError) -> RunningApp:
+        port = options.port + index if options.port else 0
+        async with at_once:
+            try:
+                if isinstance(configuration, ConfigurationError):
+                    raise configuration
+                running = await stack.enter_async_context(functionapp.running(configuration, port, feeds[app.name], link, options.data_dir))
+            except ConfigurationError as problem:
+                refused.extend(problem.problems)
+                log.error("%s does not run: %s", app.name, problem)  # noqa: TRY400 - the fault is the app's
+                stopped = await stack.enter_async_context(functionapp.stopped(app, problem.problems, port, options.data_dir))
+                file.add_stopped(app.name, stopped.entry)
+                return stopped
+        for listener in running.listeners:
+            listener.start()
+        feeds[app.name].start()
+        file.add(app.name, running.entry)
+        log.info("%s is ready at %s (%s).", app.name, running.entry["url"], running.entry["worker"])
+        return running
+
+    started = await asyncio.gather(*(start(index, *each) for index, each in enumerate(configurations)))
+    if len(started) == sum(each.stopped for each in started):
+        raise ConfigurationError(list(dict.fromkeys(refused)))
     return started
 
 
-async def _ended_first(starting: asyncio.Task[list[Running]], stopping: asyncio.Event) -> bool:
-    """Whether the start ended before the host was told to stop. Raises what the start raised."""
-    told = asyncio.create_task(stopping.wait())
-    await asyncio.wait({starting, told}, return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
+async def _ended_first(starting: asyncio.Task[list[RunningApp]], stopping: asyncio.Event) -> bool:
+    """Whether the apps have started before the host had to stop. Raises what the start raised."""
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait({starting, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
     if starting.done():
         starting.result()
         return True
@@ -71,31 +152,33 @@ async def _ended_first(starting: asyncio.Task[list[Running]], stopping: asyncio.
     return False
 
 
-def _plans(folder: Path, python: str, host_json: Path) -> list[Plan]:
-    """The plans of all apps. Raises ConfigurationError with the problems of all of them."""
-    plans, problems = [], []
-    for app in apps.discover(folder):
+def _configurations(options: Options) -> list[Configured]:
+    """Each app with its configuration, or with what is wrong with it. Raises ConfigurationError with everything if all are wrong."""
+    found: list[Configured] = []
+    for app in apps.discover(options.apps):
         try:
-            plans.append(functionapp.plan(app, python, host_json, os.environ))
+            configuration = functionapp.configure(app, options.python, options.host_json, os.environ, timers=options.timers)
+            found.append((app, configuration))
         except ConfigurationError as refused:
-            problems += refused.problems
-    if problems:
+            found.append((app, refused))
+    problems = [each for _, wrong in found if isinstance(wrong, ConfigurationError) for each in wrong.problems]
+    if all(isinstance(each, ConfigurationError) for _, each in found):
         raise ConfigurationError(list(dict.fromkeys(problems)))
-    return plans
+    return found
 
 
-async def _drain(started: Sequence[Running]) -> None:
-    """Feed nothing more, and let what runs go on for a while."""
+async def _drain(started: Sequence[RunningApp]) -> None:
+    """Start no more functions, and give those that run some time to end."""
     for app in started:
         app.drain()
     log.info("Stopping; functions that run have %g s to end.", _DRAIN_SECONDS)
     with suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN_SECONDS):
             while any(app.busy for app in started):  # noqa: ASYNC110 - looking is simpler than counting down in three places
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_CHECK_SECONDS)
 
 
-def _told_to_stop(parent: int) -> asyncio.Event:
+def _stop_event(parent: int) -> asyncio.Event:
     """An event that is set by a signal, or by the end of the process `parent`."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -107,15 +190,15 @@ def _told_to_stop(parent: int) -> asyncio.Event:
 
 
 def _watch(parent: int, own: int, stopping: asyncio.Event) -> None:
-    """Look again and again whether `parent` is gone; `own` is the parent this process was started by."""
+    """Check again and again whether `parent` is gone. `own` is the process that started this one."""
     if _gone(parent) or (parent == own and os.getppid() != own):
         stopping.set()
     else:
-        asyncio.get_running_loop().call_later(_LOOK_SECONDS, _watch, parent, own, stopping)
+        asyncio.get_running_loop().call_later(_CHECK_SECONDS, _watch, parent, own, stopping)
 
 
 def _keep_small(log: LogFile) -> None:
-    asyncio.get_running_loop().call_later(_LOOK_SECONDS, _keep_small, log)
+    asyncio.get_running_loop().call_later(_CHECK_SECONDS, _keep_small, log)
     log.keep_small()
 
 

@@ -5,7 +5,6 @@ Unknown keys are refused, because Azure ignores them in silence.
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.alias_generators import to_camel
 
 from bridge.errors import ConfigurationError
+from bridge.files import textfile
 
 _TIME = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2}(?:\.\d{1,7})?)")
 _RETIRED = {
@@ -29,20 +29,23 @@ _RETIRED = {
 
 def _time(value: object) -> object:
     """A .NET TimeSpan, "[d.]hh:mm:ss[.f]"."""
+    if isinstance(value, timedelta):
+        return value
     written = _TIME.fullmatch(value) if isinstance(value, str) else None
     if written is None:
         raise ValueError('must be a time like "00:05:00"')
     days, hours, minutes, seconds = written.groups()
-    return timedelta(days=int(days or 0), hours=int(hours), minutes=int(minutes), seconds=float(seconds))
+    try:
+        return timedelta(days=int(days or 0), hours=int(hours), minutes=int(minutes), seconds=float(seconds))
+    except OverflowError:
+        raise ValueError("is a longer time than can be counted") from None
 
 
 def _timeout(value: object) -> object:
-    return None if value in ("-1", -1) else _time(value)
+    return None if value in ("-1", -1, None) else _time(value)
 
 
 Time = Annotated[timedelta, BeforeValidator(_time)]
-Bound = Annotated[int, Field(ge=-1)]
-"""A limit; -1 is none."""
 
 
 class _Section(BaseModel):
@@ -50,7 +53,7 @@ class _Section(BaseModel):
 
 
 class ClientRetryOptions(_Section):
-    """How the Service Bus client repeats calls to the service; nothing to do here."""
+    """How what functions send is sent again when the broker cannot take it."""
 
     mode: Literal["Exponential", "Fixed"] = "Exponential"
     try_timeout: Time = timedelta(minutes=1)
@@ -60,7 +63,7 @@ class ClientRetryOptions(_Section):
 
 
 class ServiceBus(_Section):
-    """`extensions.serviceBus`; the host acts on `max_concurrent_calls` and `max_auto_lock_renewal_duration`."""
+    """`extensions.serviceBus`; the host acts on concurrency, sessions, the renewal of locks and retries."""
 
     max_concurrent_calls: int = Field(default=16, ge=1)
     max_auto_lock_renewal_duration: Time = timedelta(minutes=5)
@@ -70,6 +73,7 @@ class ServiceBus(_Section):
     transport_type: Literal["amqpTcp", "amqpWebSockets"] = "amqpTcp"
     web_proxy: str = ""
     max_concurrent_sessions: int = Field(default=8, ge=1)
+    max_concurrent_calls_per_session: int = Field(default=1, ge=1)
     max_message_batch_size: int = Field(default=1000, ge=1)
     min_message_batch_size: int = Field(default=1, ge=1)
     max_batch_wait_time: Time = timedelta(seconds=30)
@@ -81,8 +85,8 @@ class Http(_Section):
     """`extensions.http`."""
 
     route_prefix: str = "api"
-    max_concurrent_requests: Bound = -1
-    max_outstanding_requests: Bound = -1
+    max_concurrent_requests: int = -1  #: a limit; below 0 is none
+    max_outstanding_requests: int = -1
     dynamic_throttles_enabled: bool = False
     hsts: dict[str, Any] | None = None
     custom_headers: dict[str, str] | None = None
@@ -118,12 +122,18 @@ class HostJson(_Section):
     singleton: dict[str, Any] = {}
     watch_directories: list[str] = []
     watch_files: list[str] = []
+    functions: list[str] = []  #: the only ones that are run; none is all
 
 
 def read(root: Path, app: Path) -> HostJson:
-    """The root file with the override of the app in folder `app`. Raises ConfigurationError with every problem."""
+    """The root file with the override of the app in folder `app`, for an app without a host.json.
+
+    Raises ConfigurationError with every problem.
+    """
     override = app / "host.override.json"
-    merged = merge(_load(root), _load(override) if override.exists() else {})
+    if not root.exists():
+        raise ConfigurationError([f"{root} does not exist; --host-json must name the host.json that all apps share."])
+    merged = merge(read_object(root), read_object(override) if override.exists() else {})
     named = f"{root} with {override}" if override.exists() else str(root)
     return check(merged, named)
 
@@ -158,11 +168,10 @@ def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _load(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """What a host.json says, unchecked. Raises ConfigurationError if it cannot be read or is not one JSON object."""
     try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ConfigurationError([f"{path} does not exist; --host-json must name the host.json that all apps share."]) from None
+        content = textfile.read_json(path)
     except (OSError, ValueError) as problem:
         raise ConfigurationError([f"{path} cannot be read: {problem}."]) from problem
     if not isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""Function keys, and the file that tells them to the bridge."""
+"""Function keys, and the file in which the bridge finds them."""
 
 from __future__ import annotations
 
@@ -6,49 +6,187 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
+from typing import Any
+
+from bridge.errors import ConfigurationError
+from bridge.files import textfile
 
 HEADER = "x-functions-key"
 QUERY = "code"
 
-Entry = Mapping[str, str | int]
-"""`{url, key, pid, worker}`: where an app answers, its key, the host's process id, and what runs the functions."""
+AppEntry = Mapping[str, Any]
+"""`{url, key, masterKey, pid, worker, routes?, problem?}`: where an app answers, its keys, the host's process id, what runs the functions,
+their routes (`routelist`), and why none of them runs."""
+
+
+class KeyAccess(IntEnum):
+    """What the key of a request opens. `MASTER` opens everything."""
+
+    NOTHING = 0
+    OTHER_KEY = 1  #: a key of this app, but not for what is asked
+    GRANTED = 2
+    MASTER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class AppKeys:
+    """The keys of one app, under the names that Azure has for them. `functions` holds those of single functions by lower-case name."""
+
+    master: str
+    host: tuple[str, ...]
+    system: tuple[str, ...] = ()
+    functions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict, repr=False)  #: of the keys in key files, by their value
+
+    def access(self, headers: Mapping[str, str], query: Mapping[str, str], level: str, function: str = "") -> KeyAccess:
+        """What the key in the request gives at an auth level. The time this takes does not depend on how much of a key is right."""
+        shown = presented(headers, query)
+        own = self.functions.get(function.lower(), ())
+        is_master, is_host, is_system, is_own = (_among(shown, each) for each in ((self.master,), self.host, self.system, own))
+        if is_master:
+            return KeyAccess.MASTER
+        if level == "anonymous" or (level == "function" and (is_host or is_own)) or (level == "system" and is_system):
+            return KeyAccess.GRANTED
+        return KeyAccess.OTHER_KEY if is_host or is_system else KeyAccess.NOTHING
+
+    def shown(self, headers: Mapping[str, str], query: Mapping[str, str], function: str) -> tuple[str, str] | None:
+        """The auth level of the key in a request to a function, and the key's name; None for no key of this app."""
+        given = presented(headers, query)
+        levels = {"Admin": (self.master,), "Function": (*self.host, *self.functions.get(function.lower(), ())), "System": self.system}
+        level = next((name for name, known in levels.items() if given and _among(given, known)), "")
+        usual = "master" if level == "Admin" else "default"
+        return (level, self.names.get(given, usual)) if level else None
+
+
+def made() -> AppKeys:
+    """New keys that cannot be guessed."""
+    return AppKeys(make(), (make(),))
+
+
+def of_folder(folder: Path) -> AppKeys:
+    """The keys in the key files of an app, as Azure writes them: `host.json`, and `<function>.json` in lower case.
+
+    New ones if there are none.
+
+    Raises ConfigurationError for a file that cannot be read.
+    """
+    if not (folder / "host.json").exists():
+        return made()
+    named = {file.stem: _read_keys(file) for file in sorted(folder.glob("*.json"))}
+    host = named.pop("host")
+    functions = {name: _values(content.get("keys")) for name, content in named.items()}
+    master = _values([host.get("masterKey")])
+    host_keys = _values(host.get("functionKeys")) or (make(),)
+    names = {value: name for content in (host, *named.values()) for value, name in _names(content)}
+    return AppKeys(master[0] if master else make(), host_keys, _values(host.get("systemKeys")), functions, names)
+
+
+def _names(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Value and name of each key in a key file."""
+    lists = [each if isinstance(each, list) else [each] for each in content.values()]
+    for key in (key for keys in lists for key in keys if isinstance(key, dict)):
+        if isinstance(value := key.get("value"), str) and isinstance(name := key.get("name"), str):
+            yield value, name
+
+
+def _read_keys(file: Path) -> dict[str, Any]:
+    try:
+        content = textfile.read_json(file)
+    except (OSError, ValueError) as problem:
+        raise ConfigurationError([f"{file} cannot be read: {problem}. Mend it, or remove it for new keys."]) from None
+    if not isinstance(content, dict):
+        raise ConfigurationError([f"{file} must hold one JSON object, as Azure writes its key files."])
+    return content
+
+
+def _values(found: object) -> tuple[str, ...]:
+    """The values of the keys in a list; one that Azure has encrypted cannot be used here."""
+    listed = found if isinstance(found, list) else []
+    usable = [
+        each["value"] for each in listed if isinstance(each, dict) and isinstance(each.get("value"), str) and not each.get("encrypted")
+    ]
+    return tuple(each for each in usable if each)
+
+
+def presented(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
+    """The key that a request shows: the header's, else `code` of the query in any letter case."""
+    return headers.get(HEADER) or next((value for name, value in query.items() if name.lower() == QUERY), "")
+
+
+def _among(shown: str, known: Iterable[str]) -> bool:
+    # Bytes of a header that are no UTF-8 come as lone surrogates, which a plain `encode` refuses.
+    encoded = shown.encode("utf-8", "surrogateescape")
+    fits = [hmac.compare_digest(encoded, each.encode()) for each in known]  # each is compared, whether one before it fits or not
+    return any(fits)
 
 
 def make() -> str:
-    """A key that cannot be guessed."""
+    """A new key that cannot be guessed."""
     return secrets.token_urlsafe(32)
 
 
 def opens(key: str, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
-    """Whether the request brings `key`, in a time that does not tell how much of it is right."""
-    presented = headers.get(HEADER) or query.get(QUERY) or ""
-    return hmac.compare_digest(presented.encode(), key.encode())
+    """Whether the request carries `key`. The time this takes does not depend on how much of it is right."""
+    return _among(presented(headers, query), (key,))
 
 
 class KeyFile:
     """`functions.json`: URL and key of each app that is ready; only its owner can read it."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / "functions.json"
-        self._entries: dict[str, Entry] = {}
+        self._path, self._starting_path = data_dir / "functions.json", data_dir / "functions-starting.json"
+        self._starting: dict[str, int] = {}
+        self._entries: dict[str, AppEntry] = {}
+        self._one_is_ready = False
 
-    def add(self, app: str, entry: Entry) -> None:
-        """Tell that an app is ready. Readers see the whole file, before or after."""
+    def starting(self, apps: Iterable[str]) -> None:
+        """Name the apps that are being loaded, so that calls wait for them, in `functions-starting.json`. Raises ConfigurationError."""
+        self._starting = dict.fromkeys(apps, os.getpid())
+        self._written(self._starting_path, self._starting)
+
+    def add_stopped(self, app: str, entry: AppEntry) -> None:
+        """Add an app that does not run. There is no file before one that does. Raises ConfigurationError."""
         self._entries[app] = entry
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._path.with_name(f".functions.json.{os.getpid()}")
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(self._entries, file, indent=2)
-        draft.replace(self._path)
+        if self._one_is_ready:
+            self.add(app, entry)
+        self._started(app)
+
+    def add(self, app: str, entry: AppEntry) -> None:
+        """Add an app that is ready. Readers see either the old file or the new one, never a half of it. Raises ConfigurationError."""
+        self._entries[app], self._one_is_ready = entry, True
+        self._written(self._path, self._entries)
+        self._started(app)
+
+    def _started(self, app: str) -> None:
+        if self._starting.pop(app, None) is None:
+            return
+        if self._starting:
+            self._written(self._starting_path, self._starting)
+        else:
+            self._starting_path.unlink(missing_ok=True)
+
+    @staticmethod
+    def _written(path: Path, content: Mapping[str, Any]) -> None:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft = path.with_name(f".{path.name}.{os.getpid()}")
+            draft.unlink(missing_ok=True)
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                json.dump(content, file, indent=2)
+            draft.replace(path)
+        except OSError as fault:
+            raise ConfigurationError([f"{path} cannot be written: {fault.strerror}. Name another folder with --data-dir."]) from None
 
     def remove(self) -> None:
-        """Forget every app, unless another host has written the file since."""
-        try:
-            kept = json.loads(self._path.read_text())
-        except (OSError, ValueError):
-            return
-        if kept == self._entries:
-            self._path.unlink(missing_ok=True)
+        """Remove what this host has written, unless another host has written it since."""
+        for path, content in ((self._path, self._entries), (self._starting_path, self._starting)):
+            try:
+                written = json.loads(path.read_text())
+            except (OSError, ValueError):
+                continue
+            if written == content:
+                path.unlink(missing_ok=True)

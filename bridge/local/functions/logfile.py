@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-LARGEST = 10_000_000  #: bytes; a look too late lets it grow a little beyond
+LARGEST = 10_000_000  #: bytes; it may grow a little beyond before the next check
 
 
 class LogFile:
@@ -19,7 +19,7 @@ class LogFile:
         self._path, self._largest = path, largest
 
     def take_over(self) -> None:
-        """Send standard output and error there from here on."""
+        """Send standard output and standard error to this file."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         opened = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for descriptor in (1, 2):

@@ -1,104 +1,122 @@
-"""Route templates of HTTP functions, as ASP.NET matches them: `things/{kind}/{id?}`, `files/{*path}`."""
+"""The routes of one app: which function a request is for.
+
+As in Azure there is no precedence: the functions are tried in the order of their names, and the first one whose template and methods fit
+answers.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
+from functools import lru_cache
 
-_PARAMETER = re.compile(r"\{(\*?)([A-Za-z_]\w*)(\??)\}")
+from bridge.local.functions import routetemplate
+from bridge.local.functions.routetemplate import RouteTemplate
 
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One part of a template between slashes. `text` is lower case, or the name of the parameter."""
-
-    text: str
-    rank: int  #: 0 a word, 1 a parameter, 2 an optional one, 3 the rest of the path; of two routes the lower ranks win
+_RESERVED = ("admin", "runtime")
+_WITHOUT_PREFIX = (
+    'Begin the route without /, or set extensions.http.routePrefix in host.json to "", as AsgiFunctionApp and WsgiFunctionApp need it'
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way to one function. No methods means every method."""
+    """The way to one function. `methods` is None for every method; an empty set is no method at all."""
 
     function: str
-    segments: tuple[Segment, ...]
-    methods: frozenset[str]
+    text: str  #: the template below the prefix
+    methods: frozenset[str] | None
+    written: tuple[str, ...] = ()  #: the methods as they are written
+
+    def template(self, prefix: str) -> str:
+        """The whole template."""
+        return f"{prefix}/{self.text}" if prefix else self.text
+
+    def described(self, prefix: str) -> str:
+        """The route as the Functions host lists it at its start: `'api/a' [get,post] to 'A'`."""
+        methods = "all" if self.methods is None else ",".join(self.written)
+        return f"'{prefix}/{self.text}' [{methods}] to '{self.function}'"
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The function that answers, and its route parameters."""
+    """The function that answers, and its route parameters; an optional one that is not there is None."""
 
     function: str
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, str | None]
+    broken: str = ""  #: why the function cannot be called: its route has a pattern that is none
 
 
-@dataclass(frozen=True, slots=True)
-class WrongMethod:
-    """The path exists, with these methods only."""
-
-    allowed: frozenset[str]
-
-
-def parse(template: str) -> tuple[Segment, ...]:
-    """The segments of a template. Raises ValueError with what is not understood."""
-    parts = [part for part in template.strip("/").split("/") if part]
-    segments = tuple(_segment(part, last=index == len(parts) - 1) for index, part in enumerate(parts))
-    names = [each.text for each in segments if each.rank]
-    if len(set(names)) < len(names):
-        raise ValueError("names a parameter twice")
-    return segments
-
-
-def _segment(part: str, *, last: bool) -> Segment:
-    if "{" not in part and "}" not in part:
-        return Segment(unquote(part).lower(), 0)
-    parameter = _PARAMETER.fullmatch(part)
-    if parameter is None:
-        raise ValueError(f"has {part}; a parameter must be a whole segment without constraint or default: {{name}}, {{name?}} or {{*rest}}")
-    rank = 3 if parameter[1] else 2 if parameter[3] else 1
-    if rank > 1 and not last:
-        raise ValueError(f"has {part} before the end; only the last segment may be optional or take the rest")
-    return Segment(parameter[2], rank)
+def conflict(route: Route, others: Iterable[Route]) -> str:
+    """Why the route cannot be there beside `others`; nothing if it can. Words of the Functions host."""
+    if route.text.lower().startswith(_RESERVED):
+        return "The specified route conflicts with one or more built in routes."
+    for other in others:
+        meets = route.methods is None or other.methods is None or bool(route.methods & other.methods)
+        if other.text.lower() == route.text.lower() and meets:
+            return f"The route specified conflicts with the route defined by function '{other.function}'."
+    return ""
 
 
 class RouteTable:
-    """The routes of one app, below its prefix."""
+    """The routes of one app, below its prefix. Raises ValueError for the first template that does not parse."""
 
     def __init__(self, routes: Iterable[Route], prefix: str) -> None:
-        self._prefix = tuple(part.lower() for part in prefix.split("/") if part)
-        self._routes = sorted(routes, key=lambda route: [segment.rank for segment in route.segments])
+        ordered = sorted(routes, key=lambda route: route.function.upper())
+        self._routes = [(route, _parsed(route, prefix)) for route in ordered]
+        #: Most requests go to few paths. What does not fit any route is remembered too, so the number of entries is bounded.
+        self.match = lru_cache(maxsize=1024)(self._match)
 
-    def match(self, method: str, path: str) -> Match | WrongMethod | None:
-        """What answers `path` (percent-encoded, without query); None if nothing is there."""
-        parts = [unquote(part) for part in path.split("/") if part]
-        depth = len(self._prefix)
-        if tuple(part.lower() for part in parts[:depth]) != self._prefix:
-            return None
-        allowed: set[str] = set()
-        for route in self._routes:
-            parameters = _parameters(route.segments, parts[depth:])
-            if parameters is None:
+    def _match(self, method: str, path: str) -> Match | None:
+        """What answers the decoded path; None if nothing is there."""
+        for route, template in self._routes:
+            if route.methods is not None and method.upper() not in route.methods:
                 continue
-            if not route.methods or method in route.methods:
+            try:
+                parameters = routetemplate.match(template, path)
+            except re.error as wrong:
+                return Match(route.function, {}, f"its route {route.text!r} has a pattern that is none: {wrong}")
+            if parameters is not None:
                 return Match(route.function, parameters)
-            allowed |= route.methods
-        return WrongMethod(frozenset(allowed)) if allowed else None
+        return None
+
+    def hidden(self) -> dict[str, str]:
+        """The functions whose route another one with an earlier name takes first, each with that one's name."""
+        found: dict[str, str] = {}
+        for index, (route, template) in enumerate(self._routes):
+            for earlier, wider in self._routes[:index]:
+                if _covers(earlier, route) and _takes_all_of(wider, template):
+                    found[route.function] = earlier.function
+                    break
+        return found
 
 
-def _parameters(segments: tuple[Segment, ...], parts: list[str]) -> dict[str, str] | None:
-    """The parameters if the template fits the path, else None."""
-    parameters: dict[str, str] = {}
-    for index, segment in enumerate(segments):
-        if segment.rank == 3:
-            parameters[segment.text] = "/".join(parts[index:])
-            return parameters
-        if index >= len(parts):
-            return parameters if segment.rank == 2 else None
-        if segment.rank:
-            parameters[segment.text] = parts[index]
-        elif parts[index].lower() != segment.text:
-            return None
-    return parameters if len(parts) == len(segments) else None
+def _parsed(route: Route, prefix: str) -> RouteTemplate:
+    try:
+        return routetemplate.parse(route.template(prefix))
+    except ValueError as wrong:
+        mend = _WITHOUT_PREFIX if prefix and route.text.startswith("/") else "Mend its route"
+        raise ValueError(
+            f"{route.function} has the route {route.template(prefix)!r}, which {wrong}. {mend}; until then no function of this app runs"
+        ) from None
+
+
+def _covers(earlier: Route, later: Route) -> bool:
+    return earlier.methods is None or (later.methods is not None and later.methods <= earlier.methods)
+
+
+def _takes_all_of(wider: RouteTemplate, narrower: RouteTemplate) -> bool:
+    """Whether every path of the narrower template surely fits the wider one; only plain segments are compared."""
+    for index, segment in enumerate(wider.segments):
+        part = segment[0]
+        if not isinstance(part, str) and part.takes_rest and not part.constraints:
+            return True
+        if index >= len(narrower.segments) or len(segment) > 1:
+            return False
+        if isinstance(part, str):
+            if narrower.segments[index] != segment:
+                return False
+        elif part.constraints:
+            return False
+    return len(wider.segments) == len(narrower.segments) and not any(part.takes_rest for part in narrower.parameters)

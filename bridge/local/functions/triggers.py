@@ -1,71 +1,84 @@
-"""Service Bus triggers: a message becomes an invocation, its outputs are sent, then it is completed; any failure abandons it."""
+"""Service Bus triggers of single messages: a message becomes an invocation, its outputs are sent, then it is completed.
+
+Any failure abandons it. What the bridge hears of its work is told in `messagecalls`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from base64 import b64encode
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
-from bridge.crashpoints import passed
-from bridge.local.functions import outputs
-from bridge.local.functions.bindings import BusTrigger, Function
-from bridge.local.functions.crashpoints import CrashPoint
-from bridge.local.functions.feed import Feed, FeedError, Outgoing, Received, Verdict
-from bridge.local.functions.invocations import Invocations, Trigger
-from bridge.local.functions.metadata import trigger_metadata
-from bridge.local.functions.supervisor import Supervisor, WorkerDown
-from bridge.local.functions.worker import Done
+from bridge.local.functions import bridgework, messagevalues
+from bridge.local.functions.bindings import Function, ServiceBusTrigger
+from bridge.local.functions.bridgework import BridgeWork
+from bridge.local.functions.feed import Feed, FeedError, Received, Settlement, Wanted
+from bridge.local.functions.invocations import AppInvocations
+from bridge.local.functions.messagecalls import MessageCalls
+from bridge.local.functions.reports import BridgeLink
+from bridge.local.functions.workersupervisor import WorkerDown
 
 log = logging.getLogger("bridge.functions")
 
 _SHORTEST_RENEWAL = 0.5  #: seconds between two renewals, at least
 _USUAL_LOCK = 30.0  #: seconds a lock is taken to last when the broker does not say
+_SHORTEST_WAIT = 0.01  #: seconds of one wait for a worker
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a function may hold at once, and for how many seconds its locks are kept."""
+class ListenerLimits:
+    """How many messages of a function run at once, and for how many seconds their locks are renewed.
+
+    Of an entity with sessions, this many run of each session, `sessions` sessions are taken at a time, and one is given up after
+    `session_idle` seconds without a message.
+    """
 
     concurrent: int
     renewal_seconds: float
+    sessions: int = 0
+    session_idle: float = 60.0
 
 
-class Pump:
-    """Feeds one function."""
+class ServiceBusListener:
+    """Runs one function for the messages of its topic subscription or queue."""
 
-    def __init__(self, function: Function, trigger: BusTrigger, feed: Feed, invocations: Invocations, limits: Limits) -> None:
-        self._function = function
-        self._trigger = trigger
-        self._feed = feed
+    def __init__(  # noqa: PLR0913, PLR0917 - all that a message meets on its way
+        self,
+        function: Function,
+        trigger: ServiceBusTrigger,
+        feed: Feed,
+        invocations: AppInvocations,
+        limits: ListenerLimits,
+        link: BridgeLink,
+    ) -> None:
+        """`feed` is that of the trigger's connection."""
+        self._function, self._trigger, self._feed = function, trigger, feed
         self._invocations = invocations
-        self._limits = limits
-        self._slots = asyncio.Semaphore(limits.concurrent)
+        self._limits, self._link = limits, link
+        self._calls = MessageCalls(function, trigger, feed, invocations, link)
+        self._slots = asyncio.Semaphore(limits.concurrent * max(limits.sessions, 1))
         self._tasks: set[asyncio.Task[None]] = set()
-        self._under_way = 0
+        self._unsettled = 0
         self._stopped = False
 
     def start(self) -> None:
-        """Take messages from here on."""
-        self._feed.receive(self._trigger.entity, self._limits.concurrent, self._take)
+        """Ask the broker for messages."""
+        wanted = Wanted(self._limits.concurrent, self._limits.sessions, self._limits.session_idle)
+        self._feed.receive(self._trigger.entity, wanted, self._take)
 
     def stop(self) -> None:
-        """Take no more; what comes is left to the broker, and what waits for its turn is not started."""
+        """Ask for no more messages. What still comes is given back, and so is what waits for its turn: neither counts as delivered."""
         self._stopped = True
         self._feed.leave(self._trigger.entity)
 
     @property
     def busy(self) -> bool:
-        """Whether a function runs for a message, or its verdict is on the way."""
-        return self._under_way > 0
+        """Whether a function runs for a message, or the message has not been settled yet."""
+        return self._unsettled > 0
 
     def _take(self, received: Received) -> None:
-        if self._stopped:
-            return
         task = asyncio.create_task(self._handle(received))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -73,80 +86,44 @@ class Pump:
     async def _handle(self, received: Received) -> None:
         """Run the function as soon as there is a worker; a worker that is down does not count as a failed delivery.
 
-        If the host stops first, the message goes back with the connection.
+        Work of the bridge waits until its deadline. If the host stops first, the message is given back.
         """
+        work = bridgework.of_message(received.properties, received.body, self._link.public_url)
         renewing = asyncio.create_task(self._renew(received))
         try:
             # Credit alone does not bound this: after a broken connection the broker has none of ours on its books.
             async with self._slots:
                 while not self._stopped:
-                    await self._supervisor.up()
+                    await self._worker(work)
                     with suppress(WorkerDown):
-                        return await self._process(received)
+                        return await self._process(received, work)
+            with suppress(FeedError):
+                await self._feed.settle(received.lock, Settlement.RELEASE)
         finally:
             renewing.cancel()
 
-    async def _process(self, received: Received) -> None:
-        """From the call to the verdict. Raises WorkerDown if the function could not start."""
-        self._under_way += 1
+    async def _worker(self, work: BridgeWork | None) -> None:
+        """Wait until there is a worker, or until the deadline of the work."""
+        left = work.seconds_left if work is not None else None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if left is None else max(left, _SHORTEST_WAIT)):
+                await self._invocations.ready()
+
+    async def _process(self, received: Received, work: BridgeWork | None) -> None:
+        """Run the function and settle the message. Raises WorkerDown if the function could not start."""
+        self._unsettled += 1
         try:
-            passed(CrashPoint.TAKEN_NOT_RUN)
-            done = await self._invocations.run(self._function.name, self._as_trigger(received))
-            passed(CrashPoint.RAN_NOT_SENT)
-            verdict = await self._verdict(done)
-            passed(CrashPoint.SENT_NOT_SETTLED)
-            await self._settle(received, verdict)
+            made = messagevalues.of_message(self._trigger, received, typed=self._invocations.typed)
+            request = replace(made, work=work, held=messagevalues.held(self._feed, [received]) if self._invocations.rpc else None)
+            (verdict,) = await self._calls.verdicts(request, [work])
+            await self._calls.settle(received, verdict)
         finally:
-            self._under_way -= 1
-
-    async def _verdict(self, done: Done) -> Verdict:
-        if not done.ok:
-            return Verdict.ABANDON
-        try:
-            if sending := self._outgoing(done):
-                await self._feed.send(sending)
-        except FeedError as problem:
-            log.warning("%s succeeded, but its output was not sent: %s", self._function.name, problem)
-            return Verdict.ABANDON
-        return Verdict.COMPLETE
-
-    @property
-    def _supervisor(self) -> Supervisor:
-        supervisor = self._invocations.supervisor
-        if supervisor is None:
-            raise WorkerDown
-        return supervisor
-
-    def _as_trigger(self, received: Received) -> Trigger:
-        properties = received.properties
-        application: Mapping[str, Any] = properties.get("applicationProperties") or {}
-        return Trigger(
-            parameter=self._trigger.parameter,
-            value=_value(received.body),
-            metadata=trigger_metadata(received.lock, properties),
-            traceparent=str(application.get("Diagnostic-Id") or application.get("traceparent") or ""),
-            tracestate=str(application.get("tracestate") or ""),
-            on_behalf_of=str(properties.get("messageId") or ""),
-        )
-
-    def _outgoing(self, done: Done) -> list[Outgoing]:
-        values = {**done.outputs, **({"$return": done.result} if done.result is not None else {})}
-        sent_to = self._function.outputs
-        return [
-            Outgoing(sent_to[name], body, content_type)
-            for name, value in values.items()
-            if name in sent_to
-            for body, content_type in outputs.messages(value)
-        ]
-
-    async def _settle(self, received: Received, verdict: Verdict) -> None:
-        try:
-            await self._feed.settle(received.lock, verdict)
-        except FeedError as problem:
-            log.warning("%s: the message could not be settled and will come again: %s", self._function.name, problem)
+            self._unsettled -= 1
 
     async def _renew(self, received: Received) -> None:
-        """Keep the lock alive at half its time, for no longer than the limit."""
+        """Keep the lock alive at half its time, for no longer than the limit. A limit of 0 is for no renewal at all."""
+        if self._limits.renewal_seconds <= 0:
+            return
         until = _time(received.properties.get("lockedUntil"))
         length = max((until - datetime.now(UTC)).total_seconds(), 0) if until else _USUAL_LOCK
         try:
@@ -158,13 +135,6 @@ class Pump:
             log.warning("%s runs longer than maxAutoLockRenewalDuration; its message may be delivered again.", self._function.name)
         except FeedError as problem:
             log.warning("%s: the lock could not be renewed, so its message may be delivered again: %s", self._function.name, problem)
-
-
-def _value(body: bytes) -> dict[str, Any]:
-    try:
-        return {"string": body.decode()}
-    except UnicodeDecodeError:
-        return {"bytes": b64encode(body).decode()}
 
 
 def _time(text: object) -> datetime | None:

@@ -1,1 +1,1 @@
-"""Runs one Python function app; standard library only, besides what the app itself brings."""
+"""Runs one Python function app. It needs only the standard library and what the app itself brings."""

@@ -7,8 +7,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from .wire import Wire
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # the worker may run where this package is not
 
 CurrentInvocation = Callable[[], str | None]
 
@@ -21,7 +26,14 @@ def send_through(wire: Wire, invocation: CurrentInvocation) -> None:
     root.setLevel(logging.DEBUG if wanted else logging.INFO)
     # Microsoft's runtime says a line an invocation here; the host says the same better.
     logging.getLogger("azure.functions").setLevel(logging.DEBUG if wanted else logging.WARNING)
-    sys.stdout = _Prints(wire, invocation)
+    # Written through, so that each invocation's bytes are seen while it is known whose they are.
+    sys.stdout = _Stdout(_Prints(wire, invocation), encoding="utf-8", errors="backslashreplace", newline="\n", write_through=True)
+
+
+def end_line() -> None:
+    """Send the line that the running invocation has begun. A function may have put anything in the place of standard output."""
+    with suppress(Exception):
+        sys.stdout.flush()
 
 
 class _Records(logging.Handler):
@@ -37,13 +49,24 @@ class _Records(logging.Handler):
             self.handleError(record)
 
 
-class _Prints(io.TextIOBase):
-    """Standard output, a line at a time; each invocation has a line of its own."""
+class _Stdout(io.TextIOWrapper):
+    """Standard output, which all functions share: none of them can close it for the others."""
+
+    def close(self) -> None:
+        self.flush()
+
+
+class _Prints(io.BufferedIOBase):
+    """What is written to standard output, a line at a time; each invocation has a line of its own."""
 
     def __init__(self, wire: Wire, invocation: CurrentInvocation) -> None:
         self._wire = wire
         self._invocation = invocation
-        self._begun: dict[str | None, str] = {}
+        self._begun: dict[str | None, bytes] = {}
+
+    @property
+    def name(self) -> str:
+        return "<stdout>"
 
     def writable(self) -> bool:
         return True
@@ -51,19 +74,22 @@ class _Prints(io.TextIOBase):
     def fileno(self) -> int:
         return 1
 
-    def write(self, text: str) -> int:
-        invocation = self._invocation()
-        *whole, rest = (self._begun.pop(invocation, "") + text).split("\n")
+    def write(self, data: Buffer) -> int:
+        invocation, written = self._invocation(), bytes(data)
+        *whole, rest = (self._begun.pop(invocation, b"") + written).split(b"\n")
         if rest:
             self._begun[invocation] = rest
         for line in whole:
             self._send(invocation, line)
-        return len(text)
+        return len(written)
+
+    def close(self) -> None:
+        self.flush()
 
     def flush(self) -> None:
         invocation = self._invocation()
-        if begun := self._begun.pop(invocation, ""):
+        if begun := self._begun.pop(invocation, b""):
             self._send(invocation, begun)
 
-    def _send(self, invocation: str | None, line: str) -> None:
-        self._wire.send({"op": "log", "id": invocation, "level": "info", "text": line})
+    def _send(self, invocation: str | None, line: bytes) -> None:
+        self._wire.send({"op": "log", "id": invocation, "level": "info", "text": line.decode(errors="replace")})

@@ -1,6 +1,6 @@
 """The engine that runs an app through Microsoft's own `azure-functions-runtime`, the code that runs it in Azure (Python 3.13 and later).
 
-In Azure a proxy speaks gRPC with the host and hands each message to this library; here the wire takes gRPC's place.
+In Azure a proxy speaks gRPC with the host and hands each message to this library. Here JSON lines take the place of gRPC.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from http.cookies import SimpleCookie
 from types import SimpleNamespace
 from typing import Any
 
-from . import protos, values
+from . import protos, retries, starts, threads, values
 from .failure import LoadFailed
 from .wire import Json
 
 _PACKAGE = "azure_functions_runtime"
-_NO_RETRY = SimpleNamespace(retry_count=0, max_retry_count=0, exception=None)
 
 
 def available() -> bool:
@@ -33,12 +32,16 @@ class RuntimeEngine:
     def __init__(self) -> None:
         self._runtime: Any = importlib.import_module(_PACKAGE)
         self._protos = protos.namespace()
+        self._properties = {"host": "127.0.0.1", "protos": self._protos}
         self._ids: dict[str, str] = {}
+        _check_before_async_functions(importlib.import_module(f"{_PACKAGE}.handle_event"))
         self.title = f"azure-functions-runtime {importlib.metadata.version('azure-functions-runtime')}"
 
     async def load(self, directory: str) -> list[Json]:
-        """Index the app in `directory`. Raises LoadFailed."""
+        """Load the app in `directory` and list its functions. Raises LoadFailed."""
         self._runtime.start_threadpool_executor()
+        executor = self._runtime.get_threadpool_executor()
+        threads.serve_executor(executor, vars(executor)["_max_workers"])  # the runtime has checked the setting and keeps it nowhere else
         init = SimpleNamespace(capabilities={}, function_app_directory=directory)
         answer = await self._runtime.worker_init_request(self._request(worker_init_request=init))
         if answer.result.status == protos.StatusResult.Failure:
@@ -49,17 +52,25 @@ class RuntimeEngine:
             )
         found = (await self._runtime.functions_metadata_request(self._request())).function_metadata_results or []
         self._ids = {each.name: each.function_id for each in found}
-        return [{"name": each.name, "bindings": [json.loads(text) for text in each.raw_bindings]} for each in found]
+        return [
+            {
+                "name": each.name,
+                "bindings": [json.loads(text) for text in each.raw_bindings],
+                "retry": retries.written(vars(each.retry_options)) if each.retry_options is not None else None,
+            }
+            for each in found
+        ]
 
     async def invoke(self, order: Json) -> Json:
-        """Run one function; the `done` message says how it went."""
+        """Run one function and return its `done` message."""
         self._runtime.invocation_id_cv.set(order["id"])
+        start = starts.begin(order["deadline"])
         answer = await self._runtime.invocation_request(self._request(invocation_request=self._invocation(order)))
-        done: Json = {"op": "done", "id": order["id"], "ok": answer.result.status == protos.StatusResult.Success}
-        if not done["ok"]:
-            return {**done, "error": {"message": answer.result.exception.message, "stack": answer.result.exception.stack_trace}}
+        if answer.result.status != protos.StatusResult.Success:
+            error = {"message": answer.result.exception.message, "stack": answer.result.exception.stack_trace}
+            return start.failed(order["id"], error)
         outputs = {each.name: _outgoing(each.data) for each in answer.output_data}
-        return {**done, "result": _outgoing(answer.return_value), "outputs": outputs}
+        return {"op": "done", "id": order["id"], "ok": True, "result": _outgoing(answer.return_value), "outputs": outputs}
 
     def invocation(self) -> str | None:
         """The invocation that the calling code belongs to."""
@@ -67,7 +78,7 @@ class RuntimeEngine:
         return current
 
     def _request(self, **content: SimpleNamespace) -> SimpleNamespace:
-        return SimpleNamespace(request=SimpleNamespace(**content), properties={"host": "127.0.0.1", "protos": self._protos})
+        return SimpleNamespace(request=SimpleNamespace(**content), properties=self._properties)
 
     def _invocation(self, order: Json) -> SimpleNamespace:
         trigger, trace = order["trigger"], order["trace"]
@@ -77,8 +88,27 @@ class RuntimeEngine:
             input_data=[protos.ParameterBinding(name=trigger["name"], data=_incoming(trigger["value"]))],
             trigger_metadata={name: _typed(*values.metadata(value)) for name, value in trigger["metadata"].items()},
             trace_context=SimpleNamespace(trace_parent=trace["parent"], trace_state=trace["state"], attributes={}),
-            retry_context=_NO_RETRY,
+            retry_context=retries.context(order.get("retry")),
         )
+
+
+def _check_before_async_functions(handlers: Any) -> None:
+    """Have the deadline checked directly before a coroutine function is called, which the runtime does by this name.
+
+    Synchronous functions go through the threads of `WorkerLoop`, which check it themselves.
+    """
+    call = handlers.execute_async
+
+    async def in_time(function: Any, arguments: Any) -> Any:
+        start = starts.current()
+        start.check()
+        try:
+            return await call(function, arguments)
+        except Exception as raised:
+            start.note(raised)
+            raise
+
+    handlers.execute_async = in_time
 
 
 def _typed(kind: str, content: Any) -> protos.TypedData:

@@ -1,4 +1,4 @@
-"""The worker's life: load the app, say hello, run what it is told to, many at once."""
+"""Loads the app, reports its functions to the host, and runs those that the host asks for, many at once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import asyncio
 import os
 import platform
 import sys
-import threading
 from typing import Protocol
 
-from . import logs, runtime_engine, sdk_engine
-from .crashpoints import CrashPoint, passed
+from . import logs, runtime_engine, sdk_engine, starts
+from .crashpoints import WorkerCrashPoint, passed
 from .failure import LoadFailed, describe
 from .wire import Json, Wire
 
@@ -22,7 +21,7 @@ class Engine(Protocol):
     title: str
 
     async def load(self, directory: str) -> list[Json]:
-        """Index the app: `{name, bindings}` a function. Raises LoadFailed."""
+        """Load the app; the list has `{name, bindings}` for each function. Raises LoadFailed."""
 
     async def invoke(self, order: Json) -> Json:
         """Run one function and return its `done` message."""
@@ -32,30 +31,44 @@ class Engine(Protocol):
 
 
 async def serve(wire: Wire) -> None:
-    """Answer the host until it closes the line, which ends the process."""
+    """Serve the host until it closes the connection, which ends the process."""
     loop = asyncio.get_running_loop()
-    orders: asyncio.Queue[Json] = asyncio.Queue()
-
-    def take(messages: list[Json]) -> None:
-        for message in messages:
-            orders.put_nowait(message)
-
-    threading.Thread(target=wire.listen, args=(lambda messages: loop.call_soon_threadsafe(take, messages),), daemon=True).start()
-    engine = await _begin(wire, await orders.get())
+    wire.end_with_host()
+    init, *orders = _first(wire)
+    engine = await _begin(wire, init)
     running: set[asyncio.Task[None]] = set()
-    while True:
-        task = loop.create_task(_run(engine, wire, await orders.get()))
+
+    def start(order: Json) -> None:
+        task = loop.create_task(_run(engine, wire, order))
         running.add(task)
         task.add_done_callback(running.discard)
 
+    def take() -> None:
+        for order in wire.receive():
+            start(order)
+
+    for order in orders:
+        start(order)
+    loop.add_reader(wire.incoming, take)
+    await loop.create_future()
+
+
+def _first(wire: Wire) -> list[Json]:
+    """The messages up to the one that says which app to load. Nothing else runs yet, so waiting may hold the event loop."""
+    while not (messages := wire.receive()):
+        pass
+    return messages
+
 
 async def _begin(wire: Wire, init: Json) -> Engine:
-    """Load the app in `init` and say hello. An app that cannot be loaded ends the process."""
-    passed(CrashPoint.STARTED_NOT_LOADED)
+    """Load the app that `init` names and report its functions. An app that cannot be loaded ends the process."""
+    passed(WorkerCrashPoint.STARTED_NOT_LOADED)
     directory = init["directory"]
     os.chdir(directory)
     sys.path.insert(0, directory)
-    engine: Engine = runtime_engine.RuntimeEngine() if runtime_engine.available() else sdk_engine.SdkEngine()
+    by_files = init.get("functions")  # of the model v1, which the runtime library for v2 does not know
+    with_runtime = by_files is None and runtime_engine.available()
+    engine: Engine = runtime_engine.RuntimeEngine() if with_runtime else sdk_engine.SdkEngine(by_files)
     logs.send_through(wire, engine.invocation)
     hello: Json = {"op": "hello", "engine": engine.title, "language": f"Python {platform.python_version()}"}
     try:
@@ -67,11 +80,11 @@ async def _begin(wire: Wire, init: Json) -> Engine:
 
 
 async def _run(engine: Engine, wire: Wire, order: Json) -> None:
-    passed(CrashPoint.TAKEN_NOT_RUN)
+    passed(WorkerCrashPoint.TAKEN_NOT_RUN)
     try:
         done = await engine.invoke(order)
-    except SystemExit as leaving:  # sys.exit() in one function must not end the others
-        done = {"op": "done", "id": order["id"], "ok": False, "error": describe(leaving)}
-    sys.stdout.flush()  # a line that was begun belongs to this invocation
-    passed(CrashPoint.RAN_NOT_ANSWERED)
+    except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as leaving:  # of one function, which must not end the others
+        done = starts.InvocationStart(None).failed(order["id"], describe(leaving))
+    logs.end_line()
+    passed(WorkerCrashPoint.RAN_NOT_ANSWERED)
     wire.send(done)

@@ -1,6 +1,7 @@
-"""Values on the wire: an object with one key that names the kind.
+"""Values as they are sent between host and worker: an object with one key that names the kind.
 
-`{"string": text}`, `{"json": text}`, `{"bytes": base64}`, `{"int": n}`, `{"double": x}`, and
+`{"string": text}`, `{"json": text}`, `{"bytes": base64}`, `{"int": n}`, `{"double": x}`,
+`{"collection_string": [text]}`, `{"collection_bytes": [base64]}`, and
 `{"http": {"method", "url", "headers", "params", "query", "body": base64}}` on the way in,
 `{"http": {"status", "headers": [[name, value]...], "body": base64}}` on the way out.
 """
@@ -11,6 +12,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from http.cookies import SimpleCookie
+from types import SimpleNamespace
 from typing import Any
 
 from .wire import Json
@@ -21,6 +23,10 @@ def kind_and_content(value: Json) -> tuple[str, Any]:
     ((kind, content),) = value.items()
     if kind == "bytes":
         return kind, b64decode(content)
+    if kind == "collection_string":
+        return kind, SimpleNamespace(string=content)
+    if kind == "collection_bytes":
+        return kind, SimpleNamespace(bytes=[b64decode(each) for each in content])
     if kind == "http":
         return kind, {**content, "body": b64decode(content["body"])}
     return kind, content

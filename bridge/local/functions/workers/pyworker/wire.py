@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import threading
-from collections.abc import Callable
 from typing import Any
 
 _CHUNK = 256 * 1024  #: bytes read at a time
+_CHECK = 1.0  #: seconds between two checks that the host is there, in case the system does not report its end
 
 Json = dict[str, Any]
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_decode = json.JSONDecoder().raw_decode
+
 
 class Wire:
-    """The host's end of the line. `send` may be called from any thread."""
+    """The connection with the host. `send` may be called from any thread."""
 
     def __init__(self, incoming: int, outgoing: int) -> None:
-        self._incoming = incoming
+        self.incoming = incoming
         self._outgoing = outgoing
         self._lock = threading.Lock()
+        self._begun: list[bytes] = []  #: the start of a message whose end has not come yet
 
     @classmethod
     def over_stdio(cls) -> Wire:
@@ -37,22 +42,31 @@ class Wire:
 
     def send(self, message: Json) -> None:
         """Write one message; it has left the process when this returns, so a crash right after loses nothing."""
-        data = memoryview(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+        data = memoryview(_encode(message).encode() + b"\n")
         with self._lock:
             while data:
                 data = data[os.write(self._outgoing, data) :]
 
-    def listen(self, deliver: Callable[[list[Json]], object]) -> None:
-        """Hand over messages as they come, and end the process when the host closes the line or is gone.
+    def receive(self) -> list[Json]:
+        """Wait for bytes from the host and return the messages they complete. Ends the process when the host has closed the connection."""
+        data = os.read(self.incoming, _CHUNK)
+        if not data:
+            os._exit(0)
+        self._begun.append(data)
+        if b"\n" not in data:
+            return []
+        *lines, rest = b"".join(self._begun).split(b"\n")
+        self._begun = [rest] if rest else []
+        return [_decode(line.decode())[0] for line in lines]
 
-        Runs in a thread of its own: a function that blocks the event loop must not keep an orphan alive.
-        """
-        pending: list[bytes] = []
-        while data := os.read(self._incoming, _CHUNK):
-            pending.append(data)
-            if b"\n" not in data:
-                continue
-            *lines, rest = b"".join(pending).split(b"\n")
-            pending = [rest]
-            deliver([json.loads(line) for line in lines])
+    def end_with_host(self) -> None:
+        """End the process when the host closes the connection or is gone, even while a function blocks the event loop."""
+        threading.Thread(target=self._watch, args=(os.getppid(),), daemon=True).start()
+
+    def _watch(self, host: int) -> None:
+        end = select.poll()
+        end.register(self.incoming, 0)  # asked for no event, the system still reports that the other side has closed
+        while not end.poll(_CHECK * 1000):
+            if os.getppid() != host:
+                break
         os._exit(0)

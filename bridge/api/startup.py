@@ -1,0 +1,62 @@
+"""The gate before the API: while the bridge starts only health checks are answered, and whoever is cut off by its end is told.
+
+Everything else is told to come again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from pydantic_core import to_json
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bridge.api import problem
+from bridge.errors import Unavailable
+
+LIVE, READY = "/healthz/live", "/healthz/ready"
+_CUT_OFF = problem.answer(
+    Unavailable(
+        "The bridge stops before the request is finished.", hint="Send the same request again in a moment: it may have been accepted."
+    )
+)
+
+
+class StartupGate:
+    """An ASGI application that passes requests on once it has been opened. `component` names what the start waits for at first."""
+
+    def __init__(self, component: str) -> None:
+        self._component, self._reason = component, "is waited for"
+        self._application: ASGIApp | None = None
+
+    def waits_for(self, component: str, reason: str) -> None:
+        """Name the component that the start waits for now, and what is wrong with it."""
+        self._component, self._reason = component, reason
+
+    def open(self, application: ASGIApp) -> None:
+        """Let `application` answer from now on."""
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. The server cancels one that is open for too long when the bridge stops, such as one that waits for a bus."""
+        has_begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await (self._application or self._answer(scope))(scope, receive, noting)
+        except asyncio.CancelledError:
+            # The server would answer 500 and log a traceback. An answer that has begun ends with its connection.
+            if not has_begun and scope["type"] == "http":
+                await _CUT_OFF(scope, receive, send)
+
+    def _answer(self, scope: Scope) -> Response:
+        if scope["path"] == LIVE:
+            return Response(to_json({"status": "live"}), media_type="application/json")
+        if scope["path"] == READY:
+            shown = {"status": "not ready", "parts": {self._component: self._reason}}
+            return Response(to_json(shown), 503, media_type="application/json")
+        return problem.answer(Unavailable(f"The bridge waits for its {self._component}.", hint="Send the request again in a moment."))

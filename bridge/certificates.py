@@ -1,0 +1,140 @@
+"""When certificates end: those in a file, and the authorities that a server shows in the TLS handshake.
+
+Dapr renews neither its root nor the issuer of its sidecars, and since 1.12 it logs nothing before they end (docs/dapr-security.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import Gauge
+
+from bridge import telemetry
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+SERVER = "tls://"  #: what a source begins with that is `host:port` and no file
+_SECONDS = 3.0  #: that a server may take to answer
+_FRESH = 60.0  #: seconds for which what was read counts
+_log = logging.getLogger("bridge")
+
+EXPIRY = Gauge(
+    "bridge_certificate_expiry_timestamp_seconds",
+    "When a certificate of the setting `certificates` ends, in seconds since 1970.",
+    ["source", "certificate"],
+    registry=telemetry.REGISTRY,
+)
+
+
+class UnreadableCertificates(Exception):
+    """A source shows no certificate; the text says why."""
+
+
+async def of_source(source: str, *, leaves: bool = False) -> list[x509.Certificate]:
+    """The certificates of a file in PEM, or the authorities of `tls://host:port`. Raises UnreadableCertificates.
+
+    `leaves` is whether the certificates of a server that shows no authority are told instead.
+    """
+    if not source.startswith(SERVER):
+        return _of_file(Path(source))
+    # What the server shows first is its own certificate; that of a sidecar lasts a day and is renewed by itself.
+    shown = await _of_server(source.removeprefix(SERVER))
+    authorities = [each for each in shown if _is_authority(each)]
+    return authorities or (shown if leaves else [])
+
+
+def _of_file(path: Path) -> list[x509.Certificate]:
+    from cryptography import x509  # noqa: PLC0415 - a bridge that watches no certificate starts faster
+
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except OSError as fault:
+        raise UnreadableCertificates(f"{path} cannot be read ({fault.strerror})") from None
+    except ValueError:
+        raise UnreadableCertificates(f"{path} holds no certificate in PEM") from None
+
+
+async def _of_server(address: str) -> list[x509.Certificate]:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UnreadableCertificates(f"{address} is not HOST:PORT")
+    anybody = ssl.create_default_context()
+    # Nothing is sent, and nothing that is read is believed: what matters is when it ends, be it known or not.
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(_SECONDS):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=anybody)
+    except (OSError, TimeoutError, ValueError, OverflowError) as fault:  # the last two for no host's name, and no port's number
+        raise UnreadableCertificates(f"{address} shows no certificate ({str(fault) or 'no answer'})") from None
+    try:
+        return _chain(writer.get_extra_info("ssl_object"))
+    except ValueError:
+        raise UnreadableCertificates(f"{address} shows a certificate that cannot be read") from None
+    finally:
+        writer.transport.abort()  # a server that wants a certificate of ours may never answer a polite end
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+def _chain(connection: Any) -> list[x509.Certificate]:
+    from cryptography import x509  # noqa: PLC0415 - as above
+
+    if hasattr(connection, "get_unverified_chain"):  # since Python 3.13
+        return [x509.load_der_x509_certificate(each) for each in connection.get_unverified_chain()]
+    shown = connection._sslobj.get_unverified_chain()  # before it the same has another name
+    return [x509.load_pem_x509_certificate(each.public_bytes().encode()) for each in shown]
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    from cryptography import x509  # noqa: PLC0415 - as above
+
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+class CertificateGauge:
+    """Keeps the gauge of the sources up to date, once a minute at most, when somebody reads the metrics."""
+
+    def __init__(self, sources: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
+        self._sources, self._clock = sources, clock
+        self._read: float | None = None
+        self._unreadable: dict[str, str] = {}
+        self._shown: dict[str, set[str]] = {}
+
+    async def refresh(self) -> None:
+        """Read the sources again. One that cannot be read has no value, and a log line once."""
+        now = self._clock()
+        if self._read is not None and now - self._read < _FRESH:
+            return
+        self._read = now
+        for source, found in zip(self._sources, await asyncio.gather(*map(self._readable, self._sources)), strict=True):
+            self._show(source, {each.subject.rfc4514_string(): each.not_valid_after_utc for each in found})
+
+    async def _readable(self, source: str) -> list[x509.Certificate]:
+        try:
+            found = await of_source(source)
+        except UnreadableCertificates as fault:
+            if self._unreadable.get(source) != str(fault):
+                _log.warning("certificates: %s", fault)
+            self._unreadable[source] = str(fault)
+            return []
+        self._unreadable.pop(source, None)
+        return found
+
+    def _show(self, source: str, ends: Mapping[str, datetime]) -> None:
+        for subject in self._shown.get(source, set()) - ends.keys():
+            EXPIRY.remove(source, subject)
+        for subject, end in ends.items():
+            EXPIRY.labels(source, subject).set(end.timestamp())
+        self._shown[source] = set(ends)

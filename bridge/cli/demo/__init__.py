@@ -1,0 +1,26 @@
+"""The command that shows everything at once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli import session
+from bridge.settings import RuntimeName
+
+
+def demo(
+    context: typer.Context,
+    functions: Annotated[Path, typer.Option(help="The folder with the sample automations.", metavar="DIR")] = Path("functions"),
+    runtime: Annotated[RuntimeName, typer.Option(help="embedded, or dapr with a sidecar of its own.")] = RuntimeName.EMBEDDED,
+) -> None:
+    """Start everything here, ask for the samples, show what came out.
+
+    A bridge and a functions host run on free ports for as long as it takes, with input from this machine. Nothing is left behind.
+    """
+    from bridge.cli.demo import story  # noqa: PLC0415 - only this command needs it
+
+    raise typer.Exit(asyncio.run(story.tell(session.of(context).screen, functions, runtime)))

@@ -1,0 +1,52 @@
+"""The command that says what is wrong with configuration files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bridge.cli import session
+
+
+def doctor(  # noqa: PLR0913, PLR0917 - these are the options of a command
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PATH]...", help="Files and folders, - for standard input; otherwise what the settings name.", show_default=False
+        ),
+    ] = None,
+    advice: Annotated[bool, typer.Option("--advice", help="Show advice too, which never fails.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what needs no decision, such as a misspelt name, in the files.")] = False,
+    sarif_file: Annotated[
+        Path | None, typer.Option("--sarif", metavar="FILE", help="Write the findings as SARIF too, for code hosts.")
+    ] = None,
+    certificate: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--certificates",
+            metavar="FILE|URL",
+            help="Say when the certificates in this file end, or the authorities that this server shows.",
+        ),
+    ] = None,
+    schema: Annotated[
+        Literal["catalogue", "settings"] | None, typer.Option("--schema", help="Print the JSON Schema of this file instead, for editors.")
+    ] = None,
+    sidecar: Annotated[str, typer.Option(metavar="URL", help="Compare the files with what this running sidecar has loaded.")] = "",
+) -> None:
+    """Say what is wrong with Dapr's resources, Kubernetes manifests, host.json, the catalogue and the entities: where, why, and the mend.
+
+    Exit code 0: nothing was found; 1: something was; 2: it could not be looked at.
+    """
+    # Other commands start faster without it.
+    from bridge.cli import examination  # noqa: PLC0415
+    from bridge.doctor import editors  # noqa: PLC0415
+
+    if schema is not None:
+        session.of(context).screen.json(editors.schema(editors.EditorSchema(schema)))
+        return
+
+    request = examination.DoctorRequest(paths or (), certificate or (), sidecar, advice, fix, sarif_file)
+    raise typer.Exit(examination.run(session.of(context).screen, request))

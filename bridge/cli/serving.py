@@ -1,0 +1,40 @@
+"""What the commands that serve have in common: their event loop, and how an error ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+
+from bridge.cli.exits import Exit
+from bridge.cli.screen import Screen
+from bridge.errors import BridgeError, ConfigurationError
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the event loop of a command that serves: the fastest there is."""
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - not to be had on Windows
+
+    return uvloop.new_event_loop
+
+
+@contextmanager
+def errors_shown(screen: Screen, what: str) -> Iterator[None]:
+    """Show the errors of the user's files and of this machine as sentences, and end the command with the exit code for them.
+
+    `what` begins the sentence, for example "The bridge cannot run".
+    """
+    try:
+        yield
+    except ConfigurationError as fault:
+        for problem in fault.problems:
+            screen.note(problem, "red")
+        raise typer.Exit(Exit.USAGE) from None
+    except (BridgeError, OSError) as fault:
+        screen.note(f"{what}: {fault}", "red")
+        raise typer.Exit(Exit.FAILED) from None

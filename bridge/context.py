@@ -1,0 +1,42 @@
+"""The ports and services that the pipeline and the service share. `app.py` wires them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from bridge import events, telemetry
+from bridge.auth import Signer
+from bridge.deadletters import DeadLetters
+from bridge.ports import Bus, Clock, Delivery
+from bridge.runs import RunStore
+from bridge.runs.runclock import RunClock
+from bridge.settings import Settings
+
+
+@dataclass(frozen=True)
+class Context:
+    """The ports and services of one bridge."""
+
+    bus: Bus
+    clock: Clock
+    runs: RunStore
+    deadletters: DeadLetters
+    signer: Signer
+    settings: Settings
+
+    @property
+    def public_url(self) -> str:
+        """The URL at which functions reach the bridge; empty if it has no public address."""
+        return self.settings.public_url or ""
+
+    @property
+    def run_clock(self) -> RunClock:
+        """The clock that the times of runs follow."""
+        return self.runs.clock
+
+    async def reschedule(self, delivery: Delivery, after: timedelta, because: str, *, level: str = "debug") -> None:
+        """Publish the same message again, for delivery after this time. Raises Unavailable."""
+        until = self.clock.now() + after
+        await self.bus.publish([replace(delivery.message, deliver_at=until, delay=after, event=None)])
+        telemetry.step("event.rescheduled", level=level, run=delivery.message.correlation_id, until=events.iso(until), because=because)

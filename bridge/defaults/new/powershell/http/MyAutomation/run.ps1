@@ -1,0 +1,3 @@
+param($Request)
+
+Invoke-Automation $Request -Path "$PSScriptRoot/Invoke-MyAutomation.ps1"

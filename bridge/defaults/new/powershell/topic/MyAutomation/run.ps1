@@ -1,0 +1,3 @@
+param($message)
+
+Invoke-Automation $message -Path "$PSScriptRoot/Invoke-MyAutomation.ps1"

@@ -1,0 +1,28 @@
+"""Asks every rule, in an order that stays the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bridge.doctor.findings import RULES, DoctorFinding, FindingLevel, Hit
+from bridge.doctor.project import DoctorProject
+from bridge.doctor.rules import load_all
+
+_IGNORED = re.compile(r"#\s*doctor:\s*ignore\s+([a-z0-9-]+)")
+
+
+def examine(project: DoctorProject, *, advice: bool = False) -> list[DoctorFinding]:
+    """Everything that is found, by file and line. Advice is left out unless it is asked for, and so is what a comment says to ignore."""
+    load_all()
+    hits: list[tuple[str, Hit]] = []
+    for name, rule in RULES.items():
+        if advice or rule.level is not FindingLevel.ADVICE:
+            hits += [(name, each) for each in rule.check(project)]
+    ignored = {(each.file, name) for each in project.documents for name in _IGNORED.findall(each.text)}
+    found = [DoctorFinding(RULES[name], each) for name, each in dict.fromkeys(hits) if (each.file, name) not in ignored]
+    return sorted(found, key=lambda each: (_order(each.hit), each.rule.name))
+
+
+def _order(found: Hit) -> tuple[Path, int]:
+    return found.file, found.line

@@ -1,0 +1,43 @@
+"""Applies the changes that mend findings and need no decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bridge.doctor.findings import DoctorFinding, TextFix
+from bridge.doctor.reading import STDIN
+
+
+def write(findings: Iterable[DoctorFinding]) -> list[DoctorFinding]:
+    """Change the files; the answer is what was mended. A file that is not in UTF-8 is left. Raises OSError."""
+    by_file: dict[Path, list[DoctorFinding]] = {}
+    for each in findings:
+        if each.hit.fix is not None and each.hit.file != STDIN:
+            by_file.setdefault(each.hit.file, []).append(each)
+    return [each for path, found in by_file.items() for each in _one(path, found)]
+
+
+def _one(path: Path, findings: list[DoctorFinding]) -> list[DoctorFinding]:
+    data = path.read_bytes()
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return []
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    text = text.removeprefix(mark)
+    mended: list[DoctorFinding] = []
+    before = len(text) + 1
+    # From the end of the file, so that places before a change stay where they are; of two changes of one place the first counts.
+    for each in sorted(findings, key=lambda found: _fix(found).span, reverse=True):
+        start, end = _fix(each).span
+        if end <= before:
+            text, before = text[:start] + _fix(each).text + text[end:], start
+            mended.append(each)
+    path.write_bytes((mark + text).encode())
+    return mended
+
+
+def _fix(finding: DoctorFinding) -> TextFix:
+    assert finding.hit.fix is not None  # noqa: S101 - write() takes none without
+    return finding.hit.fix

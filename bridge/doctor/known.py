@@ -1,0 +1,93 @@
+"""What Dapr knows: component types with the names of their metadata, annotations, and the fields of its kinds (`dapr.json`, made by
+`tools.dapr.known` from the sources of the version that it names)."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+#: What every component may have, read by the runtime and not by the component.
+COMMON_METADATA = frozenset(
+    [
+        "actorstatestore",
+        "allowedtopics",
+        "concurrencymode",
+        "consumerid",
+        "direction",
+        "keyprefix",
+        "outboxdiscardwhenmissingstate",
+        "outboxpublishpubsub",
+        "outboxpublishtopic",
+        "outboxpubsub",
+        "primaryencryptionkey",
+        "protectedtopics",
+        "publishingscopes",
+        "rawpayload",
+        "route",
+        "secondaryencryptionkey",
+        "subscriptionscopes",
+        "ttlinseconds",
+        "azureclientid",
+        "azureclientsecret",
+        "azuretenantid",
+        "azureenvironment",
+        "azurecertificate",
+        "azurecertificatefile",
+        "azurecertificatepassword",
+        "azureauthmethods",
+        "accesskey",
+        "secretkey",
+        "sessiontoken",
+        "region",
+        "awsregion",
+        "endpoint",
+        "assumerolearn",
+        "trustanchorarn",
+        "trustprofilearn",
+    ]
+)
+
+
+@cache
+def _content() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((Path(__file__).parent / "dapr.json").read_text())
+    return content
+
+
+def types() -> dict[str, list[str] | None]:
+    """The types of components, each with the names of its metadata; None where they are not known."""
+    found: dict[str, list[str] | None] = _content()["types"]
+    return found
+
+
+def pod_annotations() -> frozenset[str]:
+    """The annotations and labels `dapr.io/…` that mean something."""
+    return frozenset(_content()["annotations"])
+
+
+def kinds() -> dict[str, Any]:
+    """The fields of each `apiVersion kind`: a mapping of keys, a list of one shape, or None for any value."""
+    found: dict[str, Any] = _content()["kinds"]
+    return found
+
+
+def version() -> str:
+    """The version of Dapr that is meant."""
+    return str(_content()["version"])
+
+
+def near(name: str, names: Iterable[str]) -> str | None:
+    """The name that was probably meant."""
+    spelled = {each.lower(): each for each in names}
+    found = difflib.get_close_matches(name.lower()[:200], list(spelled), 1, 0.75)
+    return spelled[found[0]] if found and _alike(name.lower(), found[0]) else None
+
+
+def _alike(name: str, other: str) -> bool:
+    """Whether two names are alike in their last parts, too: what `middleware.http.` adds to both says nothing."""
+    return difflib.SequenceMatcher(None, re.split("[./]", name)[-1], re.split("[./]", other)[-1]).ratio() > 0.7

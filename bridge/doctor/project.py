@@ -1,0 +1,78 @@
+"""All that was read, and what belongs together.
+
+Folders are sets as Dapr reads them: a resource meets those in its own folder, in folders above and in folders below; folders beside each
+other are different sets.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bridge.catalog import Catalog
+from bridge.doctor.document import ConfigDocument
+from bridge.doctor.findings import Hit
+from bridge.entities import Entities
+from bridge.resilience import Policies
+
+T = TypeVar("T")
+
+
+@dataclass
+class DoctorProject:
+    """The documents, and the bridge's own files by the path at which they stand. `unreadable` is what could not become any of these."""
+
+    documents: list[ConfigDocument] = field(default_factory=list)
+    catalogues: dict[Path, Catalog] = field(default_factory=dict)
+    entities: dict[Path, Entities] = field(default_factory=dict)
+    policies: dict[Path, Policies] = field(default_factory=dict)
+    certificates: dict[Path, str] = field(default_factory=dict)  #: the texts of files in PEM
+    sidecar: Mapping[str, Any] | None = None  #: what the metadata API of a running sidecar answered
+    unreadable: list[tuple[str, Hit]] = field(default_factory=list)  #: each with the name of its rule
+    skipped: list[str] = field(default_factory=list)  #: files that were left out, and why
+
+    def of_kind(self, *kinds: str, dapr: bool = False) -> Iterator[ConfigDocument]:
+        """The documents of these kinds; `dapr` is whether the group must be Dapr's."""
+        return (each for each in self.documents if each.kind in kinds and (not dapr or each.api.startswith("dapr.io/")))
+
+    def of_file(self, path: Path) -> list[ConfigDocument]:
+        """The documents of one file."""
+        return [each for each in self.documents if each.file == path]
+
+    def named(self, name: str) -> list[ConfigDocument]:
+        """The documents of all files of this name, such as host.json."""
+        return [each for each in self.documents if each.file.name == name]
+
+    @property
+    def settings_files(self) -> list[ConfigDocument]:
+        """The files with the bridge's own settings."""
+        return [each for each in self.named("bridge.yaml") if not each.kind and isinstance(each.value, dict)]
+
+    def beside(self, document: ConfigDocument, *kinds: str) -> list[ConfigDocument]:
+        """The documents of these kinds that Dapr reads together with this one, which is among them if it is of such a kind."""
+        return [each for each in self.of_kind(*kinds, dapr=True) if together(each.file, document.file) and _same_namespace(each, document)]
+
+
+def together(one: Path, other: Path) -> bool:
+    """Whether one of the files stands in the folder of the other or below it."""
+    above, below = sorted((one.parent, other.parent), key=lambda path: len(path.parts))
+    return below == above or above in below.parents
+
+
+def _same_namespace(one: ConfigDocument, other: ConfigDocument) -> bool:
+    return not one.namespace or not other.namespace or one.namespace == other.namespace
+
+
+def nearest(found: dict[Path, T], to: Path) -> tuple[Path, T] | None:
+    """The one whose path has the longest beginning in common with the other path."""
+    if not found:
+        return None
+    return max(found.items(), key=lambda item: len(os.path.commonpath([item[0].parent.absolute(), to.parent.absolute()])))
+
+
+def overlap(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether one sidecar may read both resources, by their scopes."""
+    return not one or not other or bool(set(one) & set(other))

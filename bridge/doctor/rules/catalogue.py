@@ -1,0 +1,189 @@
+"""The catalogue together with policies and entities: whether each target is served, and its times fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from bridge.catalog import Automation, Target
+from bridge.doctor import entityplaces
+from bridge.doctor.document import ConfigDocument, Key
+from bridge.doctor.findings import UNSURE, FindingLevel, Hit, hit, misspelt, rule
+from bridge.doctor.project import DoctorProject, nearest
+from bridge.durations import show
+from bridge.entities import UNLIMITED, Entities, SubscriptionEntity
+from bridge.events import DEADLETTERS
+from bridge.targets import unserved
+
+_MANY = 20  #: dispatches of one piece of work that nobody means to have
+_STANDARD = 256_000  #: bytes of a message on Service Bus Standard
+
+Place = tuple[ConfigDocument, tuple[Key, ...]]
+
+
+def _targets(project: DoctorProject) -> Iterator[tuple[Path, Automation, Target, Place]]:
+    """Every target of every catalogue, with its place."""
+    for path, catalogue in project.catalogues.items():
+        for document in project.of_file(path):
+            automation = catalogue.automations.get(document.name)
+            for number, target in enumerate(automation.targets if automation else ()):
+                if automation is not None:
+                    yield path, automation, target, (document, ("spec", "targets", number))
+
+
+def _entities(project: DoctorProject, path: Path) -> tuple[Path, Entities] | None:
+    return nearest(project.entities, path)
+
+
+@rule("entity-missing", FindingLevel.ERROR, "The bus refuses the work: the run fails, or waits for its deadline.")
+def entity_missing(project: DoctorProject) -> Iterator[Hit]:
+    """A topic or queue of a target that the list of entities does not have."""
+    for path, _, target, (document, place) in _targets(project):
+        near, bus = _entities(project, path), target.bus
+        kind = "topic" if target.topic else "queue"
+        if near is None or bus is None or bus.name in near[1].names:
+            continue
+        at = (*place, kind, "name")
+        found = hit(document, at, f"{near[0].name} has no {kind} {bus.name}.", f"Add it to {near[0]}.")
+        yield misspelt(found, document, at, near[1].names)
+
+
+@rule("target-unserved", FindingLevel.ERROR, "Nobody takes the work: the run waits until its deadline.")
+def target_unserved(project: DoctorProject) -> Iterator[Hit]:
+    """A topic of a target without a subscription that takes the automation's label."""
+    for path, automation, target, (document, place) in _targets(project):
+        near = _entities(project, path)
+        reason = unserved.behind_topics(project.catalogues[path], near[1]).get(f"{automation.name}/{target.name}") if near else None
+        if reason and near:
+            told, _, mend = reason.partition("; ")
+            yield hit(
+                document,
+                (*place, "topic"),
+                f"{told[0].upper()}{told[1:]}.",
+                f"{mend[0].upper()}{mend[1:].replace('the entities file', str(near[0]))}.",
+            )
+
+
+def _work(project: DoctorProject) -> Iterator[tuple[Path, Automation, Target, SubscriptionEntity, Place]]:
+    """Every topic target with the subscriptions that take its work, and where each stands in the list."""
+    for path, automation, target, _ in _targets(project):
+        near = _entities(project, path)
+        for place, topic, each in entityplaces.subscriptions(near[1]) if near else ():
+            labels = [rule.properties.correlation_filter.label for rule in each.rules if rule.properties.correlation_filter]
+            if near and target.topic and topic.name == target.topic.name and automation.name in labels:
+                [document] = project.of_file(near[0])
+                yield near[0], automation, target, each, (document, place)
+
+
+@rule(
+    "dead-letters-unread",
+    FindingLevel.ERROR,
+    "Work that the broker gives up fails nobody's run: it waits until its deadline, and says nothing of the reason.",
+)
+def dead_letters_unread(project: DoctorProject) -> Iterator[Hit]:
+    """A subscription of work whose dead letters are not forwarded to the bridge."""
+    for _, _, target, subscription, (document, place) in _work(project):
+        forwards = subscription.properties.forward_dead_lettered_messages_to
+        if target.topic and (target.topic.completes or "result") == "result" and forwards != DEADLETTERS:
+            path = (*place, "Properties")
+            mend = f'Add "ForwardDeadLetteredMessagesTo": "{DEADLETTERS}".'
+            yield hit(document, path, f"The dead letters of {subscription.name} are not forwarded to {DEADLETTERS}.", mend)
+
+
+@rule("dispatches-multiply", FindingLevel.WARNING, "The function is called that often for one request, if it fails every time.")
+def dispatches_multiply(project: DoctorProject) -> Iterator[Hit]:
+    """The attempts of a target times the deliveries of its subscription."""
+    for _, automation, target, subscription, (document, place) in _work(project):
+        deliveries = subscription.properties.max_delivery_count
+        total = (target.topic.attempts if target.topic else 1) * deliveries
+        if total > _MANY and deliveries < UNLIMITED:
+            message = f"{automation.name} has attempts: {total // deliveries}, times {deliveries} deliveries of {subscription.name}."
+            yield hit(document, (*place, "Properties", "MaxDeliveryCount"), message, "Take 3 deliveries.")
+
+
+@rule("work-without-end", FindingLevel.WARNING, "A function that always fails is called for ever.")
+def work_without_end(project: DoctorProject) -> Iterator[Hit]:
+    """A subscription of work with the largest MaxDeliveryCount, which is meant for the bridge's own."""
+    for _, _, _, subscription, (document, place) in _work(project):
+        if subscription.properties.max_delivery_count == UNLIMITED:
+            yield hit(
+                document, (*place, "Properties", "MaxDeliveryCount"), f"{subscription.name} delivers without end.", "Take 3 deliveries."
+            )
+
+
+@rule("filter-without-automation", FindingLevel.WARNING, "The rule takes nothing: perhaps the automation was renamed.")
+def filter_without_automation(project: DoctorProject) -> Iterator[Hit]:
+    """A label among the rules of a topic of work that is no automation of the catalogue."""
+    topics = {target.topic.name for _, _, target, _ in _targets(project) if target.topic}
+    names = {each.name for catalogue in project.catalogues.values() for each in catalogue}
+    for path, entities in project.entities.items():
+        [document] = project.of_file(path)
+        for place, topic, each in entityplaces.subscriptions(entities):
+            for number, entry in enumerate(each.rules if topic.name in topics else ()):
+                label = entry.properties.correlation_filter.label if entry.properties.correlation_filter else None
+                if label and label not in names:
+                    at = (*place, "Rules", number, "Properties", "CorrelationFilter", "Label")
+                    yield misspelt(hit(document, at, f"No automation is named {label}.", UNSURE), document, at, names)
+
+
+@rule(
+    "deadline-too-short",
+    FindingLevel.WARNING,
+    "There is no room for a second attempt: one slow call or a crash, and the run has timed out.",
+)
+def deadline_too_short(project: DoctorProject) -> Iterator[Hit]:
+    """A deadline below twice the timeout of a call, where the policy tries again."""
+    for path, automation, target, (document, _) in _targets(project):
+        near = nearest(project.policies, path)
+        if near is None or target.http is None:
+            continue
+        policy = near[1].for_app(target.http.app)
+        if policy.retry is not None and automation.deadline < 2 * policy.timeout:
+            message = f"The deadline is {show(automation.deadline)}, and one call of {target.http.app} may take {show(policy.timeout)}."
+            yield hit(document, ("spec", "deadline"), message, "Take a deadline of more than twice the timeout, or a shorter timeout.")
+
+
+@rule("endpoint-missing", FindingLevel.ERROR, "Calls of the app fail with UnknownApp on Dapr.")
+def endpoint_missing(project: DoctorProject) -> Iterator[Hit]:
+    """An app of the catalogue without an HTTPEndpoint, in a set that has endpoints."""
+    for _, _, target, (document, place) in _targets(project):
+        names = {each.name for each in project.of_kind("HTTPEndpoint", dapr=True)}
+        if names and target.http and target.http.app not in names:
+            at = (*place, "http", "app")
+            found = hit(document, at, f"No HTTPEndpoint is named {target.http.app}.", "Add an HTTPEndpoint of that name.")
+            yield misspelt(found, document, at, names)
+
+
+@rule("endpoint-unencrypted", FindingLevel.ERROR, "Keys and inputs travel as plain text.")
+def endpoint_unencrypted(project: DoctorProject) -> Iterator[Hit]:
+    """An endpoint elsewhere without TLS."""
+    for document in project.of_kind("HTTPEndpoint", dapr=True):
+        url = str(document.get("spec", "baseUrl", default=""))
+        host = url.partition("://")[2].split("/")[0].split(":")[0]
+        if url.startswith("http://") and host not in ("localhost", "127.0.0.1") and "." in host and not host.endswith((".svc", ".local")):
+            yield hit(document, ("spec", "baseUrl"), f"{url} is not encrypted.", "Write https://.")
+
+
+@rule(
+    "input-above-bus",
+    FindingLevel.ADVICE,
+    "Service Bus Standard carries 256 kB: a larger input fits the schema and is refused at the door or lost.",
+)
+def input_above_bus(project: DoctorProject) -> Iterator[Hit]:
+    """A text of a topic target's input that may be longer than a message of Service Bus Standard."""
+    for _, automation, target, (document, _) in _targets(project):
+        fields = automation.input_schema.get("properties", {})
+        for name, each in fields.items() if isinstance(fields, dict) and target.bus else ():
+            if isinstance(each, dict) and isinstance(each.get("maxLength"), int) and each["maxLength"] > _STANDARD:
+                path = ("spec", "input", "properties", name)
+                mend = "On Standard set maxLength to 200000 at most; Premium carries more."
+                yield hit(document, path, f"{name} may have {each['maxLength']:,} characters.", mend)
+
+
+@rule("deadline-of-work", FindingLevel.ADVICE, "Work on a topic waits behind other work, and the deadline counts that too.")
+def deadline_of_work(project: DoctorProject) -> Iterator[Hit]:
+    """A deadline of less than a minute for work on a topic."""
+    for _, automation, target, (document, _) in _targets(project):
+        if target.bus and automation.deadline < timedelta(minutes=1):
+            yield hit(document, ("spec", "deadline"), f"The deadline is {show(automation.deadline)}.", "Take a minute or more.")

@@ -1,0 +1,50 @@
+"""How large an input may be, against what the bus carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import ByteSize, TypeAdapter, ValidationError
+
+from bridge.doctor.document import ConfigDocument, Key
+from bridge.doctor.findings import FindingLevel, Hit, hit, rule
+from bridge.doctor.project import DoctorProject
+from bridge.doctor.rules.workloads import is_bridge
+from bridge.doctor.workloads import pods
+
+_STANDARD = 256_000  #: bytes of a message (Service Bus quotas)
+_SIZE = TypeAdapter(ByteSize)
+
+
+def _limits(project: DoctorProject) -> Iterator[tuple[ConfigDocument, tuple[Key, ...], int | None]]:
+    """Each place that limits inputs of a bridge with Service Bus, and the limit."""
+    for document in project.settings_files:
+        if document.get("runtime") == "dapr" or document.get("servicebus") is not None:
+            yield document, ("max_input_bytes",), _bytes(document.get("max_input_bytes"))
+    for pod in pods(project):
+        for path, _ in pod.containers() if is_bridge(pod) else ():
+            listed = [(index, each) for index, each in pod.document.items(*path, "env") if isinstance(each, dict)]
+            entries = {str(each.get("name")): (index, each.get("value")) for index, each in listed}
+            if "BRIDGE_MAX_INPUT_BYTES" in entries:
+                index, value = entries["BRIDGE_MAX_INPUT_BYTES"]
+                yield pod.document, (*path, "env", index), _bytes(value)
+
+
+def _bytes(value: object) -> int | None:
+    try:
+        return None if value is None or isinstance(value, bool) else int(_SIZE.validate_python(value))
+    except ValidationError:
+        return None
+
+
+@rule(
+    "inputs-above-bus",
+    FindingLevel.ERROR,
+    "A request of that size is taken for good by its own limit, and refused or lost where the bus carries it.",
+)
+def inputs_above_bus(project: DoctorProject) -> Iterator[Hit]:
+    """A limit for inputs above what Service Bus Standard carries (256 kB)."""
+    for document, path, inputs in _limits(project):
+        if inputs is not None and inputs > _STANDARD:
+            mend = "Take a smaller one, such as 200000; on Premium, which carries more, add `# doctor: ignore inputs-above-bus`."
+            yield hit(document, path, f"Inputs may have {inputs:,} bytes, more than the 256 kB of Service Bus Standard.", mend)

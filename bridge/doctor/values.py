@@ -1,0 +1,65 @@
+"""Values as Dapr reads them: durations of Go, numbers and truth values as text, the metadata of a component."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from bridge import durations
+from bridge.doctor.document import ConfigDocument
+
+
+def go_duration(value: Any) -> timedelta | None:
+    """A duration as Go reads it, or a bare number of milliseconds as Dapr takes it; None for anything else."""
+    if isinstance(value, bool) or value is None:
+        return None
+    text = str(value).strip()
+    if text.lstrip("-").isdigit():
+        return timedelta(milliseconds=int(text))
+    sign, text = (-1, text[1:]) if text.startswith("-") else (1, text)
+    if {"d", "P"} & set(text):
+        return None
+    try:
+        return sign * durations.parse(text)
+    except ValueError:
+        return None
+
+
+def number(value: Any) -> int | None:
+    """A whole number, also as text; None for anything else."""
+    text = str(value).strip()
+    return int(text) if not isinstance(value, bool) and text.lstrip("-").isdigit() and len(text) < 20 else None
+
+
+def is_true(value: Any) -> bool:
+    """Whether Dapr takes the value for true."""
+    return value is True or str(value).lower() in ("true", "1", "yes", "y", "on", "t")
+
+
+def component_type(document: ConfigDocument) -> str:
+    """The type of a component; empty for every other kind."""
+    kind = document.get("spec", "type") if document.kind == "Component" else None
+    return kind.lower() if isinstance(kind, str) else ""
+
+
+def metadata(document: ConfigDocument) -> Iterator[tuple[int, str]]:
+    """The names of a component's metadata, each with its number in the list."""
+    for index, each in document.items("spec", "metadata"):
+        if isinstance(each, dict) and isinstance(each.get("name"), str):
+            yield index, each["name"]
+
+
+def metadata_text(document: ConfigDocument, name: str) -> str | None:
+    """The value of a metadata entry that stands in the file, whatever letter case its name has; None if there is none."""
+    for index, each in metadata(document):
+        value = document.get("spec", "metadata", index, "value")
+        if each.lower() == name.lower() and value is not None:
+            return str(value).lower() if isinstance(value, bool) else str(value)
+    return None
+
+
+def metadata_place(document: ConfigDocument, name: str) -> tuple[str | int, ...]:
+    """The path of a metadata entry; that of the list if there is none."""
+    found = next((index for index, each in metadata(document) if each.lower() == name.lower()), None)
+    return ("spec", "metadata") if found is None else ("spec", "metadata", found, "value")

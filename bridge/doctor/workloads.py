@@ -1,0 +1,57 @@
+"""Pods and pod templates in Kubernetes manifests, and their annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bridge.doctor.document import ConfigDocument, Key
+from bridge.doctor.project import DoctorProject
+from bridge.doctor.values import is_true
+
+_TEMPLATES: dict[str, tuple[Key, ...]] = {
+    "Pod": (),
+    "Deployment": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+}
+
+
+@dataclass(frozen=True)
+class PodTemplate:
+    """Where a Pod is described: the document, and the path to what would be a Pod."""
+
+    document: ConfigDocument
+    path: tuple[Key, ...]
+
+    def at(self, *path: Key) -> tuple[Key, ...]:
+        """A path below it."""
+        return (*self.path, *path)
+
+    def containers(self) -> Iterator[tuple[tuple[Key, ...], dict[str, object]]]:
+        """Its containers with their paths, those that start first included."""
+        for group in ("initContainers", "containers"):
+            for index, each in self.document.items(*self.at("spec", group)):
+                if isinstance(each, dict):
+                    yield self.at("spec", group, index), each
+
+    @property
+    def has_sidecar(self) -> bool:
+        """Whether the injector gives it a sidecar."""
+        return is_true(annotation(self, "dapr.io/enabled"))
+
+
+def pods(project: DoctorProject) -> Iterator[PodTemplate]:
+    """All of them."""
+    for document in project.of_kind(*_TEMPLATES):
+        if document.api in ("v1", "apps/v1", "batch/v1"):
+            yield PodTemplate(document, _TEMPLATES[document.kind])
+
+
+def annotation(pod: PodTemplate, name: str) -> str:
+    """The annotation of a Pod; empty if there is none."""
+    value = pod.document.get(*pod.at("metadata", "annotations", name))
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,13 @@
+"""The defaults that are part of the package, for a bridge that is started in a folder without files of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[1] / "defaults"
+INIT = FOLDER / "init"  #: what `bridge init` writes
+
+
+def instead_of(path: Path, name: str) -> Path:
+    """`path`, or the packaged file of this name where there is none."""
+    return path if path.exists() else FOLDER / name

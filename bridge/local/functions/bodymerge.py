@@ -1,0 +1,57 @@
+"""The properties of a JSON body as trigger metadata, as the Functions host merges them into the binding data (Utility.ApplyBindingData)."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from bridge.local.functions import newtonsoftreader, newtonsoftwriter
+
+Value = dict[str, Any]
+"""`{kind: content}`, as a worker takes it."""
+THE_TRIGGER: Value = {"trigger": True}  #: stands in metadata for the value of the trigger, so that a large body is sent once
+
+
+def plain(value: Value) -> Any:
+    """The content of a value without its kind; what is JSON is read."""
+    ((kind, content),) = value.items()
+    return json.loads(content) if kind == "json" else content
+
+
+def properties(body: str) -> dict[str, Value]:
+    """The top-level properties of a JSON object that are neither null nor an array; scalars are text. Nothing for any other body.
+
+    Names are compared without regard to letter case: the first form of a name stays, with the last value.
+    """
+    if not newtonsoftreader.is_container(body):
+        return {}
+    try:
+        parsed = newtonsoftreader.parse(body)
+    except ValueError:
+        return {}
+    if not isinstance(parsed, dict):
+        return {}
+    return _joined((name, _value(value)) for name, value in parsed.items() if value is not None and not isinstance(value, list))
+
+
+def over(own: dict[str, Any], merged: Mapping[str, Any]) -> dict[str, Any]:
+    """The own entries, under their names, with the values that `merged` has for them in any letter case, and what else it has."""
+    return _joined([*own.items(), *merged.items()]) if merged else own
+
+
+def _joined(entries: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    names: dict[str, str] = {}
+    return {names.setdefault(name.lower(), name): value for name, value in entries}
+
+
+def _value(value: object) -> Value:
+    return {"json": newtonsoftwriter.compact(value)} if isinstance(value, dict) else {"string": newtonsoftwriter.text_of(value)}
+
+
+def system(function: str) -> dict[str, str]:
+    """What Azure's host has as `sys` among the metadata of each invocation. PowerShell sees it only if the body has a `sys` too."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {"MethodName": function, "UtcNow": now, "RandGuid": str(uuid.uuid4())}

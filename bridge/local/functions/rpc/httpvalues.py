@@ -1,0 +1,127 @@
+"""HTTP requests and responses as RpcHttp, which the built-in HTTP model of .NET takes and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import quote
+
+from bridge.local.functions import handlervalues, httpoutput, typeddata
+from bridge.local.functions.httpmessage import HttpRequest, HttpResponse
+from bridge.local.functions.httpstream import MOST_WAITING
+from bridge.local.functions.invocations import InvocationRequest
+from bridge.local.functions.worker import InvocationResponse
+
+_KEY_CLAIM = "http://schemas.microsoft.com/2017/07/functions/claims/"
+_BYTES, _NULLABLE = "RawHttpBodyBytes", "UseNullableValueDictionaryForHttp"
+_SAME_SITE = ("", "lax", "strict", "none")  #: by the number in RpcHttpCookie
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """A request to an HTTP function, with the values of its route that are set."""
+
+    request: HttpRequest
+    route: Mapping[str, str]
+    body: bytes
+    key: tuple[str, str] | None  #: auth level and name of the key that it shows
+
+
+async def known_body(request: HttpRequest, body: bytes) -> bytes:
+    """The body as far as metadata is made of it: of a request that is passed on only one that is short, because the others do not wait.
+
+    Raises StreamBroken if the caller has gone.
+    """
+    length = request.headers.get("content-length", "")
+    short = request.pieces is not None and length.isdecimal() and int(length) <= MOST_WAITING
+    return await request.pieces.looked_at() if request.pieces is not None and short else body
+
+
+def invocation(
+    parameter: str, route: Mapping[str, str | None], request: HttpRequest, body: bytes, key: tuple[str, str] | None
+) -> InvocationRequest:
+    """The invocation for a request. Of equal names the route's wins, then the body's property, then the query's last one."""
+    call = HttpCall(request, {name: text for name, text in route.items() if text is not None}, body, key)
+    metadata = handlervalues.http_metadata(call.route, request, body)
+    return InvocationRequest(parameter, {"call": call}, metadata, on_behalf_of=request.headers.get("x-invocation-id", ""))
+
+
+def fill(http: Any, call: HttpCall, knows: frozenset[str]) -> None:
+    """Put a request into RpcHttp. For an app that gets the requests themselves it stays empty.
+
+    A worker that does not know the nullable maps gets the older ones, without empty values, and texts as text if it does not take bytes.
+    """
+    http.SetInParent()
+    request = call.request
+    if request.pieces is not None:
+        return
+    http.method, http.url = request.method, request.url
+    if call.body:
+        typed = {"bytes": call.body} if _BYTES in knows else typeddata.body_of(request.headers.get("content-type", ""), call.body)
+        if "bytes" in typed:
+            http.body.bytes = call.body
+        else:
+            http.body.string = typed["string"]
+    identity = http.identities.add()
+    identity.name_claim_type.value, identity.role_claim_type.value = handlervalues.NAME_CLAIM, handlervalues.ROLE_CLAIM
+    if call.key is not None:
+        identity.authentication_type.value = "WebJobsAuthLevel"
+        for name, text in zip(("authlevel", "invoke", "keyid"), (call.key[0], "true", call.key[1]), strict=True):
+            claim = identity.claims.add()
+            claim.type, claim.value = f"{_KEY_CLAIM}{name}", text
+    for part, values in (("headers", request.headers), ("params", call.route), ("query", request.query)):
+        if _NULLABLE in knows:
+            for name, text in values.items():
+                getattr(http, f"nullable_{part}")[name].value = text
+        else:
+            getattr(http, part).update({name: text for name, text in values.items() if text})
+
+
+def response(http: Any) -> HttpResponse:
+    """The response in RpcHttp. Raises ValueError for one that HTTP cannot carry."""
+    headers = [*http.headers.items(), *(("Set-Cookie", _cookie(each)) for each in http.cookies)]
+    kind = http.body.WhichOneof("data")
+    content = getattr(http.body, kind) if kind is not None else b""
+    body = content if isinstance(content, bytes) else str(content).encode()
+    for name, text in headers:
+        if not text.isascii():
+            raise ValueError(f"it set the header {name} to {text!r}, which is not ASCII")
+        if name.lower() == "content-length" and text.strip() != str(len(body)):
+            raise ValueError(f"it set Content-Length to {text!r}, and the body has {len(body)} bytes")
+    status = http.status_code or "200"
+    if not (status.isdecimal() and 100 <= int(status) <= 999):
+        raise ValueError(f"it set the status {status!r}, which is none of HTTP")
+    sent = [(name, text) for name, text in headers if text or name.lower() != "content-type"]
+    return HttpResponse(int(status), sent, b"" if int(status) in httpoutput.BODILESS else body)
+
+
+def _cookie(cookie: Any) -> str:
+    """The value of a Set-Cookie header, written as ASP.NET Core writes it."""
+    parts = [f"{cookie.name}={quote(cookie.value, safe='')}"]
+    if cookie.HasField("expires"):
+        parts.append(f"expires={formatdate(cookie.expires.value.seconds, usegmt=True)}")
+    if cookie.HasField("max_age"):
+        parts.append(f"max-age={int(cookie.max_age.value)}")
+    if cookie.domain.value:
+        parts.append(f"domain={cookie.domain.value}")
+    parts.append(f"path={cookie.path.value or '/'}")
+    if cookie.secure.value:
+        parts.append("secure")
+    if _SAME_SITE[cookie.same_site]:
+        parts.append(f"samesite={_SAME_SITE[cookie.same_site]}")
+    return "; ".join([*parts, *(["httponly"] if cookie.http_only.value else [])])
+
+
+def answered(binding: str, ended: InvocationResponse, *, elsewhere: bool) -> HttpResponse:
+    """The response for what a function returned; `elsewhere` is whether its return value belongs to another binding than HTTP.
+
+    Raises BadAnswer for a value that cannot be a response.
+    """
+    value = ended.outputs.get(binding) if binding != "$return" else None if elsewhere else ended.result
+    if value is None:
+        return HttpResponse(204)
+    if isinstance(found := value.get("http"), HttpResponse):
+        return found
+    return handlervalues.of_value(value)

@@ -1,0 +1,61 @@
+"""What a worker reports of its functions, or `functions.metadata` of a published app says, as the host reads functions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from bridge.local.functions.rpc.protocol import BindingInfo, RpcRetryOptions, StreamingMessage
+from bridge.local.functions.worker import Json
+
+_LONGEST_NAME = 127
+
+
+def described(metadata: Any) -> Json:
+    """`{name, bindings, retry?}` of a reported function. Raises ValueError for bindings that are none."""
+    found: Json = {"name": metadata.name, "bindings": [_binding(metadata.name, each) for each in metadata.raw_bindings]}
+    if not metadata.name or len(metadata.name) > _LONGEST_NAME:
+        raise ValueError(f"a function has the name {metadata.name[:200]!r}")
+    return {**found, "retry": _retry(metadata.retry_options)} if metadata.HasField("retry_options") else found
+
+
+def _binding(function: str, raw: str) -> Json:
+    try:
+        binding = json.loads(raw)
+    except (ValueError, RecursionError):
+        binding = None
+    if not isinstance(binding, dict) or not all(isinstance(binding.get(key), str) for key in ("name", "type")):
+        raise ValueError(f"{function} has the binding {raw[:200]!r}, which is no object with the texts 'name' and 'type'")
+    return {**binding, "direction": str(binding.get("direction", "in")).lower()}
+
+
+def _retry(options: Any) -> Json:
+    """The policy in the form of function.json."""
+    if options.retry_strategy == RpcRetryOptions.fixed_delay:
+        return {"strategy": "fixedDelay", "maxRetryCount": options.max_retry_count, "delayInterval": _span(options.delay_interval)}
+    return {
+        "strategy": "exponentialBackoff",
+        "maxRetryCount": options.max_retry_count,
+        "minimumInterval": _span(options.minimum_interval),
+        "maximumInterval": _span(options.maximum_interval),
+    }
+
+
+def _span(duration: Any) -> str:
+    minutes, seconds = divmod(duration.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}.{duration.nanos // 100:07d}"
+
+
+def from_file(content: Json) -> Any:
+    """The metadata for an entry of `functions.metadata`, as Azure's host gives it to a worker that does not index."""
+    metadata = StreamingMessage().function_load_request.metadata
+    metadata.name, metadata.script_file = str(content["name"]), str(content.get("scriptFile") or "")
+    metadata.entry_point, metadata.language = str(content.get("entryPoint") or ""), str(content.get("language") or "")
+    metadata.directory = str(content.get("directory") or "")
+    for each in content.get("bindings") or ():
+        metadata.raw_bindings.append(json.dumps(each))
+        info = metadata.bindings[str(each.get("name"))]
+        info.type = str(each.get("type"))
+        info.direction = getattr(BindingInfo, str(each.get("direction", "in")).lower(), 0)
+    return metadata

@@ -1,0 +1,66 @@
+"""The clock that the times of a run follow.
+
+The wall clock may be set while a run is under way. Its deadline and its pauses must then end neither early nor late, so within one process
+the times of a run follow the steady clock, shifted to where the wall clock was when the run was created. The record names this clock as
+`control.clock`: the process, and by how many seconds its wall clock was ahead of its steady clock. Any other process goes by its own clock.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from bridge.ports import Clock, Store
+from bridge.run import Run
+
+#: By how many seconds the two clocks may differ without having been set. Each is read on its own, so they are never quite the same.
+TOLERANCE = 0.02
+
+
+class RunClock:
+    """Tells the time of a run. `store` says whether others work on the same runs.
+
+    `process` is the id of this process: `<replica>/<any text>` where there are several replicas, of which no two that run have one name.
+    """
+
+    def __init__(self, clock: Clock, process: str, store: Store) -> None:
+        self._clock, self.process, self._store = clock, process, store
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other process works on the runs."""
+        return not self._store.shared
+
+    def is_over(self, process: str) -> bool:
+        """Whether the process of this id has certainly ended: it is not this one, and cannot run beside this one."""
+        if process == self.process or self.is_alone:
+            return process != self.process
+        replica = self.process.rpartition("/")[0]
+        return bool(replica) and process.rpartition("/")[0] == replica
+
+    def start(self) -> tuple[str, datetime]:
+        """The name of the clock of a run that is created now, and its time."""
+        ahead = (self._clock.now() - self._clock.steady()).total_seconds()
+        mark = self.process if abs(ahead) < TOLERANCE else f"{self.process}{ahead:+.3f}"
+        return mark, self._at(mark)
+
+    def now(self, run: Run) -> datetime:
+        """The time of this run."""
+        return self._at(run.control.clock)
+
+    def ahead(self, run: Run) -> timedelta:
+        """By how much the wall clock was set ahead of this run's time: to be added to times that other programs compare with theirs."""
+        ahead = self._clock.now() - self.now(run)
+        return ahead if abs(ahead.total_seconds()) >= TOLERANCE else timedelta(0)
+
+    def on_the_wall(self, run: Run, moment: datetime) -> datetime:
+        """What the wall clock will show at this moment of the run, if nobody sets it; never too early."""
+        left = moment - self.now(run)
+        return self._clock.now() + left
+
+    def _at(self, mark: str) -> datetime:
+        if mark == self.process:
+            return self._clock.steady()
+        if mark.startswith(self.process):
+            return self._clock.steady() + timedelta(seconds=float(mark[len(self.process) :]))
+        # Replicas share nothing but the wall clock.
+        return self._clock.now() if self._store.shared else self._clock.steady()

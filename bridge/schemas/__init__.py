@@ -1,0 +1,1 @@
+"""Holds values against JSON Schemas."""

@@ -1,0 +1,1 @@
+"""Calls HTTP targets and bus targets, and knows what their runs wait for."""

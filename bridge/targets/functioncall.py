@@ -1,0 +1,40 @@
+"""The call of an HTTP target: its input as the catalogue maps it, and the headers that every function gets (contract 3.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from bridge import events
+from bridge.catalog import HttpTarget, mapping
+from bridge.ports import FunctionCall
+from bridge.run import Invocation, Run, json_bytes, json_value
+
+
+def made(run: Run, target: HttpTarget, time_limit: timedelta, headers: Mapping[str, str]) -> FunctionCall:
+    """The call of the last attempt, with these headers.
+
+    It can be made: the input was held against the mapping when the request was accepted.
+    """
+    if target.passes_input_on:
+        body = json_bytes(run.input_json) if target.has_body else b""
+        kind = {"content-type": target.content_type or mapping.JSON} if target.has_body else {}
+        return FunctionCall(target.app, target.method, target.path, body, {**kind, **headers}, time_limit)
+    request = mapping.request(target, json_value(run.input_json))
+    return FunctionCall(target.app, target.method, request.path, request.body, {**request.headers, **headers}, time_limit)
+
+
+def headers(run: Run, invocation: Invocation, ahead: timedelta, public_url: str) -> dict[str, str]:
+    """The headers that every function gets. By `ahead` the wall clock is ahead of the run's time: functions go by the wall clock."""
+    invocation_id = f"{run.correlation_id}/{invocation.target}"
+    named = {
+        "x-correlation-id": run.correlation_id,
+        "x-invocation-id": invocation_id,
+        "x-attempt": str(len(invocation.attempts)),
+        "x-deadline": events.iso(run.deadline + ahead),
+        "x-invocation-token": invocation.control.token,
+        "x-invocation-url": events.invocation_url(public_url, invocation_id),
+        "traceparent": run.control.traceparent,
+        "tracestate": run.control.tracestate,
+    }
+    return {name: value for name, value in named.items() if value}
