@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from bridge import plan
-from bridge.catalog import Allow, Automation, Catalog, HttpTarget, Target, TopicTarget
-from bridge.envelope import Event
-from bridge.identity import Caller
-from bridge.request import Request, Rules, identify, new_run
+from bridge.auth import Caller
+from bridge.catalog import Allow, Automation, BusTarget, Catalog, HttpTarget, Target, completion
+from bridge.cloudevents import Event
+from bridge.idempotency import idempotency_key
+from bridge.intake import Rules, new_run
 from bridge.run import Run
 from bridge.testing import NOON
 
@@ -39,12 +39,12 @@ def http(name: str = "main", **options: Any) -> Target:
 
 
 def topic(name: str = "main", attempts: int = 1) -> Target:
-    return Target(name=name, topic=TopicTarget(name="automation-powershell", attempts=attempts))
+    return Target(name=name, topic=BusTarget(name="automation-powershell", attempts=attempts))
 
 
 def automation(*targets: Target, name: str = "report", rule: str = "all", allow: Allow | None = None, **schema: Any) -> Automation:
     parts = targets or (http(),)
-    return Automation(name, "", schema, 2 * MINUTE, plan.rule(rule, len(parts)), allow or Allow(), parts)
+    return Automation(name, "", schema, 2 * MINUTE, completion.rule(rule, len(parts)), allow or Allow(), parts)
 
 
 def rules(*known: Automation) -> Rules:
@@ -59,5 +59,4 @@ def event(data: Any = None, **attributes: str) -> Event:
 def a_run(*targets: Target, rule: str = "all", data: Any = None, caller: Caller = ALICE, **attributes: str) -> Run:
     """A pending run of two minutes."""
     asked, known = event(data, **attributes), automation(*targets, rule=rule)
-    reply_topic = asked.get("replytopic") or "automation-replies"
-    return new_run(Request(identify(asked, caller), asked.id, known, data, NOON, NOON + known.deadline, reply_topic))
+    return new_run(asked, idempotency_key(asked, caller.name), known, rules(known), NOON)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bridge.deadletter import DeadLetter
-from bridge.deadletters import DeadLetters, Replayed, Terms, Wanted
+from bridge.deadletters import DeadLetterFilter, DeadLetters, DeadLetterSettings, ReplayResult
+from bridge.deadletters.deadletter import DeadLetter
+from bridge.deadletters.replay import ReplayRequest
 from bridge.index import Index
 from bridge.ports import Delivery, Message
-from bridge.replay import Wish
 from bridge.testing import NOON, FakeClock, MemoryBus, MemoryStore
 from tests.core_kit import event
 
@@ -34,7 +34,7 @@ class World:
 
     def replica(self, name: str) -> DeadLetters:
         index = Index(self.store, self.clock, name="deadletters", replica=name, keep=KEEP)
-        return DeadLetters(self.store, self.bus, index, self.clock, Terms(KEEP, LEASE))
+        return DeadLetters(self.store, self.bus, index, self.clock, DeadLetterSettings(KEEP, LEASE))
 
     async def kept(self, given: Delivery | None = None, **options: Any) -> DeadLetter:
         """Keep it and give what the newest entry of the list is then."""
@@ -42,10 +42,10 @@ class World:
         return (await self.letters.page(1, ""))[0][0]
 
     async def listed(self, **wanted: Any) -> list[DeadLetter]:
-        return (await self.letters.page(100, "", Wanted(**wanted)))[0]
+        return (await self.letters.page(100, "", DeadLetterFilter(**wanted)))[0]
 
-    async def replay(self, letter: DeadLetter, replica: str = "", **wish: Any) -> Replayed:
-        return await (self.replica(replica) if replica else self.letters).replay(letter.id, Wish("root", **wish))
+    async def replay(self, letter: DeadLetter, replica: str = "", **wish: Any) -> ReplayResult:
+        return await (self.replica(replica) if replica else self.letters).replay(letter.id, ReplayRequest("root", **wish))
 
     async def interrupted(self, letter: DeadLetter, *, published: bool = True, **wish: Any) -> None:
         """A replay whose process ends between its claim and its confirmation, before or after the message was published."""

@@ -17,17 +17,17 @@ import structlog
 from pydantic_core import from_json
 
 from bridge import catalog, events, resilience
-from bridge.app import Bridge, Plans, Ports, assemble
+from bridge.app import Bridge, Plans, assemble
+from bridge.auth import LOCAL, Caller
+from bridge.cloudevents import Event, decode
 from bridge.entities import Entities
-from bridge.envelope import Event, decode
 from bridge.errors import BridgeError, CallFailed, PortError
-from bridge.events import Ask
-from bridge.identity import LOCAL, Caller
-from bridge.ports import Ack, Answer, Call, Delivery, Handler, Message
+from bridge.events import Submission
+from bridge.ports import Ack, Delivery, FunctionCall, FunctionResponse, Handler, Message
 from bridge.run import Run
 from bridge.settings import Settings, TopicIdentity
-from bridge.testing import json_answer
-from tests.contracts.harsh import Crash, Fate, HarshBus, HarshClock, HarshFunctions, HarshStore, Life, Mortal, Weather
+from bridge.testing import MemoryRuntime, json_answer
+from tests.contracts.harsh import Crash, Fate, HarshBus, HarshClock, HarshFunctions, HarshOutbox, HarshStore, Life, Mortal, Weather
 from tests.observed import Journal
 
 SOURCES = [
@@ -97,7 +97,7 @@ def quiet() -> Iterator[None]:
         structlog.configure(**before)
 
 
-def succeed(call: Call) -> Answer:
+def succeed(call: FunctionCall) -> FunctionResponse:
     """What a function answers that never fails: who it is, and the input."""
     return json_answer({"path": call.path, "input": from_json(call.body)})
 
@@ -117,7 +117,8 @@ class HarshWorld:
     seed: int
     weather: Weather
     replicas: int = 2
-    answers: Callable[[Call], Answer | CallFailed] = succeed
+    outbox: bool = False  #: bus and store share transactions, as in the embedded runtime, where there is one process
+    answers: Callable[[FunctionCall], FunctionResponse | CallFailed] = succeed
     work: Callable[[Event], list[Event]] = field(default=lambda _: [])
     running: list[_Replica] = field(default_factory=list)
 
@@ -126,7 +127,8 @@ class HarshWorld:
         self.fate = Fate(self.seed, self.clock, self.weather)
         self.random, self.journal = self.fate.random, Journal(self.clock.now)
         self.bus = HarshBus(self.fate, self.journal, SOURCES)
-        self.store = HarshStore(self.fate, self.journal)
+        self.store = HarshStore(self.fate, self.journal, shared=not self.outbox)
+        self.replicas = 1 if self.outbox else self.replicas
         self.functions = HarshFunctions(self.fate, self.journal, self._answered)
         self._ids = itertools.count(1)
 
@@ -145,7 +147,8 @@ class HarshWorld:
     async def _start(self, name: str) -> None:
         life = Life(self.fate, self.journal)
         bus, store, functions = (Mortal(port, life) for port in (self.bus, self.store, self.functions))
-        bridge = assemble(SETTINGS, plans(), Ports(bus, store, functions, self.clock, b"k" * 32, name))
+        outbox = Mortal(HarshOutbox(self.fate, self.store, self.bus), life) if self.outbox else None
+        bridge = assemble(SETTINGS, plans(), MemoryRuntime(bus, store, functions, outbox=outbox, replica=name), self.clock)
         replica = _Replica(name, life, bridge, [])
         life.at_end = lambda: self.bus.leave(replica.handlers)
         for source, handler in bridge.pipeline.subscriptions().items():
@@ -166,7 +169,7 @@ class HarshWorld:
         """One process ends between two verbs."""
         self.running[place % len(self.running)].life.end()
 
-    def _answered(self, call: Call) -> Answer | CallFailed:
+    def _answered(self, call: FunctionCall) -> FunctionResponse | CallFailed:
         return self.answers(call)
 
     async def _worked(self, delivery: Delivery) -> Ack:
@@ -187,8 +190,8 @@ class HarshWorld:
 
     async def ask(self, automation: str, value: Any = None, correlation_id: str = "", *, deadline: str = "", caller: Caller = LOCAL) -> Any:
         """Ask at a door, as `call`."""
-        wish = Ask(automation, {} if value is None else value, correlation_id or f"run-{next(self._ids)}", deadline)
-        answer = await self.call(lambda bridge: bridge.services.doors.ask(wish, caller))
+        submission = Submission(automation, {} if value is None else value, correlation_id or f"run-{next(self._ids)}", deadline)
+        answer = await self.call(lambda bridge: bridge.services.bridge.submit(submission, caller))
         if answer is not None and not isinstance(answer, BridgeError):
             self.journal.admitted(answer.run.correlation_id)
         return answer
@@ -236,7 +239,7 @@ class HarshWorld:
 
     async def cancel(self, correlation_id: str, caller: Caller = LOCAL) -> Any:
         """Cancel at a door, as `call`."""
-        return await self.call(lambda bridge: bridge.services.doors.cancel(correlation_id, caller))
+        return await self.call(lambda bridge: bridge.services.bridge.cancel(correlation_id, caller))
 
     async def sweep(self) -> None:
         """One of the replicas looks for runs past their deadline."""
@@ -254,5 +257,5 @@ class HarshWorld:
 
     async def run(self, correlation_id: str) -> Run:
         """The run, looked up until an answer comes."""
-        run: Run = await self.insist(lambda: self.call(lambda bridge: bridge.services.doors.find(correlation_id, LOCAL)))
+        run: Run = await self.insist(lambda: self.call(lambda bridge: bridge.services.bridge.find(correlation_id, LOCAL)))
         return run

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from bridge import lifecycle
-from bridge.lifecycle import Cause, Tried
+from bridge.lifecycle import AttemptResult, Causation
 from bridge.outcome import Failed, Outcome
 from bridge.run import Invocation, Run
 from bridge.testing import NOON
@@ -21,8 +23,8 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def cause(event: str = "event", seconds: float = 10) -> Cause:
-    return Cause(event, at(seconds), DAY)
+def cause(event: str = "event", seconds: float = 10) -> Causation:
+    return Causation(event, at(seconds), DAY)
 
 
 def begun(run: Run, target: str = "main", seconds: float = 0, lease: float = 30) -> Run:
@@ -35,7 +37,7 @@ def finished(
     part = run.invocation(target)
     number = len(part.attempts) - 1 if part else 0
     pause = None if again is None else timedelta(seconds=again)
-    return lifecycle.finish(run, target, Tried(number, outcome, pause), cause(event, seconds))
+    return lifecycle.finish(run, target, AttemptResult(number, outcome, pause), cause(event, seconds))
 
 
 def part(run: Run, target: str = "main") -> Invocation:
@@ -56,8 +58,8 @@ def statuses(run: Run) -> list[str]:
 
 
 def without_late_result(part: Invocation) -> Invocation:
-    return part.model_copy(update={"late_result": None})
+    return replace(part, late_result=None)
 
 
 def without_late_results(run: Run) -> Run:
-    return run.model_copy(update={"invocations": tuple(map(without_late_result, run.invocations))})
+    return replace(run, invocations=tuple(map(without_late_result, run.invocations)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bridge.errors import CallFailed
-from bridge.ports import Ack, Answer, Call, Delivery, Message
+from bridge.ports import Ack, Delivery, FunctionCall, FunctionResponse, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Called:
 
     at: datetime
     number: int
-    call: Call
+    call: FunctionCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Returned:
 
     at: datetime
     number: int
-    outcome: Answer | CallFailed
+    outcome: FunctionResponse | CallFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +93,12 @@ class Journal:
     def stored(self, key: str, value: bytes) -> None:
         self.entries.append(Stored(self.now(), key, value))
 
-    def called(self, call: Call) -> int:
+    def called(self, call: FunctionCall) -> int:
         self._calls += 1
         self.entries.append(Called(self.now(), self._calls, call))
         return self._calls
 
-    def returned(self, number: int, outcome: Answer | CallFailed) -> None:
+    def returned(self, number: int, outcome: FunctionResponse | CallFailed) -> None:
         self.entries.append(Returned(self.now(), number, outcome))
 
     def handled(self, delivery: Delivery, ack: Ack | None, since: int) -> None:

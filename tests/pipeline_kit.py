@@ -8,19 +8,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bridge import catalog, resilience
-from bridge.app import Bridge, Plans, Ports, assemble
+from bridge import catalog, events, resilience
+from bridge.app import Bridge, Plans, assemble
+from bridge.auth import LOCAL
 from bridge.catalog import Catalog
-from bridge.doors import Submitted
+from bridge.cloudevents import Event, decode
 from bridge.entities import Entities
-from bridge.envelope import decode
-from bridge.events import Ask
-from bridge.identity import LOCAL
+from bridge.events import Submission
+from bridge.intake import Acceptance
 from bridge.ports import Ack, Delivery, Message
 from bridge.resilience import Policies
 from bridge.run import Run, dump, load
 from bridge.settings import Settings
-from bridge.testing import FakeClock, MemoryBus, MemoryStore, ScriptedFunctions, json_answer
+from bridge.testing import FakeClock, MemoryBus, MemoryOutbox, MemoryRuntime, MemoryStore, ScriptedFunctions, json_answer
 
 CATALOGUE = """
 apiVersion: bridge/v1
@@ -48,6 +48,55 @@ spec:
   deadline: 1m
   targets:
   - {name: worker, topic: {name: work, attempts: 2}}
+---
+apiVersion: bridge/v1
+kind: Automation
+metadata: {name: followed}
+spec:
+  deadline: 1m
+  targets:
+  - {name: only, http: {app: app, path: /api/one, follow: location}}
+---
+apiVersion: bridge/v1
+kind: Automation
+metadata: {name: published}
+spec:
+  deadline: 1m
+  targets:
+  - {name: worker, queue: {name: parcels, body: input, completes: published}}
+---
+apiVersion: bridge/v1
+kind: Automation
+metadata: {name: settled}
+spec:
+  deadline: 1m
+  targets:
+  - {name: worker, topic: {name: work, completes: settled}}
+---
+apiVersion: bridge/v1
+kind: Automation
+metadata: {name: strict}
+spec:
+  deadline: 1m
+  targets:
+  - {name: only, http: {app: app, path: /api/one, errors: fail}}
+---
+apiVersion: bridge/v1
+kind: Automation
+metadata: {name: strict.work}
+spec:
+  deadline: 1m
+  targets:
+  - {name: worker, topic: {name: work, attempts: 2, errors: fail}}
+---
+apiVersion: bridge/v1
+kind: Automation
+metadata: {name: mixed}
+spec:
+  deadline: 1m
+  targets:
+  - {name: only, http: {app: app, path: /api/one}}
+  - {name: worker, topic: {name: work}}
 """
 POLICY = """
 apiVersion: dapr.io/v1alpha1
@@ -74,20 +123,28 @@ class World:
     functions: ScriptedFunctions
     plans: Plans
     settings: Settings
+    outbox: bool = False
     bridge: Bridge = field(init=False)
 
     async def start(self) -> World:
         """A process: everything in memory is new, the bus and the store are what they were."""
-        self.bridge = assemble(self.settings, self.plans, Ports(self.bus, self.store, self.functions, self.clock, b"k" * 32))
+        outbox = MemoryOutbox(self.bus, self.store) if self.outbox else None
+        runtime = MemoryRuntime(self.bus, self.store, self.functions, outbox)
+        self.bridge = assemble(self.settings, self.plans, runtime, self.clock)
         for source, handler in self.bridge.pipeline.subscriptions().items():
             await self.bus.subscribe(source, handler, concurrency=1)
         return self
 
-    async def ask(self, automation: str, value: Any = None, correlation_id: str = "id-1") -> Submitted:
-        return await self.bridge.services.doors.ask(Ask(automation, value, correlation_id), LOCAL)
+    async def ask(self, automation: str, value: Any = None, correlation_id: str = "id-1") -> Acceptance:
+        return await self.bridge.services.bridge.submit(Submission(automation, value, correlation_id), LOCAL)
 
     async def run(self, correlation_id: str = "id-1") -> Run:
-        return await self.bridge.services.doors.find(correlation_id, LOCAL)
+        return await self.bridge.services.bridge.find(correlation_id, LOCAL)
+
+    async def request(self, automation: str, correlation_id: str = "id-1") -> None:
+        """Publish an `automation.requested`, as a requester on the bus does."""
+        attributes = {"specversion": "1.0", "id": correlation_id, "source": "/test", "type": "automation.requested", "subject": automation}
+        await self.bus.publish([events.requested(Event(attributes))])
 
     def sent(self, kind: str) -> list[str]:
         """The ids of all events of that type that were published."""
@@ -98,7 +155,7 @@ class World:
         await self.bus.deliver()
 
 
-async def world(folder: Path, retry: str = "twice") -> World:
+async def world(folder: Path, retry: str = "twice", *, outbox: bool = False) -> World:
     """A started bridge whose functions all answer with their name."""
     (folder / "catalogue.yaml").write_text(CATALOGUE)
     (folder / "policy.yaml").write_text(POLICY.replace("RETRY", retry))
@@ -106,7 +163,7 @@ async def world(folder: Path, retry: str = "twice") -> World:
     functions = ScriptedFunctions({f"/api/{name}": [json_answer(name)] for name in ("one", "left", "right")})
     known: Catalog = catalog.load(folder / "catalogue.yaml")
     policies: Policies = resilience.load(folder / "policy.yaml")
-    made = World(clock, MemoryBus(clock), MemoryStore(clock), functions, Plans(known, policies, Entities()), Settings())
+    made = World(clock, MemoryBus(clock), MemoryStore(clock), functions, Plans(known, policies, Entities()), Settings(), outbox)
     return await made.start()
 
 
@@ -119,8 +176,15 @@ async def deliver_again(world: World, source: str, kind: str) -> Ack:
     return await world.bridge.pipeline.subscriptions()[source](Delivery(source, message(world, kind), attempt=2))
 
 
+async def deliver_work_again(world: World) -> Ack:
+    """Deliver again what makes the only call of a run: its work with an outbox, its request without one."""
+    source, kind = ("automation-invocations/bridge", "invoked") if world.outbox else ("automation-requests/bridge", "requested")
+    return await deliver_again(world, source, kind)
+
+
 def beaten(world: World, change: Callable[[Run], Run]) -> None:
     """Let another process change the run right before the next save."""
+    world.store.shared = True
     save = world.store.save
 
     async def second(key: str, value: bytes, etag: str, ttl: timedelta | None = None) -> str:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pydantic_core import from_json, to_json
 
 from bridge.errors import CallFailed
-from bridge.ports import Answer
+from bridge.ports import FunctionResponse
 from tests.observed import Admitted, Handled, Journal
 from tests.seen import FINAL, Made, Record, Seen, Sent, moment, part_of, read
 
@@ -34,12 +34,24 @@ def durable_before_yes(seen: Seen) -> Iterator[str]:
             if seen.latest(entry.correlation_id, place) is None:
                 yield f"a door said yes to {entry.correlation_id} before its run was stored"
             asked = (each for each in seen.by_kind["automation.requested"] if each.event.get("correlationid") == entry.correlation_id)
-            if not any(each.place < place for each in asked):
-                yield f"a door said yes to {entry.correlation_id} before its request was published"
+            if not any(each.place < place for each in asked) and (missing := _work_missing(seen, entry.correlation_id, place)):
+                yield f"the API accepted {entry.correlation_id} before its request was published, and {missing}"
     for place, handled, event in seen.handled:
         reason = _ACKNOWLEDGED.get(str(event.get("type")), _any)(seen, place, handled, event)
         if reason:
             yield f"{handled.delivery.source} acknowledged {event.get('type')} {event.get('id')} although {reason}"
+
+
+def _work_missing(seen: Seen, correlation_id: str, place: int) -> str:
+    """What starts a run that is stored together with its work: its timer, and the work of every target."""
+    run = seen.latest(correlation_id, place)
+    if run is None:
+        return "there is no run"
+    if not any(each.place < place for each in seen.by_kind["automation.deadline"] if each.event["correlationid"] == correlation_id):
+        return "its deadline is not scheduled"
+    published = {str(each.event.get("id")) for each in seen.by_kind["automation.invoked"] if each.place < place}
+    missing = [part["target"] for part in run["invocations"] if f"{correlation_id}/{part['target']}" not in published]
+    return f"the work of {missing} was not published" if missing else ""
 
 
 def _requested(seen: Seen, place: int, handled: Handled, event: Record) -> str:
@@ -60,8 +72,11 @@ def _requested(seen: Seen, place: int, handled: Handled, event: Record) -> str:
 
 
 def _sent(seen: Seen, run: Record, part: Record, place: int) -> bool:
+    """Whether the work is on its way: published, or its call was answered 202 while the request was handled."""
     work = seen.work.get(f"{run['correlationId']}/{part['target']}", ())
-    return part["status"] in FINAL or any(each.place < place for each in work)
+    called = part["control"]["target"].get("http") is not None and bool(part["attempts"])
+    accepted = called and part["attempts"][-1]["outcome"] == "Accepted"
+    return part["status"] in FINAL or accepted or any(each.place < place for each in work)
 
 
 def _invoked(seen: Seen, place: int, handled: Handled, event: Record) -> str:
@@ -189,7 +204,7 @@ def _told(made: Made) -> str:
     outcome = made.outcome
     if outcome is None:
         return "the call before it had not ended"
-    return f"the call before it gave {outcome.status if isinstance(outcome, Answer) else outcome.reason}"
+    return f"the call before it gave {outcome.status if isinstance(outcome, FunctionResponse) else outcome.reason}"
 
 
 def _sent_again(seen: Seen, name: str, work: list[Sent]) -> Iterator[str]:
@@ -248,8 +263,11 @@ def nothing_vanishes(seen: Seen) -> Iterator[str]:
         if isinstance(entry, Admitted) and entry.correlation_id not in seen.by_correlation:
             yield f"{entry.correlation_id} was accepted and is no run"
     told = {handled.delivery.message.body for _, handled, _ in seen.handled}
+    ended = {versions[-1].record["correlationId"] for versions in seen.runs.values() if versions[-1].record["status"] in FINAL}
     for each in seen.sent:
-        if each.message.topic in OWN and each.message.body not in told:
+        # The timer of a run that has ended is obsolete: an outbox takes it off the bus with the end.
+        obsolete = each.event.get("type") == "automation.deadline" and each.event.get("correlationid") in ended
+        if each.message.topic in OWN and each.message.body not in told and not obsolete:
             yield f"{each.event.get('type')} {each.event.get('id')} on {each.message.topic} was never handled"
     for letters in (kept for held in seen.letters.values() for _, kept in held):
         if not letters["reason"] or letters["attempts"] < 1:
@@ -274,7 +292,7 @@ def nobody_ends_what_is_not_theirs(seen: Seen) -> Iterator[str]:
 def _rightful_outputs(seen: Seen) -> dict[str, set[bytes]]:
     found: dict[str, set[bytes]] = defaultdict(set)
     for name, calls in seen.calls.items():
-        answers = (made.outcome for made in calls if isinstance(made.outcome, Answer) and 200 <= made.outcome.status < 300)
+        answers = (made.outcome for made in calls if isinstance(made.outcome, FunctionResponse) and 200 <= made.outcome.status < 300)
         found[name] |= {to_json(from_json(answer.body)) for answer in answers if answer.body}
     for each in seen.by_kind["automation.result"]:
         name = str(each.event.get("causationid"))

@@ -120,10 +120,10 @@ class ScriptedApi:
         return shown(run(event["id"], event["subject"], "Pending"))
 
     async def _list(self, request: web.Request) -> web.Response:
-        """Pages of two."""
-        start = int(request.query.get("cursor", "0"))
+        """Pages of two, of which a filter leaves what fits."""
+        start, status = int(request.query.get("cursor", "0")), request.query.get("status")
         items = list(self.runs.values())
-        page: dict[str, Any] = {"items": items[start : start + 2]}
+        page: dict[str, Any] = {"items": [each for each in items[start : start + 2] if status in (None, each["status"])]}
         if start + 2 < len(items):
             page["nextCursor"] = str(start + 2)
         return web.json_response(page)

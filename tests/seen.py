@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json
 
 from bridge.errors import CallFailed
-from bridge.ports import Ack, Answer, Message
+from bridge.ports import Ack, FunctionResponse, Message
 from tests.observed import Called, Handled, Observation, Published, Returned, Stored, Trouble
 
 FINAL = {"Succeeded": "succeeded", "Failed": "failed", "TimedOut": "timedout", "Canceled": "canceled"}
@@ -42,7 +42,7 @@ class Made(NamedTuple):
     place: int
     at: datetime
     called: Called
-    outcome: Answer | CallFailed | None
+    outcome: FunctionResponse | CallFailed | None
     returned: int | None
 
 

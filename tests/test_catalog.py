@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -100,8 +103,8 @@ def test_an_automation_is_found_by_name_and_the_nearest_is_named(tmp_path):
         (document(input={"properties": {"a": {"pattern": "("}}}), "input: is not JSON Schema 2020-12 at properties/a/pattern: "),
         (document(input={"properties": {"a": {"$ref": "https://elsewhere/a"}}}), "elsewhere"),
         (document(input={"$ref": "#/$defs/none"}), "none"),
-        (document() | {"apiVersion": "bridge/v2"}, "apiVersion: Input should be 'bridge/v1' (it is 'bridge/v2')"),
-        (document() | {"kind": "Function"}, "kind: Input should be 'Automation'"),
+        (document() | {"apiVersion": "bridge/v2"}, "apiVersion: must be 'bridge/v1' (it is 'bridge/v2')"),
+        (document() | {"kind": "Function"}, "kind: must be 'Automation'"),
         (document() | {"spec": None}, "spec: "),
         ({"metadata": {}}, "metadata.name: is missing; add it"),
         ([], "document: "),
@@ -119,15 +122,17 @@ def test_a_mistake_is_told_with_document_path_and_mend(tmp_path, whole, said):
         ({"name": "x" * 25}, ".name: "),
         ({"name": "a/b"}, ".name: "),
         ({"name": "~deadline"}, ".name: "),
-        ({"http": None}, ": a target has either http or topic"),
-        ({"topic": {"name": "t"}}, ": a target has either http or topic"),
-        ({"http": {"app": "https://elsewhere", "path": "/"}}, ".http.app: "),
-        ({"http": {"app": "a", "path": "api"}}, ".http.path: "),
+        ({"http": None}, ": a target has one of http, topic and queue"),
+        ({"topic": {"name": "t"}}, ": a target has one of http, topic and queue"),
+        ({"http": {"app": "https://elsewhere", "path": "/"}}, ".http.app: must be the name of an app, of lower-case letters"),
+        ({"http": {"app": "a", "path": "api"}}, ".http.path: must be the path of a function, such as /api/items"),
         ({"http": {"app": "a", "path": "/api?x=1"}}, ".http.path: "),
         ({"http": {"app": "a", "path": "/", "method": "post"}}, ".http.method: "),
         ({"http": {"app": "a", "path": "/", "concurrency": 0}}, ".http.concurrency: "),
         ({"http": {"app": "a", "path": "/", "metod": "GET"}}, ".http.metod: is not known here; did you mean 'method'?"),
         ({"http": None, "topic": {"name": "t", "attempts": 0}}, ".topic.attempts: "),
+        ({"http": {"app": "a", "path": "/", "errors": "count"}}, ".http.errors: "),
+        ({"http": None, "topic": {"name": "t", "completes": "published", "errors": "fail"}}, ".topic: errors: fail is too late"),
     ],
 )
 def test_a_mistake_in_a_target_is_told_with_its_place(tmp_path, target, said):
@@ -283,6 +288,13 @@ def test_an_automation_knows_the_secrets_of_its_input():
         "/../admin",
         "/api/../admin",
         "/api/%2e%2e/admin",
+        "/api/..%2fadmin",
+        "/api/..%2Fadmin",
+        "/api%2f..%2fadmin",
+        "/api/%2e%2e%2fadmin",
+        "/api/..%5cadmin",
+        "/api/%252e%252e%252fadmin",
+        "/api/.%2fadmin",
         "/api/.",
         "/api?code=1",
         "/api#x",
@@ -295,8 +307,87 @@ def test_a_target_leads_to_a_path_of_its_app_and_nowhere_else(tmp_path, path):
     assert "spec.targets.0.http.path" in problem
 
 
-@pytest.mark.parametrize("path", ["/api/a..b", "/api/...", "/api//x", "/api/%20"])
+@pytest.mark.parametrize("path", ["/api/a..b", "/api/...", "/api//x", "/api/%20", "/api/a%2fb", "/api/..a%2f.b", "/api/100%25"])
 def test_what_only_looks_like_another_path_is_taken(tmp_path, path):
     (known,) = load(tmp_path, document(targets=[{"name": "a", "http": {"app": "python-functions", "path": path}}]))
     assert known.targets[0].http is not None
     assert known.targets[0].http.path == path
+
+
+# What a schema may lead to.
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[tuple[str, list[str]]]:
+    """A server that gives a schema to whoever asks for one, and what it was asked for."""
+    asked: list[str] = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"type": "object"}')
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/schema", asked
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$schema": "REMOTE"},
+        {"$schema": ["REMOTE"]},
+        {"properties": {"a": {"$id": "urn:x:a", "$schema": "REMOTE"}}},
+        {"$defs": {"a": {"$id": "urn:x:a", "$schema": "REMOTE"}}, "$ref": "#/$defs/a"},
+        {"definitions": {"a": {"$id": "urn:x:a", "$schema": "REMOTE"}}, "$ref": "#/definitions/a"},
+        {"propertyNames": {"$id": "urn:x:a", "$schema": "REMOTE"}},
+        {"$ref": "REMOTE"},
+        {"items": {"anyOf": [{"$ref": "REMOTE#/a"}]}},
+        {"$dynamicRef": "REMOTE"},
+        {"$id": "REMOTE", "$ref": "other"},
+        {"$schema": "file:///etc/hostname"},
+        {"$ref": "file:///etc/hostname"},
+    ],
+)
+def test_nothing_is_fetched_for_a_schema(tmp_path, elsewhere, schema):
+    remote, asked = elsewhere
+    (problem,) = problems(tmp_path, json.dumps(document(input=schema)).replace("REMOTE", remote))
+    assert "spec.input: " in problem
+    assert asked == []
+
+
+def test_a_property_may_be_named_like_a_keyword(tmp_path):
+    (known,) = load(tmp_path, document(input={"properties": {"$schema": {"type": "string"}, "$ref": {"type": "string"}}}))
+    assert known.violations({"$schema": "http://x.example/y"}) == []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "{maximum: 0x" + "f" * 100_000 + "}",
+        "{default: 2020-01-01}",
+        "{default: !!binary aGVsbG8=}",
+        "{default: !!set {a, b}}",
+        "{properties: {1: {}}}",
+        "{maximum: .inf}",
+        "{pattern: '((\\w{500}){500}){500}'}",
+        '{"items":' * 100_000 + "{}" + "}" * 100_000,
+        "&a {properties: {a: *a}}",
+        "{a0: &a0 [x, x], " + ", ".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40)) + "}",
+    ],
+)
+def test_a_schema_that_cannot_be_meant_is_a_problem_in_words(tmp_path, schema):
+    text = json.dumps(document(input="SCHEMA")).replace('"SCHEMA"', schema)
+    (problem,) = problems(tmp_path, text)
+    assert len(problem) < 1_500
+
+
+@pytest.mark.parametrize("value", ["0x" + "f" * 800, "[" + "1," * 10_000 + "1]", "'" + "x" * 10_000 + "'"])
+def test_a_problem_shows_the_beginning_of_what_is_long(tmp_path, value):
+    text = json.dumps(document(deadline="DEADLINE", succeedsWhen="DEADLINE")).replace('"DEADLINE"', value)
+    assert all(len(problem) < 500 for problem in problems(tmp_path, text))

@@ -119,6 +119,12 @@ async def test_waiting_ends_with_the_time_and_the_run_as_it_stands(client: Bridg
     assert seen[0] == "Running"
 
 
+async def test_waiting_for_a_run_that_is_not_there_yet_lets_the_bridge_wait_for_it(client: BridgeClient, api: ScriptedApi) -> None:
+    with pytest.raises(Problem):
+        await client.wait("nobody", 2.5)
+    assert [path for _, path, _, _ in api.seen] == ["/v1/requests/nobody", "/v1/requests/nobody?wait=2.5"]
+
+
 async def test_the_output_comes_as_it_is(client: BridgeClient) -> None:
     await client.submit("works", {}, correlation_id="a")
     assert await client.output("a") is None
@@ -141,6 +147,11 @@ async def test_listing_goes_from_page_to_page(client: BridgeClient, api: Scripte
     assert found == [str(number) for number in range(expected)]
     assert "status=Succeeded" in api.last[1]
     assert "since=2026-01-01T00%3A00%3A00%2B00%3A00" in api.last[1]
+
+
+async def test_a_page_without_any_run_is_not_the_end_of_a_list(client: BridgeClient, api: ScriptedApi) -> None:
+    api.runs = {str(number): run(str(number), "works", "Failed" if number in (4, 7) else "Succeeded") for number in range(9)}
+    assert [each["correlationId"] async for each in client.runs(status="Failed")] == ["4", "7"]
 
 
 async def test_events_go_out_as_cloudevents(client: BridgeClient, api: ScriptedApi) -> None:

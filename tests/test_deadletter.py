@@ -32,7 +32,7 @@ async def test_a_dead_letter_says_what_it_was_whence_it_came_and_why(world):
         2,
     )
     assert (letter.correlation_id, letter.automation, letter.kept_at, letter.original()) == ("order-1", "report", NOON, BODY)
-    assert await world.letters.find(letter.id) == letter
+    assert await world.letters.get(letter.id) == letter
 
 
 async def test_what_a_broker_gave_up_tells_its_origin_and_attempts(world):
@@ -93,6 +93,12 @@ async def test_secrets_are_masked_however_they_are_written(world, body):
     shown = json.dumps((await world.kept(delivery(body), secret_paths=(("password",),))).view())
     hidden = ("hunter2", "t0ken", base64.b64encode(b'{"password": "hunter2"}').decode())
     assert not [secret for secret in hidden if secret in shown]
+
+
+async def test_the_secrets_of_a_bare_input_are_masked(world):
+    body = json.dumps({"password": "hunter2", "name": "x"}).encode()
+    shown = (await world.kept(delivery(body), secret_paths=(("password",),))).view()
+    assert shown["event"] == {"password": "***", "name": "x"}
 
 
 async def test_a_body_that_is_json_and_no_event_is_shown_as_its_value(world):

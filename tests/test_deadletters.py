@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge import deadletters
-from bridge.deadletters import Wanted, broker_reason
+from bridge.deadletters import DeadLetterFilter, broker_reason, store
 from bridge.errors import BeingReplayed, Malformed, NotFound, Unavailable
 from bridge.ports import Delivery, Message
 from bridge.testing import NOON
@@ -65,7 +64,7 @@ async def test_a_dead_letter_ends_with_its_time(world):
     letter = await world.kept()
     world.clock.advance(KEEP)
     with pytest.raises(NotFound):
-        await world.letters.find(letter.id)
+        await world.letters.get(letter.id)
     assert await world.listed() == []
 
 
@@ -131,7 +130,7 @@ async def test_pages_neither_skip_nor_repeat_nor_grow_while_letters_are_replayed
         await world.letters.keep(delivery(message_id=str(number)), "Malformed", "")
     seen, cursor = [], ""
     while True:
-        letters, cursor = await world.letters.page(3, cursor, Wanted(replayed=False))
+        letters, cursor = await world.letters.page(3, cursor, DeadLetterFilter(replayed=False))
         for letter in letters:
             await world.replay(letter)
             await world.letters.keep(Delivery("automation-requests/bridge", world.bus.published[-1]), "Malformed", "again")
@@ -142,7 +141,7 @@ async def test_pages_neither_skip_nor_repeat_nor_grow_while_letters_are_replayed
 
 
 async def test_a_page_ends_before_it_is_too_large_and_goes_on(world, monkeypatch):
-    monkeypatch.setattr(deadletters, "PAGE_BYTES", 1_000)
+    monkeypatch.setattr(store, "PAGE_BYTES", 1_100)
     for number in range(5):
         await world.letters.keep(delivery(b"x" * 600, message_id=str(number)), "Malformed", "")
     pages, cursor = [], ""
@@ -152,14 +151,25 @@ async def test_a_page_ends_before_it_is_too_large_and_goes_on(world, monkeypatch
     assert (max(pages), sum(pages)) == (2, 5)
 
 
-async def test_a_filter_looks_through_so_many_at_a_time(world, monkeypatch):
-    monkeypatch.setattr(deadletters, "LOOK_THROUGH", 2)
+async def test_a_filter_looks_for_so_long_at_a_time_and_its_cursor_goes_on(world, monkeypatch):
+    monkeypatch.setattr(store, "BUDGET", 0)
     await world.letters.keep(delivery(message_id="wanted"), "GaveUp", "")
     for number in range(2):
         await world.letters.keep(delivery(message_id=str(number)), "Malformed", "")
-    first, cursor = await world.letters.page(10, "", Wanted(reason="GaveUp"))
-    rest, end = await world.letters.page(10, cursor, Wanted(reason="GaveUp"))
+    first, cursor = await world.letters.page(2, "", DeadLetterFilter(reason="GaveUp"))
+    rest, end = await world.letters.page(2, cursor, DeadLetterFilter(reason="GaveUp"))
     assert (first, [letter.reason for letter in rest], end) == ([], ["GaveUp"], "")
+
+
+async def test_a_dead_letter_that_was_kept_at_the_second_attempt_is_listed_once(world):
+    world.store.fail(Unavailable("down"), key="deadletter/")
+    with pytest.raises(Unavailable):
+        await world.letters.keep(delivery(), "Malformed", "")
+    world.clock.advance(SECOND)
+    await world.letters.keep(delivery(), "Malformed", "")
+    first, cursor = await world.letters.page(1, "")
+    rest, _ = await world.letters.page(1, cursor)
+    assert [len(first), len(rest)] == [1, 0]
 
 
 # Discarding.
@@ -167,9 +177,9 @@ async def test_a_filter_looks_through_so_many_at_a_time(world, monkeypatch):
 
 async def test_what_is_discarded_is_gone_with_its_body(world):
     letter = await world.kept()
-    await world.letters.discard(letter.id)
+    await world.letters.discard(letter.id, "root")
     assert await world.listed() == []
-    for call in (world.letters.find(letter.id), world.replay(letter), world.letters.discard(letter.id)):
+    for call in (world.letters.get(letter.id), world.replay(letter), world.letters.discard(letter.id, "root")):
         with pytest.raises(NotFound, match="GET /v1/deadletters lists them"):
             await call
     stored = await world.store.get(f"deadletter/{letter.id}")
@@ -180,12 +190,12 @@ async def test_what_is_being_replayed_is_not_discarded(world):
     letter = await world.kept()
     await world.interrupted(letter)
     with pytest.raises(BeingReplayed, match="Look again after 2026-01-31T12:00:30"):
-        await world.letters.discard(letter.id)
+        await world.letters.discard(letter.id, "root")
 
 
 async def test_what_is_not_there_is_told_shortly(world):
     with pytest.raises(NotFound) as caught:
-        await world.letters.find("x" * 10_000)
+        await world.letters.get("x" * 10_000)
     assert len(caught.value.detail) < 200
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bridge.deadletter import DeadLetter
-from bridge.deadletters import Replayed
+from bridge.deadletters import ReplayResult
+from bridge.deadletters.deadletter import DeadLetter
 from bridge.errors import BeingReplayed, ChangedMeanwhile, Conflict, Full, Malformed, NotReplayable, PortError, Unavailable, Undeliverable
 from bridge.ports import Delivery
 from tests.core_kit import SECOND, event
@@ -27,7 +27,7 @@ async def test_a_replay_publishes_the_original_where_it_came_from(world):
     (message,) = world.bus.published
     assert (message.topic, message.body, message.correlation_id, message.label) == ("automation-requests", BODY, "order-1", "report")
     assert message.content_type == "application/cloudevents+json"
-    assert replayed == Replayed(await world.letters.find(letter.id), now=True)
+    assert replayed == ReplayResult(await world.letters.get(letter.id), now=True)
 
 
 async def test_each_replay_is_on_record_and_a_message_of_its_own(world):
@@ -35,14 +35,14 @@ async def test_each_replay_is_on_record_and_a_message_of_its_own(world):
     for _ in range(2):
         await world.replay(letter)
     assert world.sent() == [f"{letter.id}/1", f"{letter.id}/2"]
-    shown = (await world.letters.find(letter.id)).view()["replays"]
+    shown = (await world.letters.get(letter.id)).view()["replays"]
     assert shown == [{"at": "2026-01-31T12:00:00Z", "by": "root", "messageId": name, "edited": False} for name in world.sent()]
 
 
 async def test_the_replay_of_a_number_is_made_once(world):
     letter = await world.kept()
     first, again = [await world.replay(letter, number=1) for _ in range(2)]
-    assert (first.now, again.now, again.letter) == (True, False, first.letter)
+    assert (first.now, again.now, again.dead_letter) == (True, False, first.dead_letter)
     assert world.sent() == [f"{letter.id}/1"]
 
 
@@ -118,7 +118,7 @@ async def test_without_a_claim_nothing_is_published(world):
 async def test_an_interrupted_replay_says_so_and_is_made_again_under_the_same_id(world, published):
     letter = await world.kept()
     await world.interrupted(letter, published=published)
-    assert (await world.letters.find(letter.id)).view()["replaying"] == {
+    assert (await world.letters.get(letter.id)).view()["replaying"] == {
         "at": "2026-01-31T12:00:00Z",
         "by": "root",
         "messageId": f"{letter.id}/1",
@@ -129,7 +129,14 @@ async def test_an_interrupted_replay_says_so_and_is_made_again_under_the_same_id
         await world.replay(letter, number=1)
     world.clock.advance(LEASE)
     replayed = await world.replay(letter, number=1)
-    assert (set(world.sent()), len(replayed.letter.replays)) == ({f"{letter.id}/1"}, 1)
+    assert (set(world.sent()), len(replayed.dead_letter.replays)) == ({f"{letter.id}/1"}, 1)
+
+
+async def test_an_interrupted_replay_does_not_stand_in_the_way_for_as_long_as_the_clock_was_set_back(world):
+    letter = await world.kept()
+    await world.interrupted(letter)
+    world.clock.set_forward(timedelta(hours=-1))
+    assert len((await world.replay(letter, number=1)).dead_letter.replays) == 1
 
 
 async def test_an_interrupted_replay_has_not_been_made(world):
@@ -173,7 +180,7 @@ async def test_another_event_after_a_replay_that_is_not_known_of_has_an_id_of_it
     await lose(world, letter)
     replayed = await world.replay(letter, edited=event({"user": "alice"}).encode())
     assert world.sent() == [f"{letter.id}/1", f"{letter.id}/2"]
-    assert [each.get("unconfirmed", False) for each in replayed.letter.view()["replays"]] == [True, False]
+    assert [each.get("unconfirmed", False) for each in replayed.dead_letter.view()["replays"]] == [True, False]
 
 
 async def test_a_numbered_replay_does_not_follow_upon_an_interrupted_one_of_another_event(world):
@@ -190,7 +197,7 @@ async def test_a_replay_that_was_surely_not_published_leaves_the_letter_as_it_wa
     world.bus.fail(fault)
     with pytest.raises(type(fault)):
         await world.replay(letter)
-    assert await world.letters.find(letter.id) == letter
+    assert await world.letters.get(letter.id) == letter
 
 
 async def test_a_replay_that_may_have_been_published_can_be_made_again_at_once_under_the_same_id(world):
@@ -250,14 +257,14 @@ async def test_work_is_not_replayed_once_its_deadline_has_passed(world, passes):
         world.store.save = slowly
     with pytest.raises(NotReplayable):
         await world.replay(letter)
-    assert (world.sent(), await world.letters.find(letter.id)) == ([], letter)
+    assert (world.sent(), await world.letters.get(letter.id)) == ([], letter)
 
 
 async def test_an_edited_event_is_published_and_the_original_is_kept(world):
     letter = await world.kept()
     replayed = await world.replay(letter, edited=event({"user": "alice"}).encode())
     assert json.loads(world.bus.published[0].body)["data"] == {"user": "alice"}
-    assert (replayed.letter.original(), replayed.letter.view()["replays"][0]["edited"]) == (BODY, True)
+    assert (replayed.dead_letter.original(), replayed.dead_letter.view()["replays"][0]["edited"]) == (BODY, True)
 
 
 async def test_what_nobody_knows_the_topic_of_is_not_replayed(world):

@@ -5,19 +5,22 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "components" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-FOLDERS = "bridge|components|docs|functions|tests|tools"
+FOLDERS = "bridge|components|deploy|docs|functions|tests|tools"
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 _FILE = re.compile(rf"(?<![\w./:~-])(?:{FOLDERS})/[\w./-]*\w")
 _TEST = re.compile(r"`(?:(test_\w+\.py)::)?(test_\w+)`")
 _TARGET = re.compile(r"`make ([a-z-]+)")
 #: What only looks like a file: the version of the catalogue's documents.
 NO_FILES = {"bridge/v1"}
+#: Whose code blocks are files of a reader, each named before its block.
+EXAMPLES = {ROOT / "docs" / "existing-functions.md", ROOT / "docs" / "powershell.md"}
 
 
 def named(pattern: re.Pattern[str]) -> Iterator[tuple[Path, re.Match[str]]]:
@@ -31,7 +34,7 @@ def anchors(page: Path) -> set[str]:
 
 
 LINKS = sorted({(page.relative_to(ROOT), found[1], found[2] or "") for page, found in named(_LINK)})
-FILES = sorted({found[0] for _, found in named(_FILE)} - NO_FILES)
+FILES = sorted({found[0] for page, found in named(_FILE) if page not in EXAMPLES or found[0].startswith("tests/")} - NO_FILES)
 TESTS = sorted({(found[1] or "test_*.py", found[2]) for _, found in named(_TEST)})
 TARGETS = sorted({found[1] for _, found in named(_TARGET)})
 
@@ -53,6 +56,7 @@ def test_a_named_test_exists(file: str, name: str) -> None:
     assert [path for path in (ROOT / "tests").rglob(file) if name in functions_of(path)]
 
 
+@cache
 def functions_of(path: Path) -> list[str]:
     return [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 

@@ -41,7 +41,8 @@ def test_the_shipped_file_names_what_the_bridge_and_its_functions_read():
         "automation-results/bridge",
         "automation-timers/bridge",
         "automation-python/table-summarize",
-        "automation-powershell/powershell",
+        "automation-powershell/host-inventory",
+        "automation-powershell/files-retention",
         "automation-deadletters",
     }
 
@@ -50,8 +51,8 @@ def test_the_bridge_never_gives_up_by_count_and_functions_do_after_three():
     sources = dict(entities.load(SHIPPED).sources)
     counts = {name: properties.max_delivery_count for name, properties in sources.items()}
     assert {counts[f"automation-{name}/bridge"] for name in ("requests", "invocations", "results", "timers")} == {entities.UNLIMITED}
-    assert counts["automation-python/table-summarize"] == counts["automation-powershell/powershell"] == 3
-    assert sources["automation-powershell/powershell"].forward_dead_lettered_messages_to == "automation-deadletters"
+    assert counts["automation-python/table-summarize"] == counts["automation-powershell/host-inventory"] == 3
+    assert sources["automation-powershell/files-retention"].forward_dead_lettered_messages_to == "automation-deadletters"
 
 
 def test_durations_are_read_as_iso_8601(tmp_path):
@@ -99,11 +100,53 @@ def test_a_file_that_is_not_there_is_a_problem_with_its_name(tmp_path):
         entities.load(tmp_path / "none.json")
 
 
-def test_a_sql_filter_is_refused_with_what_to_write_instead(tmp_path):
-    rule = {"Name": "sql", "Properties": {"FilterType": "Sql", "SqlFilter": {"SqlExpression": "color = 'red'"}}}
-    (problem,) = problems(tmp_path, topic(Rules=[rule]))
-    assert "Rules[0].Properties: " in problem
-    assert "write the rule as a Correlation filter" in problem
+def sql(expression: str, **more: Any) -> dict[str, Any]:
+    return {"Name": "sql", "Properties": {"FilterType": "Sql", "SqlFilter": {"SqlExpression": expression}, **more}}
+
+
+def test_a_rule_may_have_a_sql_filter_and_an_action(tmp_path):
+    loaded = load(tmp_path, topic(Rules=[sql("color = 'red'", Action={"SqlExpression": "SET size = 1"})]))
+    (rule,) = loaded.topics[0].subscriptions[0].rules
+    assert (rule.properties.sql_filter.sql_expression, rule.properties.action.sql_expression) == ("color = 'red'", "SET size = 1")
+
+
+def test_an_expression_that_does_not_parse_is_refused_with_its_place(tmp_path):
+    found = problems(tmp_path, topic(Rules=[sql("color = "), sql("a = 1", Action={"SqlExpression": "SET size"})]))
+    assert "Rules[0].Properties.SqlFilter.SqlExpression: 'color = ' cannot be used: position 9: expected a property" in found[0]
+    assert "Rules[1].Properties.Action.SqlExpression: 'SET size' cannot be used: position 9: expected '='" in found[1]
+
+
+def test_a_rule_has_the_filter_that_its_type_names_and_no_other(tmp_path):
+    both = sql("a = 1", CorrelationFilter={"Label": "x"})
+    none = {"Name": "none", "Properties": {"FilterType": "Correlation"}}
+    found = problems(tmp_path, topic(Rules=[both, none]))
+    assert "FilterType is Sql, so CorrelationFilter has no effect" in found[0]
+    assert "FilterType is Correlation, but CorrelationFilter is missing" in found[1]
+
+
+def test_a_correlation_filter_may_name_numbers(tmp_path):
+    loaded = load(tmp_path, topic(Rules=[correlation(Label="x", Properties={"size": 3, "exact": 2.5, "urgent": True})]))
+    its = loaded.topics[0].subscriptions[0].rules[0].properties.correlation_filter
+    assert (its.fields, dict(its.properties)) == ({"label": "x"}, {"size": 3, "exact": 2.5, "urgent": True})
+
+
+def test_an_empty_name_forwards_nowhere_as_in_the_samples_of_microsoft(tmp_path):
+    its = load(tmp_path, topic(Properties={"ForwardTo": "", "ForwardDeadLetteredMessagesTo": ""})).topics[0].subscriptions[0].properties
+    assert list(its.forwards) == []
+
+
+def test_a_subscription_with_sessions_does_not_forward(tmp_path):
+    properties = {"RequiresSession": True, "ForwardTo": "next"}
+    (problem,) = problems(tmp_path, topic(Properties=properties), queues=[{"Name": "next"}])
+    assert "orders/all: it has RequiresSession and ForwardTo" in problem
+
+
+def test_a_message_id_is_remembered_for_ten_minutes_unless_the_file_says_how_long(tmp_path):
+    detecting = {"RequiresDuplicateDetection": True}
+    window = {"DuplicateDetectionHistoryTimeWindow": "PT30S"}
+    queues = [{"Name": "a", "Properties": detecting}, {"Name": "b", "Properties": detecting | window}, {"Name": "c", "Properties": window}]
+    loaded = load(tmp_path, queues=queues)
+    assert [queue.properties.duplicate_window for queue in loaded.queues] == [timedelta(minutes=10), timedelta(seconds=30), None]
 
 
 def test_a_filter_that_names_nothing_is_refused(tmp_path):
@@ -122,27 +165,60 @@ def test_forwarding_must_not_lead_back(tmp_path):
     assert all("leads back" in problem for problem in found)
 
 
-def test_without_rules_a_subscription_takes_everything(tmp_path):
-    assert load(tmp_path, topic()).topics[0].subscriptions[0].takes({"label": "anything"}, {})
-
-
-@pytest.mark.parametrize(
-    ("fields", "properties", "taken"),
-    [
-        ({"label": "a", "to": "x"}, {"color": "red", "size": "1"}, True),
-        ({"label": "a", "to": "x"}, {"color": "blue"}, False),
-        ({"label": "a"}, {"color": "red"}, False),
-        ({"label": "A", "to": "x"}, {"color": "red"}, False),
-        ({"label": "b"}, {}, True),
-    ],
-)
-def test_a_rule_needs_all_its_fields_and_a_subscription_one_of_its_rules(tmp_path, fields, properties, taken):
-    rules = [correlation("one", Label="a", To="x", Properties={"color": "red"}), correlation("two", Label="b")]
-    assert load(tmp_path, topic(Rules=rules)).topics[0].subscriptions[0].takes(fields, properties) is taken
-
-
 def test_a_topic_knows_its_subscriptions(tmp_path):
     loaded = load(tmp_path, {"Name": "orders", "Subscriptions": [{"Name": "a"}, {"Name": "b"}]}, {"Name": "empty"})
     assert [subscription.name for subscription in loaded.subscriptions("orders") or ()] == ["a", "b"]
     assert loaded.subscriptions("empty") == ()
     assert loaded.subscriptions("none") is None
+
+
+# What a file may cost, and what it may lead to.
+
+
+@pytest.mark.parametrize("text", ["P" + "9" * 400 + "D", "P9999999999D", "PT" + "9" * 5_000 + ".5S", "P1000000000D"])
+def test_a_duration_beyond_time_is_a_problem_in_words(tmp_path, text):
+    (problem,) = problems(tmp_path, topic(Properties={"LockDuration": text}))
+    assert "is longer than time itself" in problem
+    assert len(problem) < 500
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"UserConfig":' + "[" * 50_000 + "]" * 50_000 + "}"])
+def test_a_file_that_is_nested_too_deeply_is_refused_in_words(tmp_path, text):
+    (tmp_path / "entities.json").write_text(text)
+    with pytest.raises(ConfigurationError, match="nested too deeply"):
+        entities.load(tmp_path / "entities.json")
+
+
+@pytest.mark.parametrize("number", ["9" * 100_000, "9" * 4_000, "1e400", "-1e400", "NaN"])
+def test_a_number_without_end_is_a_problem_in_words(tmp_path, number):
+    (tmp_path / "entities.json").write_text(
+        json.dumps({"UserConfig": {"Namespaces": [{"Topics": [topic(Properties={"MaxDeliveryCount": 77_777})]}]}}).replace("77777", number)
+    )
+    with pytest.raises(ConfigurationError) as refused:
+        entities.load(tmp_path / "entities.json")
+    assert len(str(refused.value)) < 5_000
+
+
+def forwarding(levels: int, width: int) -> list[dict[str, Any]]:
+    """Topics one behind the other, each with `width` subscriptions that forward to the next one."""
+    forwards = [
+        {
+            "Name": f"level-{level}",
+            "Subscriptions": [{"Name": f"s{number}", "Properties": {"ForwardTo": f"level-{level + 1}"}} for number in range(width)],
+        }
+        for level in range(levels)
+    ]
+    return [*forwards, topic(f"level-{levels}")]
+
+
+def test_forwarding_that_multiplies_a_message_is_refused(tmp_path):
+    (problem,) = problems(tmp_path, *forwarding(30, 2))
+    assert "ForwardTo leads one message to more than 1,000" in problem
+
+
+def test_forwarding_without_an_end_in_sight_is_refused(tmp_path):
+    assert any("ForwardTo leads on more than 32 times" in problem for problem in problems(tmp_path, *forwarding(3_00, 1)))
+
+
+def test_forwarding_to_a_few_places_is_fine(tmp_path):
+    assert load(tmp_path, *forwarding(4, 2))

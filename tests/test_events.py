@@ -7,41 +7,42 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from bridge import envelope, events, lifecycle
-from bridge.events import Ask
-from bridge.identity import Signer
-from bridge.lifecycle import Cause, Tried
+from bridge import cloudevents, events, lifecycle
+from bridge.auth import Signer
+from bridge.events import Submission
+from bridge.idempotency import idempotency_key
+from bridge.lifecycle import AttemptResult, Causation
 from bridge.outcome import Failed, Outcome, Succeeded
 from bridge.ports import Message
-from bridge.request import identify
-from bridge.run import Problem, Run, Status
+from bridge.run import Run, RunError, Status, dump
 from bridge.testing import NOON
 from tests.core_kit import ALICE, MINUTE, SECOND, a_run, event, http, json_values, moderate, topic
 
 URL = "https://bridge.example"
 TRACED = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=1"}
-CAUSE = Cause("event-9", NOON + SECOND, MINUTE)
+CAUSE = Causation("event-9", NOON + SECOND, MINUTE)
 
 
 def traced(run: Run) -> Run:
-    return run.model_copy(update={"control": run.control.model_copy(update=TRACED)})
+    return replace(run, control=replace(run.control, **TRACED))
 
 
 def ended(*outcomes: tuple[str, Outcome], run: Run | None = None) -> Run:
     run = run or a_run(data={"pem": "input"})
     for target, outcome in outcomes:
-        run = lifecycle.finish(run, target, Tried(-1, outcome), CAUSE)
+        run = lifecycle.finish(run, target, AttemptResult(-1, outcome), CAUSE)
     return run
 
 
 def with_late_result(run: Run, target: str, output: str) -> Run:
-    return lifecycle.finish(run, target, Tried(-1, Succeeded(output)), Cause("event-10", NOON + SECOND, MINUTE))
+    return lifecycle.finish(run, target, AttemptResult(-1, Succeeded.of(output)), Causation("event-10", NOON + SECOND, MINUTE))
 
 
 def read(message: Message) -> Any:
     """The event in a message, whose broker properties must say the same."""
-    seen = envelope.decode(message.body)
+    seen = cloudevents.decode(message.body)
     assert (message.message_id, message.correlation_id, message.label) == (seen.id, seen.correlation_id, seen.subject)
     assert message.content_type == "application/cloudevents+json"
     return seen
@@ -51,8 +52,8 @@ def read(message: Message) -> Any:
 
 
 def test_a_plain_request_becomes_an_event():
-    wish = Ask("report", {"a": 2**60}, correlation_id="order-7", deadline="2026-01-31T12:01:00Z", rerun_of="order-6", **TRACED)
-    asked = events.asked(wish, NOON)
+    wish = Submission("report", {"a": 2**60}, correlation_id="order-7", deadline="2026-01-31T12:01:00Z", rerun_of="order-6", **TRACED)
+    asked = events.submitted(wish, NOON)
     assert {name: asked.get(name) for name in ("type", "subject", "correlationid", "expirytime", "rerunof", "time", *TRACED)} == {
         "type": "automation.requested",
         "subject": "report",
@@ -66,16 +67,16 @@ def test_a_plain_request_becomes_an_event():
 
 
 def test_without_an_id_of_the_caller_the_event_id_correlates():
-    first, second = (events.asked(Ask("report", None), NOON) for _ in range(2))
+    first, second = (events.submitted(Submission("report", None), NOON) for _ in range(2))
     assert first.correlation_id == first.id != second.id
     assert "expirytime" not in first.attributes
 
 
-def test_a_door_writes_the_caller_into_the_event_and_signs_it():
+def test_the_api_writes_the_caller_into_the_event_and_signs_it():
     signer, asked = Signer(b"k" * 32), event({"a": 1}, authid="root", inputdigest="made up")
-    identity = identify(asked, ALICE)
-    signed = read(events.requested(events.signed(asked, identity, signer, NOON)))
-    assert (signed.get("authid"), signed.get("correlationid"), signed.get("inputdigest")) == ("alice", "order-1", identity.digest)
+    key = idempotency_key(asked, ALICE.name)
+    signed = read(events.requested(events.signed(asked, key, signer, NOON)))
+    assert (signed.get("authid"), signed.get("correlationid"), signed.get("inputdigest")) == ("alice", "order-1", key.digest)
     assert signer.is_ours(signed.attributes, NOON, MINUTE)
     assert events.requested(asked).topic == "automation-requests"
 
@@ -107,9 +108,21 @@ def test_the_work_of_an_http_target_goes_to_the_bridge_itself():
 
 def test_the_work_of_a_topic_target_goes_to_its_topic_and_ends_with_the_deadline():
     run = a_run(topic())
-    message = events.invoked(run, run.invocations[0], NOON + SECOND, URL)
+    message = events.work(run, run.invocations[0], NOON + SECOND, URL)
     assert (message.topic, message.time_to_live) == ("automation-powershell", timedelta(seconds=119))
     assert read(message).get("invocationurl") == f"{URL}/v1/invocations/order-1/main"
+
+
+def test_the_properties_of_work_say_what_a_function_needs_that_does_not_read_the_event():
+    run = a_run(topic())
+    message = events.work(run, run.invocations[0], NOON, URL)
+    assert message.properties == {
+        "correlationid": "order-1",
+        "invocationid": "order-1/main",
+        "invocationtoken": run.invocations[0].control.token,
+        "invocationurl": f"{URL}/v1/invocations/order-1/main",
+        "deadline": events.iso(run.deadline),
+    }
 
 
 def test_what_a_function_says_at_its_url_becomes_a_result_event():
@@ -150,10 +163,10 @@ def test_ids_of_timers_and_invocations_never_meet():
 @pytest.mark.parametrize(
     ("run", "kind"),
     [
-        (ended(("main", Succeeded(1))), "automation.succeeded"),
+        (ended(("main", Succeeded.of(1))), "automation.succeeded"),
         (ended(("main", Failed("Boom", "it broke"))), "automation.failed"),
-        (lifecycle.time_out(a_run(), Cause("d", NOON + 2 * MINUTE, MINUTE)), "automation.timedout"),
-        (lifecycle.refuse(a_run(), Problem(code="c", message="m"), Status.CANCELED, CAUSE), "automation.canceled"),
+        (lifecycle.time_out(a_run(), Causation("d", NOON + 2 * MINUTE, MINUTE)), "automation.timedout"),
+        (lifecycle.refuse(a_run(), RunError(code="c", message="m"), Status.CANCELED, CAUSE), "automation.canceled"),
     ],
 )
 def test_the_type_of_a_reply_says_how_the_run_ended(run, kind):
@@ -161,7 +174,7 @@ def test_the_type_of_a_reply_says_how_the_run_ended(run, kind):
 
 
 def test_a_reply_is_the_run_without_its_input_on_the_topic_that_was_asked_for():
-    run = traced(ended(("main", Succeeded({"days": 2**60})), run=a_run(data={"pem": "input"}, replytopic="team-replies")))
+    run = traced(ended(("main", Succeeded.of({"days": 2**60})), run=a_run(data={"pem": "input"}, replytopic="team-replies")))
     message = events.ended(run, URL)
     seen = read(message)
     assert (message.topic, seen.id, seen.get("time")) == ("team-replies", "order-1/2026-01-31T12:00:00Z", "2026-01-31T12:00:01Z")
@@ -173,7 +186,7 @@ def test_a_reply_is_the_run_without_its_input_on_the_topic_that_was_asked_for():
 @moderate
 @given(json_values)
 def test_a_reply_is_the_same_however_often_it_is_sent_and_shows_no_token(output):
-    run = ended(("main", Succeeded(output)))
+    run = ended(("main", Succeeded.of(output)))
     assert events.ended(run, URL) == events.ended(run, URL)
     assert run.invocations[0].control.token.encode() not in events.ended(run, URL).body
 
@@ -181,8 +194,8 @@ def test_a_reply_is_the_same_however_often_it_is_sent_and_shows_no_token(output)
 @pytest.mark.parametrize(
     "run",
     [
-        ended(("main", Succeeded("x" * 200_001))),
-        ended(("a", Succeeded("x" * 100_000)), ("b", Succeeded("x" * 100_000)), run=a_run(http("a"), http("b"))),
+        ended(("main", Succeeded.of("x" * 200_001))),
+        ended(("a", Succeeded.of("x" * 100_000)), ("b", Succeeded.of("x" * 100_000)), run=a_run(http("a"), http("b"))),
     ],
     ids=["one target", "several"],
 )
@@ -197,8 +210,8 @@ def test_a_large_output_is_left_out_and_pointed_to(run):
 
 def test_a_reply_of_the_allowed_size_keeps_its_output():
     # The output of a single target stands twice in a run: its own and the run's.
-    room = events.MAX_REPLY - len(events.ended(ended(("main", Succeeded(""))), URL).body)
-    fits, too_large = (events.ended(ended(("main", Succeeded("x" * (room // 2 + more)))), URL) for more in (0, 1))
+    room = events.MAX_REPLY - len(events.ended(ended(("main", Succeeded.of(""))), URL).body)
+    fits, too_large = (events.ended(ended(("main", Succeeded.of("x" * (room // 2 + more)))), URL) for more in (0, 1))
     assert "outputUrl" not in read(fits).data
     assert "outputUrl" in read(too_large).data
 
@@ -215,7 +228,7 @@ def test_a_reply_of_the_allowed_size_keeps_its_output():
     ids=["late result", "long errors"],
 )
 def test_a_reply_is_never_larger_than_allowed(run):
-    assert len(events.ended(run.model_copy(), URL).body) <= events.MAX_REPLY
+    assert len(events.ended(run, URL).body) <= events.MAX_REPLY
 
 
 def test_a_run_without_output_points_to_none():
@@ -229,9 +242,9 @@ def test_a_run_without_output_points_to_none():
 @moderate
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - hypothesis wants them bare
 def test_times_of_events_are_written_as_in_runs(moment):
-    run = a_run().model_copy(update={"created_at": moment})
-    assert json.loads(run.model_dump_json(by_alias=True))["createdAt"] == events.iso(moment)
-    assert envelope.timestamp(events.iso(moment)) == moment
+    run = replace(a_run(), created_at=moment)
+    assert json.loads(dump(run))["createdAt"] == events.iso(moment)
+    assert cloudevents.timestamp(events.iso(moment)) == moment
 
 
 def test_a_bridge_without_a_public_address_gives_no_url():

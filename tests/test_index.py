@@ -1,36 +1,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import timedelta
+import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.errors import Conflict, Malformed, Unavailable
-from bridge.index import PAGE, Cursor, Entry, Index
-from bridge.testing import NOON, FakeClock, MemoryStore
-from tests.core_kit import MINUTE, SECOND, moderate
-
-KEEP = timedelta(days=7)
-
-
-class World:
-    """One store that several replicas write to."""
-
-    def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.store = MemoryStore(self.clock)
-        self.a = self.replica("a")
-        self.b = self.replica("b")
-
-    def replica(self, name: str) -> Index:
-        return Index(self.store, self.clock, name="index", replica=name, keep=KEEP)
-
-    async def add(self, index: Index, *ids: int) -> None:
-        """Entries whose ids are also the seconds of their time, all at once."""
-        await asyncio.gather(*(index.add(Entry(created_at=NOON + timedelta(seconds=each), id=str(each))) for each in ids))
+from bridge.errors import Conflict, Malformed
+from bridge.index import PAGE, Cursor, Entry
+from bridge.testing import NOON
+from tests.core_kit import MINUTE, moderate
+from tests.index_kit import World, newest, paged, pages
 
 
 @pytest.fixture
@@ -38,37 +19,18 @@ def world() -> World:
     return World()
 
 
-async def newest(index: Index, limit: int | None = None, cursor: str = "") -> tuple[list[int], str]:
-    """The ids of one page and the cursor that continues."""
-    seen: list[int] = []
-    async for entry, reached in index.newest(cursor):
-        seen.append(int(entry.id))
-        if len(seen) == limit:
-            return seen, reached.write()
-    return seen, ""
-
-
-async def paged(index: Index, limit: int) -> AsyncIterator[list[int]]:
-    cursor = ""
-    while True:
-        seen, cursor = await newest(index, limit, cursor)
-        yield seen
-        if not cursor:
-            return
-
-
 # Reading.
 
 
 async def test_an_empty_index_has_no_entries(world):
     assert await newest(world.a) == ([], "")
-    assert [page async for page in world.a.pages("a")] == []
+    assert await pages(world.a, "a") == []
 
 
 async def test_an_entry_comes_back_as_it_was_added(world):
     entry = Entry(created_at=NOON, id="order-1", subject="report", due=NOON + MINUTE)
     await world.a.add(entry)
-    assert [each async for each, _ in world.b.newest()] == [entry]
+    assert [batch.entries async for batch in world.b.newest()] == [[entry]]
 
 
 async def test_entries_of_all_replicas_come_newest_first(world):
@@ -144,171 +106,63 @@ async def test_a_cursor_beyond_what_there_is_shows_what_there_is(world, position
     assert await newest(world.a, None, Cursor(positions).write()) == (shown, "")
 
 
-# Writing.
+@moderate
+@given(st.lists(st.sampled_from("ab"), min_size=1, max_size=10), st.lists(st.integers(1, 3), min_size=1, max_size=5))
+def test_a_list_that_stops_anywhere_and_goes_on_shows_every_entry_once(writers, limits):
+    async def check() -> None:
+        world = World()
+        for number, name in enumerate(writers):
+            await world.add(world.replica(name), number)
+        seen, cursor = await newest(world.a, limits[0])
+        for limit in itertools.cycle(limits):
+            if not cursor:
+                break
+            more, cursor = await newest(world.a, limit, cursor)
+            seen += more
+        assert seen == list(reversed(range(len(writers))))
+
+    asyncio.run(check())
 
 
-async def test_entries_that_wait_together_go_into_one_write(world):
-    await world.add(world.a, 0)
-    before = world.store.calls["save"]
-    await world.add(world.a, *range(1, PAGE))
-    assert world.store.calls["save"] == before + 1
+async def test_a_long_list_reads_several_pages_at_a_time_and_misses_none(world):
+    await world.add(world.a, *range(0, 20 * PAGE, 2))
+    await world.add(world.b, *range(1, 7 * PAGE, 2))
+    expected = sorted([*range(0, 20 * PAGE, 2), *range(1, 7 * PAGE, 2)], reverse=True)
+    assert await newest(world.a) == (expected, "")
+    assert [each async for page in paged(world.a, 333) for each in page] == expected
 
 
-async def test_pages_turn_when_they_are_full(world):
-    for start in range(0, 5 * PAGE, PAGE // 2):
-        await world.add(world.a, *range(start, start + PAGE // 2))
-    assert [(number, len(entries)) async for number, entries in world.a.pages("a")] == [(number, PAGE) for number in range(5)]
-    assert (await newest(world.b))[0] == list(reversed(range(5 * PAGE)))
-
-
-async def test_more_than_a_page_at_once_is_spread_over_pages(world):
-    await world.add(world.a, *range(2 * PAGE + 7))
-    assert [len(entries) async for _, entries in world.a.pages("a")] == [PAGE, PAGE, 7]
-
-
-async def test_pages_are_read_from_any_of_them(world):
-    await world.add(world.a, *range(3 * PAGE))
-    assert [number async for number, _ in world.a.pages("a", 1)] == [1, 2]
-    assert [number async for number, _ in world.a.pages("a", 9)] == []
-
-
-async def test_replicas_find_each_other_even_when_they_start_together(world):
-    await asyncio.gather(*(world.add(world.replica(f"r{number}"), number) for number in range(5)))
-    assert sorted(await world.a.replicas()) == ["r0", "r1", "r2", "r3", "r4"]
-
-
-async def test_a_restart_goes_on_where_it_stopped(world):
-    await world.add(world.a, *range(PAGE - 1))
-    again = world.replica("a")
-    await world.add(again, PAGE - 1)
-    await world.add(again, PAGE)
-    assert [len(entries) async for _, entries in again.pages("a")] == [PAGE, 1]
-    assert await world.a.replicas() == ["a"]
-
-
-# Trouble.
-
-
-async def test_a_page_that_has_changed_is_read_again_and_written_once_more(world):
-    await world.add(world.a, 1)
-    world.store.fail(Conflict("another version"), key="index/a/0")
-    await world.add(world.a, 2)
-    assert await newest(world.a) == ([2, 1], "")
-
-
-@pytest.mark.parametrize("key", ["index", "index/a", "index/a/0"])
-async def test_a_write_that_failed_is_told_and_the_next_one_goes_on(world, key):
-    world.store.fail(Unavailable("down"), key=key)
-    with pytest.raises(Unavailable):
-        await world.add(world.a, 1)
-    await world.add(world.a, 2)
-    assert await newest(world.a) == ([2], "")
-
-
-@pytest.mark.parametrize("error", [Unavailable("lost"), Conflict("lost")])
-@pytest.mark.parametrize("key", ["index", "index/a", "index/a/0"])
-async def test_a_write_that_succeeded_but_reported_failure_counts(world, key, error):
-    world.store.fail(error, key=key, written=True)
-    await world.add(world.a, 1)
-    await world.add(world.a, 2)
-    assert await newest(world.a) == ([2, 1], "")
-
-
-async def test_a_save_that_failed_in_the_middle_of_a_page_loses_no_entry(world):
-    await world.add(world.a, 1)
-    world.store.fail(Unavailable("down"), key="index/a/")
-    with pytest.raises(Unavailable):
-        await world.add(world.a, 2)
+async def test_a_list_from_the_end_shows_nothing_that_came_later(world):
+    await world.add(world.a, 1, 2)
+    end = await world.a.end()
     await world.add(world.a, 3)
-    assert (await newest(world.a))[0] == [3, 1]
+    await world.add(world.b, 4)
+    assert await newest(world.a, None, end.write()) == ([2, 1], "")
 
 
-async def test_a_save_of_which_nothing_is_known_is_looked_at_before_the_next(world):
+async def test_a_list_from_the_end_of_nothing_is_empty(world):
+    end = await world.a.end()
     await world.add(world.a, 1)
-    get = world.store.get
-
-    async def fails_once(_: str) -> None:
-        world.store.get = get
-        raise Unavailable("down")
-
-    world.store.get = fails_once
-    world.store.fail(Unavailable("down"), key="index/a/", written=True)
-    with pytest.raises(Unavailable):
-        await world.add(world.a, 2)
-    await world.add(world.a, 3)
-    assert (await newest(world.a))[0] == [3, 2, 1]
+    assert await newest(world.a, None, end.write()) == ([], "")
 
 
-async def test_a_page_that_could_not_be_turned_is_turned_later(world):
-    await world.add(world.a, *range(PAGE))
-    world.store.fail(Unavailable("down"), key="index/a/1")
-    with pytest.raises(Unavailable):
-        await world.add(world.a, PAGE)
-    await world.add(world.a, PAGE + 1)
-    assert [len(entries) async for _, entries in world.a.pages("a")] == [PAGE, 1]
+# Walks of the sweeper.
 
 
-async def test_everyone_who_waits_is_told_of_a_failure(world):
-    world.store.fail(Conflict("somebody else writes under this name"), key="index/a/0", times=2)
-    outcomes = await asyncio.gather(*(world.a.add(Entry(created_at=NOON, id=str(each))) for each in range(3)), return_exceptions=True)
-    assert [type(each) for each in outcomes] == [Unavailable] * 3
+async def test_a_bookmark_is_where_the_next_process_finds_it(world):
+    assert await world.a.bookmarks(["a", "b"]) == [0, 0]
+    await world.a.bookmark("b", 7)
+    assert await world.b.bookmarks(["a", "b"]) == [0, 7]
 
 
-async def test_one_who_no_longer_waits_disturbs_nobody(world):
-    gone = world.a.add(Entry(created_at=NOON, id="1"))
-    gone.cancel()
-    await world.add(world.a, 2)
-    assert (await newest(world.a))[0] == [2, 1]
+async def test_of_two_bookmarks_the_one_further_on_counts(world):
+    await world.a.bookmark("a", 7)
+    await world.b.bookmark("a", 5)
+    await world.b.bookmark("a", 9)
+    assert await world.a.bookmarks(["a"]) == [9]
 
 
-async def test_a_replica_that_cannot_be_registered_is_told(world):
-    for _ in range(20):
-        world.store.fail(Conflict("somebody was faster"), key="index")
-    with pytest.raises(Unavailable, match="could not take the replica a"):
-        await world.add(world.a, 1)
-
-
-async def test_a_page_that_cannot_be_read_is_told_too(world):
-    await world.add(world.a, 1)
-    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-    stored = await world.store.get("index/a/0")
-    assert stored is not None
-    await world.store.save("index/a/0", b"{}", stored.etag)
-    with pytest.raises(Unavailable):
-        await asyncio.wait_for(world.replica("a").add(Entry(created_at=NOON, id="2")), 0.2)
-
-
-async def test_a_replica_that_stopped_before_its_first_page_is_no_trouble(world):
-    world.store.fail(Unavailable("down"), key="index/b")
-    with pytest.raises(Unavailable):
-        await world.add(world.b, 1)
-    await world.add(world.a, 2)
-    assert sorted(await world.a.replicas()) == ["a", "b"]
-    assert (await newest(world.a))[0] == [2]
-
-
-# Lifetime.
-
-
-async def test_pages_live_as_long_as_their_entries_are_of_interest(world):
-    await world.a.add(Entry(created_at=NOON, id="1", due=NOON + MINUTE))
-    world.clock.advance(KEEP + MINUTE - SECOND)
-    assert (await newest(world.a))[0] == [1]
-    world.clock.advance(SECOND)
-    assert (await newest(world.a))[0] == []
-
-
-async def test_after_its_pages_have_ended_an_index_goes_on(world):
-    await world.add(world.a, *range(2 * PAGE))
-    world.clock.advance(KEEP + MINUTE)
-    again = world.replica("a")
-    await world.add(again, *range(PAGE, 2 * PAGE + 5))
-    assert (await newest(again))[0] == list(reversed(range(PAGE, 2 * PAGE + 5)))
-    assert [len(entries) async for _, entries in again.pages("a") if entries] == [PAGE, 5]
-
-
-async def test_after_a_long_silence_an_index_goes_on(world):
-    await world.add(world.a, 1)
-    world.clock.advance(KEEP + MINUTE)
-    await world.add(world.a, 2)
-    assert (await newest(world.a))[0] == [2]
+async def test_a_bookmark_that_somebody_else_keeps_at_the_same_time_is_no_trouble(world):
+    world.store.fail(Conflict("somebody was faster"), key="index/a/bookmark")
+    await world.a.bookmark("a", 7)
+    assert await world.a.bookmarks(["a"]) == [0]

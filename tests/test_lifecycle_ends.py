@@ -4,7 +4,7 @@ import pytest
 
 from bridge import lifecycle
 from bridge.outcome import Failed, Succeeded
-from bridge.run import AttemptOutcome, Problem, Status
+from bridge.run import AttemptOutcome, RunError, Status
 from tests.core_kit import a_run, http
 from tests.lifecycle_kit import BOOM, DAY, GRACE, LOST, at, begun, cause, finished, part, statuses, three
 
@@ -12,14 +12,14 @@ from tests.lifecycle_kit import BOOM, DAY, GRACE, LOST, at, begun, cause, finish
 
 
 def test_a_success_ends_the_run_with_its_output_and_retention():
-    run = finished(begun(a_run()), Succeeded({"a": 1}))
+    run = finished(begun(a_run()), Succeeded.of({"a": 1}))
     assert (run.status, run.output, run.expires_at, run.control.ended_by) == (Status.SUCCEEDED, {"a": 1}, at(10) + DAY, "event")
     assert run.error is None
 
 
 def test_a_failure_of_the_only_target_is_the_failure_of_the_run():
     run = finished(begun(a_run()), Failed("Boom", "it broke", "mend it"))
-    assert (run.status, run.error) == (Status.FAILED, Problem(code="Boom", message="it broke", hint="mend it"))
+    assert (run.status, run.error) == (Status.FAILED, RunError(code="Boom", message="it broke", hint="mend it"))
     assert part(run).error == run.error
 
 
@@ -43,7 +43,7 @@ def test_a_failure_of_the_only_target_is_the_failure_of_the_run():
 def test_the_rule_says_when_a_run_of_three_ends_and_the_rest_is_canceled(rule, outcomes, status, parts):
     run = three(rule)
     for target, output in outcomes.items():
-        run = finished(run, BOOM if output is None else Succeeded(output), target)
+        run = finished(run, BOOM if output is None else Succeeded.of(output), target)
     assert (run.status.value, statuses(run)) == (status, parts)
 
 
@@ -55,24 +55,24 @@ def test_a_run_of_several_says_who_failed():
 
 
 def test_what_was_canceled_closes_its_attempt_as_unknown():
-    (attempt,) = part(finished(three("any"), Succeeded(1), "a"), "b").attempts
+    (attempt,) = part(finished(three("any"), Succeeded.of(1), "a"), "b").attempts
     assert (attempt.outcome, attempt.code, attempt.until) == (AttemptOutcome.UNKNOWN, "Canceled", None)
 
 
 def test_a_run_that_may_not_start_ends_at_once_with_the_reason():
-    problem = Problem(code="InvalidInput", message="no")
+    problem = RunError(code="InvalidInput", message="no")
     run = lifecycle.refuse(a_run(), problem, Status.FAILED, cause())
     assert (run.status, run.error, run.expires_at) == (Status.FAILED, problem, at(10) + DAY)
 
 
 def test_an_ended_run_cannot_be_refused():
-    run = lifecycle.refuse(finished(begun(a_run()), Succeeded(1)), Problem(code="x", message="y"), Status.FAILED, cause("other", 20))
+    run = lifecycle.refuse(finished(begun(a_run()), Succeeded.of(1)), RunError(code="x", message="y"), Status.FAILED, cause("other", 20))
     assert (run.status, run.output, run.expires_at, run.control.ended_by) == (Status.SUCCEEDED, 1, at(10) + DAY, "event")
 
 
 def test_refusing_an_ended_run_changes_nothing():
-    run = finished(begun(a_run()), Succeeded(1))
-    assert lifecycle.refuse(run, Problem(code="x", message="y"), Status.FAILED, cause("other")) is run
+    run = finished(begun(a_run()), Succeeded.of(1))
+    assert lifecycle.refuse(run, RunError(code="x", message="y"), Status.FAILED, cause("other")) is run
 
 
 # The deadline.
@@ -84,7 +84,7 @@ def test_before_the_deadline_nothing_times_out():
 
 
 def test_at_the_deadline_the_run_ends_and_names_whom_it_waited_for():
-    run = lifecycle.time_out(finished(three("all"), Succeeded(1), "a"), cause(seconds=120))
+    run = lifecycle.time_out(finished(three("all"), Succeeded.of(1), "a"), cause(seconds=120))
     assert (run.status, statuses(run)) == (Status.TIMED_OUT, ["Succeeded", "TimedOut", "TimedOut"])
     assert run.error is not None
     assert (run.error.code, run.error.message) == ("DeadlineExceeded", "The deadline passed while waiting for b, c.")
@@ -93,12 +93,12 @@ def test_at_the_deadline_the_run_ends_and_names_whom_it_waited_for():
 
 @pytest.mark.parametrize(("rule", "status"), [("best-effort", "Succeeded"), ("quorum:2", "TimedOut"), ("all", "TimedOut")])
 def test_at_the_deadline_one_success_is_enough_for_best_effort_only(rule, status):
-    run = lifecycle.time_out(finished(three(rule), Succeeded(1), "a"), cause(seconds=120))
+    run = lifecycle.time_out(finished(three(rule), Succeeded.of(1), "a"), cause(seconds=120))
     assert run.status.value == status
 
 
 def test_a_canceling_run_times_out_even_with_a_success():
-    run = lifecycle.ask_cancel(finished(three("best-effort"), Succeeded(1), "a"), now=at(100))
+    run = lifecycle.ask_cancel(finished(three("best-effort"), Succeeded.of(1), "a"), now=at(100))
     assert lifecycle.time_out(run, cause(seconds=120)).status is Status.TIMED_OUT
 
 
@@ -123,7 +123,7 @@ def test_what_runs_may_finish_within_the_grace(seconds, status):
     assert run.status.value == status
 
 
-@pytest.mark.parametrize(("outcome", "status"), [(Succeeded(1), "Succeeded"), (BOOM, "Canceled")])
+@pytest.mark.parametrize(("outcome", "status"), [(Succeeded.of(1), "Succeeded"), (BOOM, "Canceled")])
 def test_the_rule_met_before_the_end_of_the_grace_is_a_success_and_anything_else_canceled(outcome, status):
     run = finished(lifecycle.ask_cancel(begun(a_run()), now=at(1)), outcome, again=0 if outcome is BOOM else None)
     assert run.status.value == status
@@ -136,10 +136,10 @@ def test_cancelling_alone_never_makes_a_success(rule, status):
     run = a_run(http("a"), http("b"), http("c"), rule=rule)
     run = lifecycle.cancel(lifecycle.ask_cancel(begun(run, "a"), now=at(1)), GRACE, cause("cancel", 1))
     assert statuses(run) == ["Running", "Canceled", "Canceled"]
-    assert finished(run, Succeeded(1), "a").status.value == status
+    assert finished(run, Succeeded.of(1), "a").status.value == status
 
 
-@pytest.mark.parametrize("run", [a_run(), finished(begun(a_run()), Succeeded(1))], ids=["nobody asked", "ended"])
+@pytest.mark.parametrize("run", [a_run(), finished(begun(a_run()), Succeeded.of(1))], ids=["nobody asked", "ended"])
 def test_only_a_canceling_run_is_canceled(run):
     assert lifecycle.cancel(run, GRACE, cause(seconds=100)) is run
 
@@ -148,5 +148,5 @@ def test_asking_again_changes_nothing():
     run = lifecycle.ask_cancel(begun(a_run()), now=at(1))
     assert (run.status, run.control.cancel_at) == (Status.CANCELING, at(1))
     assert lifecycle.ask_cancel(run, now=at(5)) is run
-    ended = finished(run, Succeeded(1))
+    ended = finished(run, Succeeded.of(1))
     assert lifecycle.ask_cancel(ended, now=at(20)) is ended

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bridge import lifecycle
 from bridge.catalog import Target
-from bridge.lifecycle import Cause, Tried
+from bridge.lifecycle import AttemptResult, Causation
 from bridge.outcome import Accepted, Outcome, Succeeded
 from bridge.run import Run, Status
 from bridge.testing import NOON
@@ -26,14 +26,14 @@ def _finish(run: Run, target: str, tried: tuple[int, Outcome, float | None], now
     number, outcome, again = tried
     attempt = len(found.attempts) - 1 - number if found else 0
     return lifecycle.finish(
-        run, target, Tried(attempt, outcome, None if again is None else timedelta(seconds=again)), Cause(event, now, DAY)
+        run, target, AttemptResult(attempt, outcome, None if again is None else timedelta(seconds=again)), Causation(event, now, DAY)
     )
 
 
 targets_of_a_run = st.sampled_from("abc")
 tries = st.tuples(
     st.sampled_from([0, 0, 0, 1]),
-    st.sampled_from([Succeeded(1), Succeeded(2), Accepted(), BOOM, LOST]),
+    st.sampled_from([Succeeded.of(1), Succeeded.of(2), Accepted(), BOOM, LOST]),
     st.sampled_from([None, None, 0, 7]),
 )
 changes: st.SearchStrategy[Change] = st.one_of(
@@ -45,8 +45,8 @@ changes: st.SearchStrategy[Change] = st.one_of(
         lambda drawn: lambda run, now, _: lifecycle.report(run, drawn[0], percent=drawn[1], message="on the way", now=now)
     ),
     st.just(lambda run, now, _: lifecycle.ask_cancel(run, now=now)),
-    st.just(lambda run, now, event: lifecycle.cancel(run, GRACE, Cause(event, now, DAY))),
-    st.just(lambda run, now, event: lifecycle.time_out(run, Cause(event, now, DAY))),
+    st.just(lambda run, now, event: lifecycle.cancel(run, GRACE, Causation(event, now, DAY))),
+    st.just(lambda run, now, event: lifecycle.time_out(run, Causation(event, now, DAY))),
 )
 #: Each change comes some seconds after the one before it.
 stories = st.lists(st.tuples(st.sampled_from([0, 1, 5, 31, 60]), changes), max_size=25)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bridge.errors import CallFailed
 from bridge.outcome import LONGEST_WAIT, MAX_CODE, MAX_MESSAGE, Accepted, Failed, Outcome, Succeeded, classify
-from bridge.ports import Answer
+from bridge.ports import FunctionResponse
 
 LIMIT = 1_000_000
 JSON = "application/json; charset=utf-8"
@@ -21,7 +21,7 @@ PROBLEM = "application/problem+json"
 
 def answered(status: int, body: bytes = b"", kind: str = JSON, **headers: str) -> Outcome:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return classify(Answer(status, {"content-type": kind, **named}, body), LIMIT)
+    return classify(FunctionResponse(status, {"content-type": kind, **named}, body), LIMIT)
 
 
 def failed(status: int, body: bytes = b"", kind: str = JSON, **headers: str) -> Failed:
@@ -51,7 +51,7 @@ def failed(status: int, body: bytes = b"", kind: str = JSON, **headers: str) -> 
     ],
 )
 def test_a_success_is_its_output(status: int, kind: str, body: bytes, output: Any) -> None:
-    assert answered(status, body, kind) == Succeeded(output)
+    assert answered(status, body, kind) == Succeeded.of(output)
 
 
 def test_accepted_means_the_result_follows_whatever_the_body_says() -> None:
@@ -80,7 +80,7 @@ def test_an_output_that_cannot_be_kept_is_a_bad_answer(kind: str, body: bytes, s
 
 
 def test_a_text_that_says_infinity_is_no_number() -> None:
-    assert answered(200, b'["Infinity"]') == Succeeded(["Infinity"])
+    assert answered(200, b'["Infinity"]') == Succeeded.of(["Infinity"])
 
 
 def test_a_compressed_answer_nobody_asked_for_is_a_bad_answer() -> None:
@@ -134,10 +134,34 @@ def test_a_plain_text_is_the_message() -> None:
     assert failed(409, b"already there\n", "text/plain").message == "already there"
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[1]", b'"text"', b'{"code": null, "message": {"a": 1}}', b'{"error": "x"}', b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b"[]", b'""', b"null", b'{"code": null, "message": {}}', b"{", b"\xff"])
 def test_a_failure_that_says_nothing_usable_gets_the_usual_words(body: bytes) -> None:
     outcome = failed(404, body)
     assert (outcome.code, outcome.message) == ("Http404", "The function answered 404 (Not Found) and gave no message.")
+
+
+def test_a_failure_in_the_shape_of_a_framework_is_told_in_its_words() -> None:
+    outcome = failed(400, b'{"error": "invalid_grant", "error_description": "The code has expired."}')
+    assert (outcome.code, outcome.message, outcome.hint) == ("invalid_grant", "The code has expired.", "")
+
+
+def test_a_message_that_says_no_more_than_the_status_leaves_the_usual_hint() -> None:
+    for status, body in ((404, b"<title>404 - Not Found</title>"), (502, b"<title>502 Bad Gateway</title>"), (401, b"Unauthorized")):
+        assert failed(status, body, "text/html").hint == failed(status).hint != ""
+    assert failed(404, b"<title>404 no such table</title>", "text/html").hint == ""
+
+
+def test_a_token_that_is_refused_is_told_from_the_challenge() -> None:
+    challenge = 'Bearer realm="x", error="invalid_token", error_description="The token has expired"'
+    outcome = failed(401, b"", "", www_authenticate=challenge)
+    assert (outcome.code, outcome.message) == ("invalid_token", "The token has expired")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_failure_that_says_retriable_false_is_not_tried_again(status: int) -> None:
+    assert not failed(status, b'{"code": "ValueError", "message": "boom", "retriable": false}').retriable
+    assert failed(status, b'{"code": "ValueError", "message": "boom", "retriable": "false"}').retriable
+    assert not failed(422, b'{"message": "boom", "retriable": true}').retriable
 
 
 def test_codes_and_messages_are_bounded_and_cannot_forge_lines() -> None:

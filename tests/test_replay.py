@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge import replay
-from bridge.deadletter import DeadLetter, Replay
+from bridge.deadletters import replay
+from bridge.deadletters.deadletter import DeadLetter, Replay
+from bridge.deadletters.replay import ReplayRequest
 from bridge.errors import Malformed, NotReplayable
-from bridge.masking import MASK, Path
 from bridge.ports import Message
-from bridge.replay import Wish
+from bridge.redaction import MASK, Path
 from bridge.testing import NOON
 from tests.core_kit import SECOND, event, json_values, moderate
 
@@ -35,11 +35,11 @@ def shown(of: DeadLetter) -> dict[str, Any]:
 
 
 def sent(of: DeadLetter, edited: Any) -> Any:
-    return json.loads(replay.body(of, Wish("root", edited=json.dumps(edited).encode())))
+    return json.loads(replay.body(of, ReplayRequest("root", edited=json.dumps(edited).encode())))
 
 
 def message(of: DeadLetter, edited: Any = None) -> Message:
-    content = replay.body(of, Wish("root", edited=None if edited is None else json.dumps(edited).encode()))
+    content = replay.body(of, ReplayRequest("root", edited=None if edited is None else json.dumps(edited).encode()))
     claimed = of.claimed(Replay(at=NOON, by="root", edited=edited is not None), content, 30 * SECOND)
     return replay.message(claimed, content, NOON)
 

@@ -14,8 +14,8 @@ from bridge.resilience import (
     Allowed,
     Breaker,
     BreakerRules,
-    Refused,
-    State,
+    BreakerState,
+    CircuitOpen,
     allow,
     failure,
     in_a_row,
@@ -38,7 +38,7 @@ def fail(breaker: Breaker, times: int, now: datetime = NOW) -> Breaker:
 
 def opened(rules: BreakerRules = RULES) -> Breaker:
     breaker = fail(Breaker(rules), 3)
-    assert breaker.state is State.OPEN
+    assert breaker.state is BreakerState.OPEN
     return breaker
 
 
@@ -50,25 +50,25 @@ def taken(breaker: Breaker, now: datetime) -> tuple[int, Breaker]:
 
 def test_a_closed_breaker_lets_every_call_through() -> None:
     decision, breaker = allow(fail(Breaker(RULES), 2), NOW)
-    assert (decision, breaker.state) == (Allowed(0), State.CLOSED)
+    assert (decision, breaker.state) == (Allowed(0), BreakerState.CLOSED)
 
 
 def test_failures_in_a_row_open_it_until_its_timeout_is_over() -> None:
     decision, breaker = allow(opened(), NOW + 29 * SECOND)
-    assert decision == Refused(NOW + 30 * SECOND)
+    assert decision == CircuitOpen(NOW + 30 * SECOND)
     assert shut_until(breaker, NOW) == NOW + 30 * SECOND
 
 
 def test_a_success_between_failures_starts_the_count_anew() -> None:
     breaker = success(fail(Breaker(RULES), 2), 0, NOW)
-    assert fail(breaker, 2).state is State.CLOSED
+    assert fail(breaker, 2).state is BreakerState.CLOSED
 
 
 def test_after_its_timeout_one_probe_may_go_and_the_others_wait() -> None:
     later = NOW + 30 * SECOND
     _, breaker = taken(opened(), later)
-    assert breaker.state is State.HALF_OPEN
-    assert isinstance(allow(breaker, later)[0], Refused)
+    assert breaker.state is BreakerState.HALF_OPEN
+    assert isinstance(allow(breaker, later)[0], CircuitOpen)
 
 
 def test_looking_takes_no_probe() -> None:
@@ -78,7 +78,7 @@ def test_looking_takes_no_probe() -> None:
 
 def test_a_probe_that_succeeds_closes_it() -> None:
     ticket, breaker = taken(opened(), NOW + 30 * SECOND)
-    assert success(breaker, ticket, NOW + 31 * SECOND).state is State.CLOSED
+    assert success(breaker, ticket, NOW + 31 * SECOND).state is BreakerState.CLOSED
 
 
 def test_a_probe_that_fails_opens_it_for_another_timeout() -> None:
@@ -91,8 +91,8 @@ def test_all_probes_must_succeed_before_it_closes() -> None:
     one, breaker = taken(opened(BreakerRules(in_a_row(3), 30 * SECOND, max_requests=2)), later)
     two, breaker = taken(breaker, later)
     breaker = success(breaker, one, later)
-    assert breaker.state is State.HALF_OPEN
-    assert success(breaker, two, later).state is State.CLOSED
+    assert breaker.state is BreakerState.HALF_OPEN
+    assert success(breaker, two, later).state is BreakerState.CLOSED
 
 
 def test_a_probe_that_was_not_made_can_be_given_back() -> None:
@@ -113,13 +113,13 @@ def test_with_an_interval_the_count_starts_anew_that_often() -> None:
     ticket, breaker = taken(Breaker(rules), NOW)
     breaker = failure(failure(breaker, ticket, NOW), ticket, NOW)
     ticket, breaker = taken(breaker, NOW + 10 * SECOND)
-    assert failure(breaker, ticket, NOW + 11 * SECOND).state is State.CLOSED
+    assert failure(breaker, ticket, NOW + 11 * SECOND).state is BreakerState.CLOSED
 
 
 @pytest.mark.parametrize(
     ("outcome", "opens"),
     [
-        (Succeeded(1), False),
+        (Succeeded.of(1), False),
         (Accepted(), False),
         (Failed("Http404", "x", status=404), False),
         (Failed("BadAnswer", "x", status=200), False),
@@ -132,7 +132,7 @@ def test_with_an_interval_the_count_starts_anew_that_often() -> None:
 )
 def test_only_trouble_of_the_app_counts_against_it(outcome: Outcome, opens: bool) -> None:
     breaker = Breaker(BreakerRules(in_a_row(1)))
-    assert (record(breaker, 0, outcome, NOW).state is State.OPEN) is opens
+    assert (record(breaker, 0, outcome, NOW).state is BreakerState.OPEN) is opens
 
 
 def test_an_app_that_is_not_known_ends_no_probing() -> None:
@@ -147,8 +147,8 @@ def test_it_opens_exactly_at_the_failures_in_a_row_that_the_rules_name(most: int
     for good in answers:
         breaker = (success if good else failure)(breaker, breaker.generation, NOW)
         row = 0 if good else row + 1
-        assert (breaker.state is State.OPEN) is (row == most)
-        if breaker.state is State.OPEN:
+        assert (breaker.state is BreakerState.OPEN) is (row == most)
+        if breaker.state is BreakerState.OPEN:
             return
 
 
@@ -168,7 +168,7 @@ class AnyCourse(RuleBasedStateMachine):
     def ask(self) -> None:
         shut = shut_until(self.breaker, self.now)
         decision, self.breaker = allow(self.breaker, self.now)
-        assert isinstance(decision, Refused) is (shut is not None)
+        assert isinstance(decision, CircuitOpen) is (shut is not None)
         if isinstance(decision, Allowed):
             self.open_calls.append(decision.ticket)
         else:
@@ -183,7 +183,7 @@ class AnyCourse(RuleBasedStateMachine):
 
     @invariant()
     def probes_under_way_are_never_more_than_allowed(self) -> None:
-        if self.breaker.state is State.HALF_OPEN:
+        if self.breaker.state is BreakerState.HALF_OPEN:
             under_way = self.open_calls.count(self.breaker.generation)
             assert under_way + self.breaker.counts.consecutive_successes <= self.breaker.rules.max_requests
 

@@ -42,12 +42,12 @@ def breaker(tmp_path: Path, text: str) -> BreakerRules | None:
 def test_the_shipped_file_holds_what_it_promises(app: str) -> None:
     policy = load(SHIPPED).for_app(app)
     assert policy == Policy(
-        60 * SECOND,
+        25 * SECOND,
         Retry("exponential", max_interval=15 * SECOND, max_retries=3),
         BreakerRules("consecutiveFailures > 5", timeout=30 * SECOND),
     )
     worst = worst_case(policy)
-    assert worst == Worst(4, timedelta(seconds=243.5625))
+    assert worst == Worst(4, timedelta(seconds=103.5625))
     assert worst.attempts is not None
     assert policy.breaker is not None
     repeats = Counts(requests=worst.attempts, total_failures=worst.attempts, consecutive_failures=worst.attempts)
@@ -110,6 +110,7 @@ def test_an_app_with_a_target_has_no_defaults_by_name(tmp_path: Path) -> None:
             "spec.policies.retries.r.maxRetrys: is not known here; did you mean 'maxRetries'?",
         ),
         ("spec: {policies: {timeouts: {t: 7d}}}", "spec.policies.timeouts.t: '7d' is not a duration of Dapr; write it like"),
+        ("spec: {policies: {timeouts: {t: PT30S}}}", "spec.policies.timeouts.t: 'PT30S' is not a duration of Dapr"),
         ("spec: {policies: {timeouts: {t: 30}}}", "spec.policies.timeouts.t: 30 is not a duration of Dapr"),
         ("spec: {policies: {timeouts: {t: 30 s}}}", "spec.policies.timeouts.t: '30 s' is not a duration of Dapr"),
         ("spec: {policies: {timeouts: {t: 0s}}}", "spec.policies.timeouts.t: expected at least 1ms"),
@@ -136,7 +137,7 @@ def test_an_app_with_a_target_has_no_defaults_by_name(tmp_path: Path) -> None:
         ("spec: {policies: {circuitBreakers: {b: {trip: requests >}}}}", "'requests >' is not an expression in CEL"),
         ("spec: {policies: {circuitBreakers: {b: {maxRequests: 0}}}}", "greater than or equal to 1"),
         ("spec: {targets: {components: {bus: {}}}}", "spec.targets.components: is not read here, this file is for function apps; move it"),
-        ("spec: {targets: {apps: {a: {circuitBreakerCacheSize: 5}}}}", "each app has one breaker; remove it"),
+        ("spec: {targets: {apps: {a: {circuitBreakerCacheSize: 5}}}}", "each function has one breaker; remove it"),
         ("spec: {targets: {apps: {A_1: {}}}}", "spec.targets.apps.A_1: String should match pattern"),
         (
             "spec: {policies: {retries: {again: {}}}, targets: {apps: {a: {retry: agian}}}}",

@@ -45,6 +45,8 @@ def decide(retry: Retry | None, attempts_made: int, outcome: Failed, elapsed: ti
         (Retry(), 1_000_000, fault(), Again(5 * SECOND)),
         (CONSTANT, 1, fault(404, retriable=False), Stop()),
         (CONSTANT, 1, fault(429), Again(2 * SECOND)),
+        (CONSTANT, 1, fault(500, retriable=False), Stop()),
+        (Retry(duration=2 * SECOND, statuses=frozenset({404})), 1, fault(404, retriable=False), Again(2 * SECOND)),
         (Retry(statuses=frozenset({503})), 1, fault(500), Stop()),
         (CONSTANT, 1, fault(None), Again(2 * SECOND)),
         (CONSTANT, 1, fault(None, retriable=False, unknown=True), Again(2 * SECOND)),

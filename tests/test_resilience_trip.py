@@ -56,7 +56,7 @@ def test_what_is_no_such_expression_is_refused_when_it_is_read(text: str, said: 
 def test_counts_add_up(answers: list[bool]) -> None:
     counts = Counts()
     for good in answers:
-        counts = counts.asked().succeeded() if good else counts.asked().failed()
+        counts = counts.permitted().succeeded() if good else counts.permitted().failed()
     row = next((place for place, good in enumerate(reversed(answers)) if good), len(answers))
     assert counts[:3] == (len(answers), sum(answers), len(answers) - sum(answers))
     assert counts.consecutive_failures == row

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import re
+import types
+from pathlib import Path
+
 import pytest
 
 from bridge import telemetry
@@ -23,18 +27,33 @@ def test_of_the_retries_of_one_source_one_a_second_is_told_with_the_number_of_th
     assert telemetry.STEPS.labels("retry", "")._value.get() == before + 2
 
 
-def line(**fields: object) -> str:
-    entry = {"timestamp": "2026-01-31T12:00:00Z", "level": "info", "event": "called the function", "step": "attempt.started"}
-    return telemetry._line(None, "info", {**entry, **fields})
+def test_a_step_is_counted_and_written_only_at_its_level(monkeypatch):
+    written = []
+    monkeypatch.setattr(telemetry, "_least", 30)
+    monkeypatch.setattr(telemetry, "_log", types.SimpleNamespace(warning=lambda *_, **fields: written.append(fields)))
+    before = telemetry.STEPS.labels("progress", "counted")._value.get()
+    telemetry.step("progress", automation="counted", run="r-1")
+    telemetry.step("progress", automation="counted", run="r-2", level="warning")
+    assert written == [{"step": "progress", "automation": "counted", "run": "r-2"}]
+    assert telemetry.STEPS.labels("progress", "counted")._value.get() == before + 2
 
 
-def test_a_line_is_the_sentence_of_its_step_with_its_ids():
-    expected = "2026-01-31T12:00:00Z info    order-4711  called the function (attempt.started) target=inspect attempt=1"
-    assert line(run="order-4711", target="inspect", attempt=1) == expected
+def test_the_page_on_running_tells_what_every_step_means():
+    page = (Path(__file__).parent.parent / "docs" / "running.md").read_text()
+    table = page.partition("| step | level | meaning |")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines() if row.count("|") > 3 for name in re.findall(r"`([a-z.]+)`", row.split("|")[1])}
+    assert named == set(telemetry.SENTENCES)
 
 
-@pytest.mark.parametrize("field", ["run", "detail"])
-def test_no_value_can_begin_a_line_or_command_a_terminal(field):
-    shown = line(**{field: "a\n2026 forged\r\x1b[2J\u202e\x85ü"})
-    assert shown.isprintable()
-    assert r"a\n2026 forged\r\x1b[2J\u202e\x85ü" in shown
+def test_the_end_of_a_run_of_the_canary_is_counted_apart():
+    def counted():
+        samples = (each for family in telemetry.REGISTRY.collect() for each in family.samples if each.name.startswith("bridge_canary_"))
+        return {each.name: each.value for each in samples if each.labels.get("automation") == "apart" and "le" not in each.labels}
+
+    telemetry.ended("apart", "Failed", 1.5, "r-1", submitter="somebody")
+    assert counted() == {}
+    telemetry.ended("apart", "Failed", 1.5, "r-2", submitter="canary")
+    assert counted()["bridge_canary_run_seconds_sum"] == 1.5
+    assert "bridge_canary_last_success_timestamp_seconds" not in counted()
+    telemetry.ended("apart", "Succeeded", 0.5, "r-3", submitter="canary")
+    assert counted()["bridge_canary_last_success_timestamp_seconds"] > 0

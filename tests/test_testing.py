@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.errors import CallFailed, Conflict, Unavailable, Undeliverable
-from bridge.ports import Ack, Answer, Call, Delivery, Message, Stored
+from bridge.ports import Ack, Delivery, FunctionCall, FunctionResponse, Message, Stored
 from bridge.testing import NOON, FakeClock, MemoryBus, MemoryStore, ScriptedFunctions, json_answer
 from tests.core_kit import SECOND
 
@@ -108,14 +108,14 @@ async def test_a_bus_refuses_and_fails_as_it_is_told(clock):
 
 
 async def test_functions_answer_as_scripted_and_the_last_answer_stays():
-    async def echoes(call: Call) -> Answer:
+    async def echoes(call: FunctionCall) -> FunctionResponse:
         return json_answer(call.body.decode(), 201)
 
     functions = ScriptedFunctions({"/a": [CallFailed("Timeout", "no answer", may_have_run=True), echoes]})
-    call = Call("app", "POST", "/a", b"x", {}, SECOND)
+    call = FunctionCall("app", "POST", "/a", b"x", {}, SECOND)
     with pytest.raises(CallFailed):
         await functions.call(call)
     assert [(await functions.call(call)).status for _ in range(2)] == [201, 201]
     with pytest.raises(CallFailed, match="No answer is scripted for /b"):
-        await functions.call(Call("app", "GET", "/b", b"", {}, SECOND))
+        await functions.call(FunctionCall("app", "GET", "/b", b"", {}, SECOND))
     assert len(functions.calls) == 4

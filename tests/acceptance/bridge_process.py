@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.local.freeports import free_ports
+from tests import forks
 
 ROOT = Path(__file__).parent.parent.parent
 HERE = Path(__file__).parent
-PATIENCE = 30  #: seconds that a bridge may take to start, or to end
+FORKED = "PYTEST_VERSION" in os.environ and forks.POSSIBLE  #: whether bridges are forks; where memory or speed are measured they are not
+PATIENCE = 60  #: seconds that a bridge may take to start, or to end, on a machine that is busy with other tests
 _URL = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
@@ -29,7 +31,7 @@ class BridgeProcess:
     environment: dict[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     url: str = ""
-    process: Process | None = None
+    process: Process | forks.AsyncProcess | None = None
 
     async def __aenter__(self) -> BridgeProcess:
         return await self.start()
@@ -44,13 +46,9 @@ class BridgeProcess:
         # Nobody else gets this port while the bridge is away, as they would one that the system chose.
         port = self.url.rpartition(":")[2] or str(free_ports(1)[0])
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
-        self.process = await asyncio.create_subprocess_exec(
-            *(*self.prefix, sys.executable, "-m", "bridge", "up", "--port", port),
-            *("--data-dir", str(self.data_dir), "--config", str(config), *self.arguments),
-            stdout=PIPE,
-            stderr=PIPE,
-            env={**clean, "NO_COLOR": "1", **self.environment},
-            cwd=ROOT,
+        self.process = await self._started(
+            *("--port", port, "--data-dir", str(self.data_dir), "--config", str(config), *self.arguments),
+            environment={**clean, "NO_COLOR": "1", **self._reached_by_programs(), **self.environment},
         )
         self._log = asyncio.create_task(self._collect())
         try:
@@ -59,6 +57,17 @@ class BridgeProcess:
             await self.kill()
             raise AssertionError(f"the bridge did not start within {PATIENCE} s:\n{self.log()[-5000:]}") from None
         return self
+
+    def _reached_by_programs(self) -> dict[str, str]:
+        """On the embedded runtime programs of the tests reach the bus over AMQP; a sidecar has other ways."""
+        on_dapr = "runtime: dapr" in self.config or "dapr" in self.arguments or self.environment.get("BRIDGE_RUNTIME") == "dapr"
+        return {} if on_dapr else {"BRIDGE_SERVICEBUS_PORT": "0"}
+
+    async def _started(self, *arguments: str, environment: dict[str, str]) -> Process | forks.AsyncProcess:
+        if FORKED and not self.prefix:
+            return await forks.start("bridge", "up", *arguments, environment=environment)
+        command = (*self.prefix, sys.executable, "-m", "bridge", "up", *arguments)
+        return await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=environment, cwd=ROOT)
 
     async def _ready(self) -> str:
         """The URL of the banner; what the bridge said instead, if it did not come up."""

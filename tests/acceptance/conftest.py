@@ -8,16 +8,17 @@ import pytest
 
 from tests.acceptance import runtimes
 from tests.acceptance.bridge_process import BridgeProcess, scripted_config
-from tests.acceptance.runtimes import ONLY_EMBEDDED, Bus, Runtime
+from tests.acceptance.runtimes import NOT_ON, Bus, Runtime
 from tests.acceptance.scripted import KEY, Scripted, scripted
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every scenario is tried on both runtimes, unless it is told why it cannot be."""
+    """Every scenario is tried on every runtime, unless `NOT_ON` says why it is not."""
     if "runtime_name" in metafunc.fixturenames:
         module = metafunc.module.__name__.rpartition(".")[2]
-        one = module in ONLY_EMBEDDED or metafunc.function.__name__ in ONLY_EMBEDDED
-        metafunc.parametrize("runtime_name", ["embedded"] if one else ["embedded", "dapr"], scope="module")
+        names = {module, metafunc.function.__name__}
+        runtimes_of_it = [name for name, others in NOT_ON.items() if not names & others.keys()]
+        metafunc.parametrize("runtime_name", runtimes_of_it, scope="module")
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from tests.acceptance.accepting import WEBHOOKS, Accepting
+
 KEY = "key-of-the-scripted-app"
 
 
@@ -23,6 +25,7 @@ class Scripted:
     calls: list[tuple[str, dict[str, str], object]] = field(default_factory=list)
     effects: Counter[str] = field(default_factory=Counter)
     by_run: Counter[str] = field(default_factory=Counter)
+    accepting: Accepting = field(default_factory=Accepting)
     release: asyncio.Event = field(default_factory=asyncio.Event)
 
     def count(self, correlation_id: str) -> int:
@@ -37,7 +40,7 @@ class Scripted:
         self.by_run.clear()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json() if request.can_read_body else None
+        body = await request.json() if request.can_read_body and request.content_type == "application/json" else None
         headers = {name.lower(): value for name, value in request.headers.items()}
         if len(self.calls) < self.kept:
             self.calls.append((request.path, headers, body))
@@ -46,6 +49,10 @@ class Scripted:
         if headers.get("x-functions-key") != KEY:
             return web.Response(status=401)
         kind = request.path.removeprefix("/api/")
+        if kind.startswith("items/"):
+            body = {"method": request.method, "url": request.path_qs, "body": await request.text()}
+        if kind in ("durable", "location") or kind.startswith("orchestrators/"):
+            return self.accepting.begin("location" if kind == "location" else "durable", body, self.url)
         if kind == "act":
             return await self.act(request, body["act"], self.count(headers["x-correlation-id"]))
         if kind == "slow":
@@ -87,6 +94,8 @@ ANSWERS: dict[str, Callable[[], web.StreamResponse]] = {
 async def scripted(**settings: int) -> AsyncIterator[Scripted]:
     app = Scripted(**settings)
     server = web.Application(client_max_size=10 * 2**20)
+    server.router.add_route("*", "/api/status/{path:.*}", app.accepting.status)
+    server.router.add_route("*", WEBHOOKS + "/{path:.*}", app.accepting.status)
     server.router.add_route("*", "/{path:.*}", app.handle)
     runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.1)
     await runner.setup()

@@ -58,6 +58,13 @@ async def post(http: Http, path: str, body: bytes, headers: dict[str, str]) -> t
         (b"{}", {**JSON, "X-Correlation-Id": "x" * 10_000}, 400, "InvalidCorrelationId"),
         (b"{}", {**JSON, "X-Correlation-Id": "naïve"}, 400, "InvalidCorrelationId"),
         (b"{}", {**JSON, "X-Filler": "x" * 40_000}, 431, "HeadersTooLarge"),
+        (b"{}", {**JSON, "X-Correlation-Id": "."}, 400, "InvalidCorrelationId"),
+        (b"{}", {**JSON, "X-Correlation-Id": ".."}, 400, "InvalidCorrelationId"),
+        (b"{}", {**JSON, "Content-Encoding": "gzip"}, 415, "UnsupportedMediaType"),
+        (b"{}", {"Content-Type": "application/json; charset=utf-16"}, 415, "UnsupportedMediaType"),
+        ('{"text": "x"}'.encode("utf-8-sig"), JSON, 400, "Malformed"),
+        ('{"text": "x"}'.encode("utf-16"), JSON, 400, "Malformed"),
+        (b'{"text": "x", "text": "y"}', JSON, 400, "Malformed"),
     ],
 )
 async def test_a_bad_submission(http: Http, body: bytes, headers: dict[str, str], status: int, code: str) -> None:
@@ -92,11 +99,29 @@ async def test_an_unknown_automation_names_the_nearest(http: Http) -> None:
         ({"expirytime": "2020-01-01T00:00:00Z"}, 422, "DeadlinePassed"),
         ({"data": {"text": 5}}, 422, "InvalidInput"),
         ({"datacontenttype": "text/xml"}, 400, "Malformed"),
+        ({"id": ".."}, 400, "InvalidCorrelationId"),
+        ({"subject": "echo\uffff"}, 400, "Malformed"),
     ],
 )
 async def test_a_bad_event(http: Http, change: dict[str, object], status: int, code: str) -> None:
     answered, problem = await post(http, "/v1/events", json.dumps({**EVENT, **change}).encode(), STRUCTURED)
     assert (answered, problem["code"]) == (status, code)
+
+
+async def test_a_bad_event_over_http_leaves_no_run_behind(http: Http) -> None:
+    status, _ = await post(http, "/v1/events", json.dumps({**EVENT, "id": "nowhere", "source": ""}).encode(), STRUCTURED)
+    assert status == 400
+    async with http.get("/v1/requests/nowhere") as answer:
+        assert answer.status == 404
+
+
+async def test_a_name_that_stands_twice_is_told_with_its_place(http: Http) -> None:
+    body = json.dumps(EVENT).encode().replace(b'{"text": "x"}', b'{"text": "x", "text": "x"}')
+    status, problem = await post(http, "/v1/events", body, STRUCTURED)
+    assert (status, [error["pointer"] for error in problem["errors"]]) == (400, ["/data/text"])
+    body = json.dumps(EVENT).encode().replace(b'"id"', b'"subject": "other", "id"')
+    status, problem = await post(http, "/v1/events", body, STRUCTURED)
+    assert (status, [error["pointer"] for error in problem["errors"]]) == (400, ["/subject"])
 
 
 async def test_an_event_by_structured_mode_binary_mode_and_batch(http: Http) -> None:

@@ -272,6 +272,24 @@ async def test_a_sidecar_that_brings_events_to_the_port_of_the_api_is_told(bridg
         await starting
 
 
+async def test_a_sidecar_that_delivers_over_http_is_told_to_use_grpc_and_one_that_does_is_taken(
+    bridge: BridgeProcess, tmp_path: Path
+) -> None:
+    http_port, app_port = of_the_operator(bridge)
+    state = {"BRIDGE_STATE_FILE": str(tmp_path / "state.db")}
+    starting = asyncio.create_task(bridge.start())
+    await until(lambda: "waiting for the sidecar" in _log(bridge))
+    async with aiohttp.ClientSession(bridge.url) as http:
+        async with sidecar(tmp_path, ROOT / "components/local", state, app_port, http_port, protocol="http"):
+            parts = await parts_become(http, lambda parts: "subscriptions" in parts)
+            assert "start it with --app-protocol grpc" in parts["subscriptions"]
+            assert (await submit(http, "r-1"))["status"] == 503
+        async with sidecar(tmp_path, ROOT / "components/local", state, app_port, http_port):
+            await starting
+            assert (await submit(http, "r-2"))["status"] == "Succeeded"
+            await bridge.stop()
+
+
 async def test_a_bridge_that_waits_for_its_sidecar_can_be_stopped(bridge: BridgeProcess) -> None:
     bridge.arguments = ("--runtime", "dapr")
     bridge.environment |= {"DAPR_HTTP_PORT": str(free_ports(1)[0]), "APP_PORT": str(free_ports(1)[0])}

@@ -44,7 +44,7 @@ async def test_what_dapr_run_sets_is_enough(bridge: BridgeProcess, tmp_path: Pat
     arguments = flags(
         **common,
         config=LOCAL / "configuration.yaml",
-        app_protocol="http",
+        app_protocol="grpc",
         dapr_listen_addresses="127.0.0.1",
         log_level="info",
         app_max_concurrency=-1,
@@ -60,7 +60,7 @@ async def test_what_dapr_run_sets_is_enough(bridge: BridgeProcess, tmp_path: Pat
         "APP_ID": "automation-bridge",
         "APP_CHANNEL_ADDRESS": "127.0.0.1",
         "APP_PORT": str(app_port),
-        "APP_PROTOCOL": "http",
+        "APP_PROTOCOL": "grpc",
         "DAPR_HTTP_PORT": str(http_port),
         "DAPR_GRPC_PORT": str(grpc_port),
         "DAPR_METRICS_PORT": str(metrics),
@@ -79,7 +79,7 @@ async def injected(bridge: BridgeProcess, folder: Path, **more: object) -> Async
         dapr_internal_grpc_port=internal,
         dapr_listen_addresses="[::1],127.0.0.1",
         app_id="automation-bridge",
-        app_protocol="http",
+        app_protocol="grpc",
         log_level="info",
         dapr_graceful_shutdown_seconds=5,
         app_port=app_port,
@@ -94,7 +94,7 @@ async def injected(bridge: BridgeProcess, folder: Path, **more: object) -> Async
     )
     secrets = {"APP_API_TOKEN": "of-the-app", "DAPR_API_TOKEN": "of-the-sidecar"}
     sidecars = {**secrets, "BRIDGE_STATE_FILE": str(folder / "state.db")}
-    bridge.environment |= secrets | {"DAPR_HTTP_PORT": str(http_port), "DAPR_GRPC_PORT": str(grpc_port), "APP_PROTOCOL": "http"}
+    bridge.environment |= secrets | {"DAPR_HTTP_PORT": str(http_port), "DAPR_GRPC_PORT": str(grpc_port), "APP_PROTOCOL": "grpc"}
     bridge.environment |= {"BRIDGE_DELIVERIES_PORT": str(app_port)}  # 8081 without it, which may be taken here
     async with program(daprd(), "--enable-app-health-check", *arguments, log=folder / "daprd.log", environ=sidecars) as beside:
         yield beside

@@ -29,11 +29,8 @@ async def disk(tmp_path: Path) -> AsyncIterator[SmallDisk]:
 
 @pytest.fixture
 async def bridge(app: Scripted, disk: SmallDisk) -> AsyncIterator[BridgeProcess]:
-    process = BridgeProcess(disk.path, scripted_config(app.url), environment={"SCRIPTED_KEY": KEY}, prefix=disk.prefix)
-    await process.start()
-    yield process
-    if process.process is not None and process.process.returncode is None:
-        await process.stop()
+    async with BridgeProcess(disk.path, scripted_config(app.url), environment={"SCRIPTED_KEY": KEY}, prefix=disk.prefix) as process:
+        yield process
 
 
 async def ask(http: aiohttp.ClientSession, name: str) -> tuple[int, Any, int]:
@@ -129,3 +126,15 @@ async def test_killed_on_a_full_disk_the_bridge_says_what_it_needs_and_then_has_
     await bridge.start()
     await assert_all_kept(bridge, disk, accepted)
     assert await stopped_and_whole(bridge, disk, tmp_path)
+
+
+async def test_on_a_disk_that_is_read_only_the_start_is_refused_with_the_reason(
+    bridge: BridgeProcess, disk: SmallDisk, tmp_path: Path
+) -> None:
+    await bridge.stop()
+    remount = await asyncio.create_subprocess_exec(*disk.prefix, "mount", "-o", "remount,ro", str(disk.path))
+    assert await remount.wait() == 0
+    other = BridgeProcess(disk.path, bridge.config, environment=bridge.environment, prefix=disk.prefix)
+    with pytest.raises(AssertionError, match=r"cannot be written \(Read-only file system\)") as refused:
+        await other.start()
+    assert "Traceback" not in str(refused.value)

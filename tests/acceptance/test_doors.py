@@ -16,6 +16,7 @@ from tests.acceptance.scripted import KEY, Scripted
 
 ROLES = {"olga": ["operators"], "aude": ["auditors"], "ada": ["admin"], "sam": []}
 OPEN = ("/healthz/", "/openapi.json", "/v1/invocations/")
+HANDSHAKE = ("options", "/v1/events")
 Asking = dict[str, aiohttp.ClientSession]
 
 
@@ -46,7 +47,12 @@ async def status(session: aiohttp.ClientSession, method: str, path: str, **argum
 async def test_without_a_known_token_every_door_is_shut(asking: Asking) -> None:
     paths: dict[str, dict[str, Any]] = (await status(asking["nobody"], "GET", "/openapi.json"))[1]["paths"]
     doors = [(method, path) for path, methods in paths.items() for method in methods if method != "parameters"]
-    doors = [door for door in doors if not door[1].startswith(OPEN)] + [("get", "/anything"), ("get", "/console"), ("get", "/")]
+    assert HANDSHAKE in doors
+    doors = [door for door in doors if not door[1].startswith(OPEN) and door != HANDSHAKE] + [
+        ("get", "/anything"),
+        ("get", "/console"),
+        ("get", "/"),
+    ]
     assert len(doors) > 15
     for who in ("nobody", "guesser", "cookie", "query"):
         for method, path in doors:
@@ -64,6 +70,8 @@ async def test_a_running_function_shows_the_token_of_its_invocation_and_no_other
 async def test_probes_and_the_description_are_open(asking: Asking) -> None:
     for path in ("/healthz/live", "/healthz/ready", "/openapi.json"):
         assert (await status(asking["nobody"], "GET", path))[0] == 200
+    for who in ("nobody", "guesser"):
+        assert (await status(asking.get(who, asking["nobody"]), *HANDSHAKE)) == (200, None)
 
 
 async def test_a_run_of_somebody_else_is_not_there(asking: Asking) -> None:

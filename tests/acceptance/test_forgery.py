@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bridge.identity import Signer
-from bridge.request import digest
+from bridge.auth import Signer
+from bridge.idempotency import digest
 from tests.acceptance.bridge_process import scripted_config
 from tests.acceptance.runtimes import Bus, Runtime, signing_key
 from tests.acceptance.scripted import KEY, Scripted
@@ -149,7 +149,7 @@ async def test_whoever_writes_to_the_topic_is_who_the_settings_say(world: World)
         assert answer.status == 404
 
 
-# Results.
+# RunStore.
 
 
 def result(work: dict[str, Any], **change: Any) -> dict[str, Any]:

@@ -51,6 +51,11 @@ AMBIGUOUS = [
     ("GET /healthz/live HTTP/1.1\r\n\r\n", 421),
     ("GET /healthz/live HTTP/1.0\r\n\r\n", 421),
     ("GET http://localhost/healthz/live HTTP/1.1\r\nhost: evil.example\r\n\r\n", 421),
+    ("GET http://evil.example/healthz/live HTTP/1.1\r\nHOST\r\n", 421),
+    ("GET http://localhost@evil.example/healthz/live HTTP/1.1\r\nHOST\r\n", 421),
+    ("GET http://localhost/healthz/live HTTP/1.1\r\nHOST\r\n", 200),
+    ("GET http://localhost HTTP/1.1\r\nHOST\r\n", 404),
+    ("GET ftp://localhost/healthz/live HTTP/1.1\r\nHOST\r\n", 400),
     ("GET /v1/requests HTTP/1.1\r\nHOSTauthorization: Bearer a\r\nauthorization: Bearer b\r\n\r\n", 400),
     (f"POST {ASK} HTTP/1.1\r\nHOST{JSON}x-correlation-id: a\r\nx-correlation-id: b\r\ncontent-length: 2\r\n\r\n{{}}", 400),
     (f"POST {ASK} HTTP/1.1\r\nHOST{JSON}content-type: text/plain\r\ncontent-length: 2\r\n\r\n{{}}", 400),
@@ -60,6 +65,7 @@ AMBIGUOUS = [
     (f"POST {ASK} HTTP/1.1\r\nHOST{JSON}content-length: {'9' * 30}\r\n\r\n{{}}", 400),
     (f"POST {ASK} HTTP/1.1\r\nHOST{JSON}content-length: 9999999999\r\n\r\n{{}}", 413),
     (f"POST {ASK} HTTP/1.1\r\nHOST{JSON}transfer-encoding: chunked, identity\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n", 400),
+    (f"POST {ASK} HTTP/1.1\r\nHOST{JSON}transfer-encoding: gzip, chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n", 400),
     (f"POST {ASK} HTTP/1.1\r\nHOST{JSON}transfer-encoding : chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n", 400),
     (f"POST {ASK} HTTP/1.1\r\nHOST{JSON}transfer-encoding: chunked\r\n\r\n{'F' * 18}\r\n{{}}\r\n0\r\n\r\n", 400),
     ("GET /healthz/live HTTP/1.1\r\nHOSTx: a\r\n folded\r\n\r\n", 400),
@@ -200,3 +206,12 @@ async def test_a_batch_of_very_many_very_small_events_is_refused_as_a_whole(brid
     many = b"[" + b"0," * 500_000 + b"0]"
     async with aiohttp.ClientSession(bridge.url) as http, http.post("/v1/events", data=many, headers=headers) as answer:
         assert (answer.status, (await answer.json())["code"]) == (413, "TooLarge")
+
+
+async def test_junk_fills_no_log(bridge: BridgeProcess) -> None:
+    before = len(bridge.log().splitlines())
+    upgrade = "GET / HTTP/1.1\r\nHOSTupgrade: websocket\r\nconnection: upgrade\r\n\r\n"
+    for number in range(100):
+        for junk in (f"\x16\x03\x01 a handshake of TLS {number}\r\n\r\n", "nonsense\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", upgrade):
+            await tell(bridge, junk)
+    assert len(bridge.log().splitlines()) - before <= 5

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import re
 import signal
 import sqlite3
 import stat
@@ -16,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.acceptance.bridge_process import BridgeProcess, scripted_config
+from tests.acceptance.bridge_process import ROOT, BridgeProcess, scripted_config
 from tests.acceptance.scripted import KEY, Scripted
 from tests.chaos.place import embedded
 from tests.chaos.storm import Plan, storm
@@ -89,6 +90,34 @@ async def test_a_call_that_lasts_longer_than_the_drain_is_made_again_after_the_r
         ("cut-short/slow", "1"),
         ("cut-short/slow", "2"),
     ]
+
+
+async def test_every_call_in_hand_at_a_kill_is_made_again_in_time_under_the_policy_that_is_shipped(
+    bridge: BridgeProcess, app: Scripted, tmp_path: Path
+) -> None:
+    """Under it a call may take longer than the whole run, so waiting for the end of the lost one would be waiting past the deadline."""
+    await bridge.stop()
+    shipped = (ROOT / "functions" / "resiliency.yaml").read_text().replace("python-functions", "scripted")
+    (tmp_path / "shipped.yaml").write_text(shipped)
+    bridge.config = re.sub("resiliency: .*", f"resiliency: {tmp_path / 'shipped.yaml'}", bridge.config)
+    await bridge.start()
+    names = [f"in-hand-{number}" for number in range(40)]
+    async with Http(bridge.url) as http:
+        for name in names:
+            async with http.post("/v1/automations/patient/requests", json={}, headers={"X-Correlation-Id": name}) as answer:
+                assert answer.status == 202
+    while len(app.calls) < 20:
+        await asyncio.sleep(0.01)
+    await bridge.kill()
+    app.release.set()
+    await bridge.start()
+    async with Http(bridge.url) as http:
+        for name in names:
+            async with http.get(f"/v1/requests/{name}?wait=20") as answer:
+                run = await answer.json()
+            outcomes = [attempt["outcome"] for attempt in run["invocations"][0]["attempts"]]
+            assert (run["status"], outcomes) in (("Succeeded", ["Unknown", "Succeeded"]), ("Succeeded", ["Succeeded"])), name
+    assert set(app.effects.values()) <= {1, 2}
 
 
 async def test_a_second_sigterm_ends_at_once_and_nothing_is_lost(bridge: BridgeProcess, app: Scripted) -> None:
@@ -164,7 +193,7 @@ async def test_of_ten_bridges_started_at_once_on_the_same_data_one_serves(app: S
 
 
 async def test_files_with_secrets_are_for_their_owner_only(bridge: BridgeProcess) -> None:
-    for name in ("bridge.db", "signing.key", "queue.json"):
+    for name in ("bridge.db", "signing.key", "servicebus.json", "servicebus.key"):
         assert stat.S_IMODE((bridge.data_dir / name).stat().st_mode) == 0o600, name
 
 

@@ -49,7 +49,7 @@ TARGETS = {
     "echo": "{name: only, http: {app: scripted, path: /api/echo}}",
     "fail": "{name: only, http: {app: scripted, path: /api/fail}}",
     "slow": "{name: only, http: {app: scripted, path: /api/slow}}",
-    "work": "{name: only, topic: {name: work, attempts: 2}}",
+    "topic.work": "{name: only, topic: {name: work, attempts: 2}}",
 }
 EVENT = {"specversion": "1.0", "source": "/test", "type": "automation.requested", "data": INPUT}
 
@@ -150,9 +150,9 @@ def result(work: dict[str, Any], number: int, **data: Any) -> dict[str, Any]:
 async def over_the_bus(driver: Driver, runtime: Runtime, bridge: BridgeProcess, bus: Bus, tokens: list[str]) -> None:
     """Work given up; progress, a failure that is tried again, a result and a late one; and events that lead nowhere."""
     said = f"I was told {json.dumps(INPUT)} and {INPUT['keys'][0]['key']}"  # type: ignore[index]  # a list of mappings
-    await driver.ask("work", "given-up")
+    await driver.ask("topic.work", "given-up")
     await runtime.give_up(bridge, "work/worker")
-    await driver.ask("work", "worked")
+    await driver.ask("topic.work", "worked")
     for number in (1, 2):
         work, _ = await bus.receive("work/worker")
         tokens.append(work["invocationtoken"])
@@ -167,6 +167,7 @@ async def over_the_bus(driver: Driver, runtime: Runtime, bridge: BridgeProcess, 
 
     await bus.send_event("automation-requests", {**EVENT, "id": "done", "subject": "echo", "data": {**INPUT, "user": "other"}})
     await bus.send_event("automation-requests", {**EVENT, "id": "x", "subject": "echo", "source": ""})
+    await bus.send_event("automation-requests", {**EVENT, "id": "c d", "subject": "echo", "source": ""})
     await bus.send_event("automation-requests", {**EVENT, "id": "a b", "subject": "misspelt"})
     letters = await driver.letters(6)
     assert {letter["reason"] for letter in letters} == {"Malformed", "GaveUp", "CorrelationConflict", "InvalidCorrelationId"}
@@ -174,6 +175,7 @@ async def over_the_bus(driver: Driver, runtime: Runtime, bridge: BridgeProcess, 
         await driver.call("GET", f"/v1/deadletters/{letter['id']}")
         await driver.call("POST", f"/v1/deadletters/{letter['id']}/replay")
     await driver.letters(8)
+    assert (await driver.call("GET", "/v1/requests/x?wait=10"))["error"]["code"] == "Malformed"
     for path in ("/v1/requests/worked", "/v1/requests/given-up", "/v1/requests?limit=200", "/metrics", "/openapi.json", "/healthz/ready"):
         await driver.call("GET", path)
 
@@ -204,15 +206,11 @@ def records(store: Mapping[str, str]) -> list[str]:
 async def test_no_secret_is_ever_seen(runtime: Runtime, tmp_path: Path, log_format: str) -> None:
     catalogue = [CATALOGUE.replace("NAME", name).replace("TARGET", target) for name, target in TARGETS.items()]
     (tmp_path / "marked.yaml").write_text("---".join(catalogue))
-    (tmp_path / "servicebus.json").write_text(
-        (Path(__file__).parent / "servicebus.json").read_text().replace('"Label": "topic.work"', '"Label": "work"')
-    )
     async with served() as function:
         config = scripted_config(
             function.url,
             f"tokens: [{{name: ada, sha256: {hashlib.sha256(API_TOKEN.encode()).hexdigest()}, roles: [admin]}}]",
             f"catalogue: {tmp_path / 'marked.yaml'}",
-            f"entities: {tmp_path / 'servicebus.json'}",
             f"log_format: {log_format}",
             "log_level: debug",
         )

@@ -17,13 +17,10 @@ EVENT = {"specversion": "1.0", "id": "e-1", "source": "/orders", "type": "automa
 
 
 async def run_of(http: Http, correlation_id: str) -> Any:
-    """The ended run; one that is still on its way over the bus is waited for."""
-    for _ in range(100):
-        async with http.get(f"/v1/requests/{correlation_id}?wait=20") as answer:
-            if answer.status == 200:
-                return await answer.json()
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"no run {correlation_id}")
+    """The ended run; one that is still on its way over the bus is waited for, too."""
+    async with http.get(f"/v1/requests/{correlation_id}?wait=30") as answer:
+        assert answer.status == 200, await answer.text()
+        return await answer.json()
 
 
 async def dead_letters(http: Http, count: int) -> list[Any]:
@@ -124,6 +121,15 @@ async def test_replies_and_work_carry_the_properties_that_a_broker_knows(bus: Bu
     assert told == (reply["id"], "order-8", "topic.work")
 
 
+async def test_a_function_that_answers_nothing_gets_the_bare_input_and_the_run_ends_when_the_broker_has_it(bus: Bus, http: Http) -> None:
+    headers = {"X-Correlation-Id": "order-9", "Prefer": "wait=20"}
+    async with http.post("/v1/automations/told/requests", json={"parcel": 2**60}, headers=headers) as answer:
+        run = await answer.json()
+    body, properties = await bus.message("pair/worker")
+    assert (run["status"], run["output"], body) == ("Succeeded", None, {"parcel": 2**60})
+    assert (properties["correlationId"], properties["label"]) == ("order-9", "told")
+
+
 async def test_work_that_the_broker_gives_up_fails_the_run_at_once(runtime: Runtime, bridge: BridgeProcess, http: Http) -> None:
     async with http.post("/v1/automations/topic.work/requests", json={}, headers={"X-Correlation-Id": "order-5"}):
         pass
@@ -166,6 +172,11 @@ async def test_the_same_event_ten_times_is_one_run_and_one_call(bus: Bus, http: 
         ({"subject": "restricted"}, "Failed", "Forbidden"),
         ({"replytopic": "elsewhere"}, "Failed", "ReplyTopicNotAllowed"),
         ({"expirytime": "2020-01-01T00:00:00Z"}, "TimedOut", "DeadlinePassed"),
+        ({"source": ""}, "Failed", "Malformed"),
+        ({"specversion": "0.3"}, "Failed", "Malformed"),
+        ({"time": "noon"}, "Failed", "Malformed"),
+        ({"Bad-Name": 1}, "Failed", "Malformed"),
+        ({"datacontenttype": "text/xml", "data": "<a/>"}, "Failed", "Malformed"),
     ],
 )
 async def test_a_bad_request_over_the_bus_is_a_run_that_explains_itself(
@@ -200,6 +211,37 @@ async def test_an_event_that_can_be_no_run_is_a_dead_letter(bus: Bus, http: Http
     assert (letter["reason"], letter["topic"]) == (reason, topic)
     async with http.get(f"/v1/deadletters/{letter['id']}") as answer:
         assert answer.status == 200
+
+
+async def test_who_waits_for_a_run_before_its_event_is_on_the_bus_gets_its_end(bus: Bus, http: Http) -> None:
+    async def look_up() -> tuple[int, Any]:
+        async with http.get("/v1/requests/e-1?wait=20") as answer:
+            return answer.status, await answer.json()
+
+    looking = [asyncio.create_task(look_up()) for _ in range(3)]
+    await asyncio.sleep(0.3)
+    await bus.send_event("automation-requests", EVENT)
+    found = await asyncio.wait_for(asyncio.gather(*looking), 20)
+    assert [(status, run["status"]) for status, run in found] == [(200, "Succeeded")] * 3
+
+
+async def test_whoever_looks_right_after_a_publish_finds_the_run_sixty_times_of_sixty(bus: Bus, http: Http) -> None:
+    async def published(number: int) -> int:
+        await bus.send_event("automation-requests", {**EVENT, "id": f"e-{number}"})
+        async with http.get(f"/v1/requests/e-{number}?wait=20") as answer:
+            return answer.status
+
+    assert [await published(number) for number in range(60)] == [200] * 60
+
+
+async def test_two_sources_with_one_id_need_correlation_ids_of_their_own(bus: Bus, http: Http) -> None:
+    await bus.send_event("automation-requests", EVENT)
+    await run_of(http, "e-1")
+    other = {**EVENT, "source": "/invoices", "data": {"text": "y"}}
+    await bus.send_event("automation-requests", other)
+    assert (await dead_letters(http, 1))[0]["reason"] == "CorrelationConflict"
+    await bus.send_event("automation-requests", {**other, "correlationid": "invoices-1"})
+    assert (await run_of(http, "invoices-1"))["output"] == {"text": "y"}
 
 
 async def test_a_conflict_over_the_bus_leaves_the_first_run_alone(bus: Bus, http: Http) -> None:

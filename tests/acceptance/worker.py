@@ -13,11 +13,23 @@ from typing import Any
 import aiohttp
 from redis.exceptions import RedisError
 
+from tests.acceptance.results import failure_of, result_of
 from tests.acceptance.runtimes import Bus
+from tests.dapr import servicebus
 from tests.dapr.streams import Refused
 
 #: The way onto the bus is away with the bridge, or with what stands for it.
-AWAY = (OSError, TimeoutError, ValueError, AssertionError, asyncio.IncompleteReadError, aiohttp.ClientError, RedisError, Refused)
+AWAY = (
+    OSError,
+    TimeoutError,
+    ValueError,
+    AssertionError,
+    asyncio.IncompleteReadError,
+    aiohttp.ClientError,
+    RedisError,
+    Refused,
+    *servicebus.AWAY,
+)
 Way = Callable[[], AbstractAsyncContextManager[Bus]]
 
 
@@ -28,7 +40,8 @@ class Worker:
     way: Way
     entity: str
     effects: Counter[str] = field(default_factory=Counter)
-    known: set[str] = field(default_factory=set)
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the number of the message
+    fails_first: bool = False  #: the first attempt of each invocation fails and may be tried again
 
     async def run(self) -> None:
         while True:
@@ -39,33 +52,23 @@ class Worker:
             await asyncio.sleep(0.05)
 
     async def _one(self, bus: Bus) -> None:
-        work, number = await bus.receive(self.entity)
-        self.effects[work["id"]] += number not in self.known
-        self.known.add(number)
-        await bus.send_event("automation-results", result_of(work))
-
-
-def result_of(work: dict[str, Any]) -> dict[str, Any]:
-    """The `automation.result` event of a function that succeeded and gives its input back."""
-    return {
-        "specversion": "1.0",
-        "id": f"result-of-{work['id']}",
-        "source": "/worker",
-        "type": "automation.result",
-        "correlationid": work["correlationid"],
-        "causationid": work["id"],
-        "invocationtoken": work["invocationtoken"],
-        "data": {"status": "succeeded", "output": work.get("data")},
-    }
+        work, number, complete = await bus.peek_lock(self.entity)
+        if number not in self.answers:
+            self.effects[work["id"]] += 1
+            fails = self.fails_first and self.effects[work["id"]] == 1
+            self.answers[number] = failure_of(work) if fails else result_of(work)
+        await bus.send_event("automation-results", self.answers[number])
+        await complete()  # not before: a result that is lost with the way onto the bus is sent again
 
 
 @asynccontextmanager
-async def working(way: Way, entity: str) -> AsyncIterator[Worker]:
-    worker = Worker(way, entity)
+async def working(way: Way, entity: str, *, fails_first: bool = False) -> AsyncIterator[Worker]:
+    worker = Worker(way, entity, fails_first=fails_first)
     task = asyncio.create_task(worker.run())
     try:
         yield worker
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        # `asyncio.wait_for` of Python 3.11 may swallow a cancel that comes as its answer does, so it is said until it is heard.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.5)

@@ -1,4 +1,4 @@
-"""What the tests of the embedded runtime share: an entities file in short form, and an open queue."""
+"""What the tests of the embedded runtime share: an entities file in short form, and an open bus."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from bridge.adapters.embedded import entry, state
+from bridge.adapters.embedded import bus as buses
+from bridge.adapters.embedded import store
+from bridge.adapters.embedded.bus import EmbeddedBus
 from bridge.adapters.embedded.database import Database
-from bridge.adapters.embedded.queue import Queue
 from bridge.entities import Entities
 
 
@@ -35,13 +36,13 @@ ORDERS = entities(orders=[subscription()])
 
 
 @asynccontextmanager
-async def open_queue(
+async def open_bus(
     data_dir: Path, known: Entities = ORDERS, *, queue_limit: int = 10_000, window: int = 1_000, max_message: int = 2**20
-) -> AsyncIterator[Queue]:
-    async with Database.open(data_dir, (*entry.SCHEMA, *state.SCHEMA)) as database:
-        queue = Queue(database, known, queue_limit=queue_limit, max_message=max_message, window=window)
-        await queue.start()
+) -> AsyncIterator[EmbeddedBus]:
+    async with Database.open(data_dir, (*buses.SCHEMA, *store.SCHEMA)) as database:
+        bus = EmbeddedBus(database, known, queue_limit=queue_limit, max_message=max_message, window=window)
+        await bus.start()
         try:
-            yield queue
+            yield bus
         finally:
-            await queue.close()
+            await bus.close()

@@ -6,72 +6,72 @@ import asyncio
 
 import pytest
 
-from bridge.adapters.dapr import health
-from bridge.adapters.dapr.faults import Refused
-from bridge.adapters.dapr.health import Health
+from bridge.adapters.dapr import availability, health
+from bridge.adapters.dapr.errors import SidecarError
+from bridge.adapters.dapr.health import Probes, SidecarHealth
 from bridge.errors import ConfigurationError, Unavailable
 
 WELL = {"sidecar": "", "store": "", "bus": "", "subscriptions": ""}
-BROKEN = Refused(500, "ERR_PUBSUB_PUBLISH_MESSAGE", "the broker is gone")
+BROKEN = SidecarError(500, "ERR_PUBSUB_PUBLISH_MESSAGE", "the broker is gone")
 
 
-class Sidecar:
+class FakeSidecar:
     """One whose outbound health a test decides."""
 
-    def __init__(self, heard: Health) -> None:
+    def __init__(self, heard: SidecarHealth) -> None:
         self.heard, self.said = heard, [b""]
 
     async def trouble(self) -> str:
         answer = self.said.pop(0) if len(self.said) > 1 else self.said[0]
-        self.heard.heard("healthz", answer)
-        return str(answer) if isinstance(answer, Refused) else ""
+        self.heard.observe("healthz", answer)
+        return str(answer) if isinstance(answer, SidecarError) else ""
 
 
 @pytest.fixture
-def heard(monkeypatch) -> Health:
+def heard(monkeypatch) -> SidecarHealth:
     monkeypatch.setattr(health, "IDLE", 0)
     monkeypatch.setattr(health, "AWAY", 0)
-    return Health()
+    return SidecarHealth()
 
 
 def test_a_part_is_away_until_something_went_well():
-    of = Health()
-    of.heard("publish", BROKEN)
+    of = SidecarHealth()
+    of.observe("publish", BROKEN)
     assert "the broker is gone" in of.trouble()["bus"]
     assert of.trouble()["store"] == of.trouble()["sidecar"] == ""
-    of.heard("publish", b"")
+    of.observe("publish", b"")
     assert of.trouble() == WELL
 
 
 @pytest.mark.parametrize(
     ("kind", "answer"),
     [
-        ("state", Refused(409, "ERR_STATE_SAVE", "etag")),
-        ("publish", Refused(413, "", "")),
-        ("publish", Refused(400, "ERR_BAD_REQUEST", "")),
+        ("state", SidecarError(409, "ERR_STATE_SAVE", "etag")),
+        ("publish", SidecarError(413, "", "")),
+        ("publish", SidecarError(400, "ERR_BAD_REQUEST", "")),
     ],
 )
 def test_what_is_wrong_with_one_key_or_message_is_no_trouble_of_the_part(kind, answer):
-    of = Health()
-    of.heard(kind, answer)
+    of = SidecarHealth()
+    of.observe(kind, answer)
     assert of.trouble() == WELL
 
 
 def test_where_the_sidecar_is_away_it_alone_is_named():
-    of = Health()
-    of.heard("publish", BROKEN)
-    of.heard("state", None)
+    of = SidecarHealth()
+    of.observe("publish", BROKEN)
+    of.observe("state", None)
     assert of.trouble() == {**WELL, "sidecar": "gives no answer"}
 
 
-async def watched(heard: Health, sidecar: Sidecar, until: asyncio.Event, read=None, publish=None, missing=None) -> None:
-    async def nothing(*_: object) -> None:
+async def watched(heard: SidecarHealth, sidecar: FakeSidecar, until: asyncio.Event, read=None, publish=None, missing=None) -> None:
+    async def nothing() -> None:
         await asyncio.sleep(0)
 
     async def complete() -> str:
         return ""
 
-    task = asyncio.create_task(heard.watch(sidecar, read or nothing, publish or nothing, missing or complete))
+    task = asyncio.create_task(heard.watch(sidecar, Probes(read or nothing, publish or nothing, missing or complete)))
     try:
         async with asyncio.timeout(5):
             await until.wait()
@@ -82,50 +82,49 @@ async def watched(heard: Health, sidecar: Sidecar, until: asyncio.Event, read=No
 async def test_a_store_that_is_idle_is_read(heard):
     asked = asyncio.Event()
 
-    async def read(key: str) -> None:
-        heard.heard("state", Refused(500, "ERR_STATE_GET", f"no {key}"))
+    async def read() -> None:
         asked.set()
-        raise Unavailable("away")
+        raise Unavailable("connection refused")
 
-    await watched(heard, Sidecar(heard), asked, read=read)
-    assert "no health" in heard.trouble()["store"]
+    await watched(heard, FakeSidecar(heard), asked, read=read)
+    assert "connection refused" in heard.trouble()["store"]
 
 
 async def test_a_store_that_does_not_answer_is_away_before_the_sidecar_gives_up(heard, monkeypatch):
-    monkeypatch.setattr(health, "SLOW", 0.01)
+    monkeypatch.setattr(availability, "SLOW", 0.01)
     again = asyncio.Event()
 
-    async def read(_: str) -> None:
+    async def read() -> None:
         if heard.trouble()["store"]:
             again.set()
         await asyncio.Event().wait()
 
-    await watched(heard, Sidecar(heard), again, read=read)
+    await watched(heard, FakeSidecar(heard), again, read=read)
     assert "no answer within 0.01 s" in heard.trouble()["store"]
 
 
 async def test_a_bus_that_refused_is_tried_until_it_takes_something(heard):
-    heard.heard("publish", BROKEN)
+    heard.observe("publish", BROKEN)
     tried, well = [], asyncio.Event()
 
     async def publish() -> None:
         tried.append(1)
         if len(tried) < 3:
             raise Unavailable("away")
-        heard.heard("publish", b"")
+        heard.observe("publish", b"")
         well.set()
 
-    await watched(heard, Sidecar(heard), well, publish=publish)
+    await watched(heard, FakeSidecar(heard), well, publish=publish)
     assert heard.trouble() == WELL
     assert len(tried) == 3
 
 
 async def test_behind_a_sidecar_that_is_away_nothing_is_asked(heard):
-    sidecar, read_at = Sidecar(heard), []
-    sidecar.said = [Refused(500, "ERR_OUTBOUND_HEALTH_NOT_READY", "")] * 3 + [b""]
+    sidecar, read_at = FakeSidecar(heard), []
+    sidecar.said = [SidecarError(500, "ERR_OUTBOUND_HEALTH_NOT_READY", "")] * 3 + [b""]
     done = asyncio.Event()
 
-    async def read(_: str) -> None:
+    async def read() -> None:
         read_at.append(len(sidecar.said))
         done.set()
 
@@ -134,14 +133,14 @@ async def test_behind_a_sidecar_that_is_away_nothing_is_asked(heard):
 
 
 def test_a_subscription_that_two_looks_miss_is_told_until_it_is_there(caplog):
-    of = Health()
-    of.look("no subscription of automation-timers")
+    of = SidecarHealth()
+    of.observe_subscriptions("no subscription of automation-timers")
     assert of.trouble() == WELL
-    of.look("no subscription of automation-timers")
+    of.observe_subscriptions("no subscription of automation-timers")
     assert of.trouble()["subscriptions"] == "no subscription of automation-timers"
-    of.look("no subscription of automation-timers")
+    of.observe_subscriptions("no subscription of automation-timers")
     assert [record.message for record in caplog.records] == ["subscriptions: no subscription of automation-timers"]
-    of.look("")
+    of.observe_subscriptions("")
     assert of.trouble() == WELL
 
 
@@ -156,7 +155,7 @@ async def test_subscriptions_are_looked_for_again_and_again(heard):
             assert heard.trouble()["subscriptions"] == "two"
         return look or ""
 
-    await watched(heard, Sidecar(heard), found, missing=missing)
+    await watched(heard, FakeSidecar(heard), found, missing=missing)
     assert heard.trouble() == WELL
 
 
@@ -170,4 +169,42 @@ async def test_a_sidecar_that_does_not_tell_its_subscriptions_is_asked_again(hea
         told.set()
         return ""
 
-    await watched(heard, Sidecar(heard), told, missing=missing)
+    await watched(heard, FakeSidecar(heard), told, missing=missing)
+
+
+async def test_a_request_that_failed_makes_it_look_at_once(heard, monkeypatch):
+    monkeypatch.setattr(health, "IDLE", 60)
+    looked = asyncio.Event()
+
+    async def read() -> None:
+        looked.set()
+
+    asyncio.get_running_loop().call_later(0.05, heard.observe, "state", SidecarError(500, "ERR_STATE_GET", "connection refused"))
+    await watched(heard, FakeSidecar(heard), looked, read=read)
+
+
+async def test_a_failed_request_alone_is_no_reason_to_ask_nothing_more(heard):
+    heard.observe("state", SidecarError(500, "ERR_STATE_SAVE", "this value cannot be stored"))
+    async with heard.store.required():
+        pass
+
+
+async def test_behind_a_sidecar_that_hangs_nothing_is_asked_until_it_answers(heard, monkeypatch):
+    monkeypatch.setattr(availability, "SLOW", 0.01)
+    hung, looks, well = FakeSidecar(heard), 0, asyncio.Event()
+
+    async def trouble() -> str:
+        nonlocal looks
+        looks += 1
+        if looks < 3:
+            await asyncio.Event().wait()
+        assert heard.store.why == heard.bus.why
+        assert "the sidecar gives no answer" in heard.bus.why
+        return ""
+
+    async def publish() -> None:
+        assert not heard.store.why
+        well.set()
+
+    monkeypatch.setattr(hung, "trouble", trouble)
+    await watched(heard, hung, well, publish=publish)

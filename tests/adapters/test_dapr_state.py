@@ -9,13 +9,14 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.adapters.dapr.faults import Refused
+from bridge.adapters.dapr.errors import SidecarError
+from bridge.adapters.dapr.health import SidecarHealth
 from bridge.adapters.dapr.sidecar import Component
-from bridge.adapters.dapr.state import State
+from bridge.adapters.dapr.state import DaprStore
 from bridge.errors import Conflict, Unavailable
 
 REDIS, OTHER = Component("store", "state.redis"), Component("store", "state.other")
-LOST = Refused(500, "ERR_STATE_SAVE", "failed to set key")
+LOST = SidecarError(500, "ERR_STATE_SAVE", "failed to set key")
 
 
 class Redis:
@@ -25,7 +26,7 @@ class Redis:
         self.kept: dict[str, tuple[object, int]] = {}
         self.writes: list[list[str]] = []
         self.reads: list[list[str]] = []
-        self.before: Callable[[], Refused | None] = lambda: None
+        self.before: Callable[[], SidecarError | None] = lambda: None
 
     async def post(self, path, body, **_):
         asked = json.loads(body)
@@ -44,7 +45,7 @@ class Redis:
         version = self.kept[each["key"]][1] if each["key"] in self.kept else 0
         named = int(each.get("etag", 0))
         if version and version != named:
-            return Refused(409, "ERR_STATE_SAVE", "mismatch") if named else LOST
+            return SidecarError(409, "ERR_STATE_SAVE", "mismatch") if named else LOST
         self.kept[each["key"]] = (each["value"], version + 1)
         return None
 
@@ -55,20 +56,20 @@ def redis() -> Redis:
 
 
 async def test_writes_of_the_same_moment_share_a_request(redis):
-    store = State(redis, REDIS)
+    store = DaprStore(redis, REDIS)
     await asyncio.gather(*(store.create(f"k{number}", b"") for number in range(5)))
     assert redis.writes == [["k0", "k1", "k2", "k3", "k4"]]
 
 
 async def test_many_who_read_one_key_share_one_look(redis):
-    store = State(redis, REDIS)
+    store = DaprStore(redis, REDIS)
     await store.create("key", b"1")
     await asyncio.gather(*(store.get("key") for _ in range(10)), store.get("other"))
     assert redis.reads == [["key", "other"]]
 
 
 async def test_after_a_refusal_of_many_only_what_is_missing_is_sent_again(redis):
-    store = State(redis, REDIS)
+    store = DaprStore(redis, REDIS)
     await store.create("taken", b"1")
     redis.writes.clear()
     outcomes = await asyncio.gather(*(store.create(key, b"2") for key in ("a", "taken", "b")), return_exceptions=True)
@@ -77,21 +78,21 @@ async def test_after_a_refusal_of_many_only_what_is_missing_is_sent_again(redis)
 
 
 async def test_a_create_that_is_lost_on_redis_is_a_conflict(redis):
-    await State(redis, REDIS).create("key", b"1")
+    await DaprStore(redis, REDIS).create("key", b"1")
     with pytest.raises(Conflict):
-        await State(redis, REDIS).create("key", b"2")
+        await DaprStore(redis, REDIS).create("key", b"2")
 
 
 async def test_a_refusal_that_nothing_explains_leaves_the_outcome_open(redis):
     redis.before = lambda: LOST
     with pytest.raises(Unavailable):
-        await State(redis, REDIS).create("key", b"1")
+        await DaprStore(redis, REDIS).create("key", b"1")
 
 
 async def test_a_gathered_write_that_was_stored_before_the_refusal_is_done(redis):
-    store, refusals = State(redis, REDIS), iter([LOST])
+    store, refusals = DaprStore(redis, REDIS), iter([LOST])
 
-    def stored_but_refused() -> Refused | None:
+    def stored_but_refused() -> SidecarError | None:
         redis.kept["a"] = ("1", 1)
         return next(refusals, None)
 
@@ -102,14 +103,14 @@ async def test_a_gathered_write_that_was_stored_before_the_refusal_is_done(redis
 
 
 async def test_the_version_after_a_write_is_read_where_the_store_does_not_count(redis):
-    store = State(redis, OTHER)
+    store = DaprStore(redis, OTHER)
     etag = await store.create("key", b"1")
     assert etag == (await store.get("key")).etag
     assert await store.save("key", b"2", etag) == (await store.get("key")).etag
 
 
 async def test_whoever_was_overtaken_before_the_version_was_read_gets_a_conflict(redis):
-    store = State(redis, OTHER)
+    store = DaprStore(redis, OTHER)
     overtaken = redis._write
 
     def written_twice(each):
@@ -123,15 +124,15 @@ async def test_whoever_was_overtaken_before_the_version_was_read_gets_a_conflict
 
 
 async def test_a_version_whose_time_is_over_is_a_conflict_although_redis_would_take_it(redis):
-    etag = await State(redis, REDIS).create("key", b"1", -timedelta(seconds=1))
+    etag = await DaprStore(redis, REDIS).create("key", b"1", -timedelta(seconds=1))
     redis.kept.clear()
     with pytest.raises(Conflict):
-        await State(redis, REDIS).save("key", b"2", etag)
+        await DaprStore(redis, REDIS).save("key", b"2", etag)
     assert not redis.kept
 
 
 async def test_a_key_whose_time_is_over_is_created_anew_although_the_store_still_has_it(redis):
-    store = State(redis, REDIS)
+    store = DaprStore(redis, REDIS)
     await store.create("key", b"1", -timedelta(seconds=1))
     assert await store.get("key") is None
     assert await store.create("key", b"2") == "2~"
@@ -139,25 +140,40 @@ async def test_a_key_whose_time_is_over_is_created_anew_although_the_store_still
 
 async def test_a_key_that_others_have_written_cannot_be_read_and_the_rest_can(redis):
     redis.kept["foreign"] = ({"not": "ours"}, 1)
-    store = State(redis, REDIS)
+    store = DaprStore(redis, REDIS)
     await store.create("own", b"1")
     foreign, own = await asyncio.gather(store.get("foreign"), store.get("own"), return_exceptions=True)
     assert (type(foreign), own.value) == (Unavailable, b"1")
 
 
 async def test_it_is_told_that_keys_could_not_be_read_although_the_request_succeeds(redis):
-    told: list[str] = []
-    store = State(redis, REDIS, told.append)
+    health = SidecarHealth()
+    store = DaprStore(redis, REDIS, health)
     redis._item = lambda key: {"key": key, "error": "connection refused"}
     with pytest.raises(Unavailable):
         await store.get("k")
+    assert health.trouble()["store"] == "connection refused"
     del redis._item
     await store.get("k")
-    assert told == ["connection refused", ""]
+    assert health.trouble()["store"] == ""
+
+
+async def test_while_the_store_is_known_to_be_away_nothing_is_asked_but_the_probe(redis):
+    health = SidecarHealth()
+    store = DaprStore(redis, REDIS, health)
+    await store.create("k", b"1")
+    asked = len(redis.reads) + len(redis.writes)
+    health.store.lose("connection refused")
+    for request in (store.get("k"), store.create("other", b"2"), store.get_many(["k", "other"])):
+        with pytest.raises(Unavailable, match="The store is away: connection refused"):
+            await request
+    assert len(redis.reads) + len(redis.writes) == asked
+    await health.store.check(store.probe)
+    assert (await store.get("k")).value == b"1"
 
 
 async def test_no_key_has_a_character_that_a_store_forbids_and_no_two_become_one(redis):
-    store, keys = State(redis, REDIS), ["run/a", "run~1a", "run~a", "a?b", "a#b", "a\\b"]
+    store, keys = DaprStore(redis, REDIS), ["run/a", "run~1a", "run~a", "a?b", "a#b", "a\\b"]
     for key in keys:
         await store.create(key, key.encode())
     assert not [name for name in redis.kept if set(name) & set("/\\?#")]

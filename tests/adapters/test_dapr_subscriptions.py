@@ -1,95 +1,76 @@
-"""What keeps deliveries away, from what the sidecar tells of itself."""
+"""Which handler takes a message, and what becomes of it when the bridge stops."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
 
 import pytest
 
-from bridge.adapters.dapr.sidecar import Subscription, Told
-from bridge.adapters.dapr.subscriptions import Needed, Subscriptions, wrong
-from bridge.errors import Unavailable
+from bridge.adapters.dapr.subscriptions import SubscriptionRegistry
+from bridge.errors import Undeliverable
+from bridge.ports import Ack
 
-TIMERS = Needed("bus", "timers", "/deliveries/timers/bridge")
-QUEUE = Needed("queues", "dead", "/deliveries/dead")
-WELL = Told(
-    8081,
-    "grpc",
-    (
-        Subscription("bus", "timers", frozenset({"/deliveries/timers/bridge"})),
-        Subscription("queues", "dead", frozenset({"/deliveries/dead"})),
-        Subscription("bus", "of-somebody-else", frozenset({"/elsewhere"})),
-    ),
-)
+SOURCE, ROUTE = "topic/bridge", "/deliveries/topic/bridge"
 
 
-def found(told: Told) -> list[str]:
-    return list(wrong(told, [TIMERS, QUEUE], 8081, "grpc"))
+@pytest.fixture
+def registry() -> SubscriptionRegistry:
+    return SubscriptionRegistry(frozenset({SOURCE}))
 
 
-def test_nothing_is_wrong_where_all_are_brought():
-    assert found(WELL) == []
+async def test_only_sources_that_exist_can_have_a_handler(registry, inbox):
+    with pytest.raises(Undeliverable, match="no/such"):
+        registry.register("no/such", inbox, concurrency=1)
 
 
-def test_another_way_of_bringing_is_told():
-    (told,) = found(replace(WELL, protocol="http"))
-    assert told == "The sidecar brings events by http, the bridge takes them by grpc: restart the bridge."
+async def test_a_message_before_its_handler_comes_again(registry):
+    assert await registry.handle(ROUTE, b"event", ()) is Ack.RETRY
 
 
-def test_each_source_without_a_subscription_is_named():
-    (first, second) = found(replace(WELL, subscriptions=()))
-    assert "no subscription of timers of component bus: add one with the route /deliveries/timers/bridge" in first
-    assert "dead of component queues" in second
+async def test_what_runs_may_end_while_it_closes_and_nothing_new_starts(registry):
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_):
+        started.set()
+        await go_on.wait()
+        return Ack.DONE
+
+    registry.register(SOURCE, slow, concurrency=1)
+    running, waiting = (asyncio.create_task(registry.handle(ROUTE, b"event", ())) for _ in range(2))
+    await started.wait()
+    closing = asyncio.create_task(registry.close(10))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert [await running, await waiting] == [Ack.DONE, Ack.RETRY]
+    await closing
 
 
-def test_a_subscription_of_another_component_does_not_count():
-    (told,) = found(replace(WELL, subscriptions=(*WELL.subscriptions[:1], Subscription("bus", "dead", frozenset({"/deliveries/dead"})))))
-    assert "dead of component queues" in told
+async def test_what_still_runs_after_that_comes_again(registry):
+    started = asyncio.Event()
+
+    async def endless(_):
+        started.set()
+        await asyncio.Event().wait()
+
+    registry.register(SOURCE, endless, concurrency=1)
+    running = asyncio.create_task(registry.handle(ROUTE, b"event", ()))
+    await started.wait()
+    await registry.close(0)
+    assert await running is Ack.RETRY
 
 
-def test_a_route_that_leads_elsewhere_is_told():
-    (told,) = found(replace(WELL, subscriptions=(Subscription("bus", "timers", frozenset({"/timers"})), *WELL.subscriptions[1:])))
-    assert told == "The sidecar brings timers of component bus to /timers: correct the route to /deliveries/timers/bridge."
+async def test_a_handler_that_nobody_waits_for_any_more_goes_on(registry):
+    """The sidecar may hang up; what was begun ends all the same."""
+    ended, go_on = asyncio.Event(), asyncio.Event()
 
+    async def slow(_):
+        await go_on.wait()
+        ended.set()
+        return Ack.DONE
 
-def test_a_subscription_whose_events_are_rewritten_is_told():
-    rewritten = replace(WELL.subscriptions[0], raw=False)
-    (told,) = found(replace(WELL, subscriptions=(rewritten, *WELL.subscriptions[1:])))
-    assert told == 'The sidecar rewrites timers of component bus: give its subscription the metadata rawPayload: "true".'
-
-
-@pytest.mark.parametrize(("port", "said"), [(0, "to nobody"), (8080, "to port 8080")])
-def test_another_port_than_that_for_deliveries_is_told(port, said):
-    (told,) = found(replace(WELL, app_port=port))
-    assert said in told
-    assert "--app-port 8081" in told
-
-
-class Sidecar:
-    """Tells one thing after the other."""
-
-    def __init__(self, *told: Told | Exception) -> None:
-        self.answers = list(told)
-
-    async def told(self) -> Told:
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-async def test_the_bridge_begins_when_all_are_there(monkeypatch, caplog):
-    monkeypatch.setattr("bridge.adapters.dapr.subscriptions._LOOK", 0.01)
-    monkeypatch.setattr("bridge.adapters.dapr.subscriptions._SETTLE", 0.03)
-    sidecar, waited = Sidecar(Unavailable("away"), *[replace(WELL, app_port=0)] * 5, WELL), []
-    await Subscriptions(sidecar, lambda: [TIMERS], 8081, "grpc").complete(waited.append)
-    assert not sidecar.answers
-    assert len(waited) == 3
-    assert [record.message for record in caplog.records] == [f"waiting for the sidecar's subscriptions: {waited[0]}"]
-
-
-async def test_what_comes_a_moment_later_is_not_told(monkeypatch):
-    monkeypatch.setattr("bridge.adapters.dapr.subscriptions._LOOK", 0.01)
-    waited: list[str] = []
-    await Subscriptions(Sidecar(replace(WELL, subscriptions=()), WELL), lambda: [TIMERS], 8081, "grpc").complete(waited.append)
-    assert waited == []
+    registry.register(SOURCE, slow, concurrency=1)
+    delivery = asyncio.create_task(registry.handle(ROUTE, b"event", ()))
+    await asyncio.sleep(0)
+    delivery.cancel()
+    go_on.set()
+    await asyncio.wait_for(ended.wait(), 5)

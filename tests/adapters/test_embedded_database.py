@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.embedded import state
+from bridge.adapters.embedded import database as embedded_database
+from bridge.adapters.embedded import integrity
+from bridge.adapters.embedded import store as embedded_store
 from bridge.adapters.embedded.database import Database
-from bridge.adapters.embedded.state import State
+from bridge.adapters.embedded.store import EmbeddedStore
 from bridge.errors import ConfigurationError, Conflict, Full, Unavailable
 from bridge.ports import Message
-from tests.adapters.embedded_kit import open_queue
+from tests.adapters.embedded_kit import open_bus
 from tests.contracts.conftest import Inbox
 
 TABLE = ("CREATE TABLE IF NOT EXISTS numbers(number INTEGER PRIMARY KEY)",)
@@ -97,6 +99,15 @@ async def test_a_second_process_on_the_directory_is_refused_with_the_first_ones_
     assert f"data_dir {tmp_path}: is in use by the bridge with process id {os.getpid()}; stop that one" in process.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no file that is open")
+async def test_a_directory_whose_lock_file_was_deleted_is_still_locked(tmp_path):
+    async with Database.open(tmp_path, TABLE):
+        (tmp_path / "bridge.lock").unlink()
+        with pytest.raises(ConfigurationError, match="is in use"):
+            async with Database.open(tmp_path, TABLE):
+                pass
+
+
 async def test_a_second_opening_in_one_process_is_refused_and_the_first_goes_on(tmp_path):
     async with Database.open(tmp_path, TABLE) as database:
         with pytest.raises(ConfigurationError, match="is in use"):
@@ -111,7 +122,7 @@ async def test_only_the_owner_can_read_the_files(tmp_path):
         await database.write(insert(1))
         rights = {file.name: stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()}
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    assert rights == dict.fromkeys(("bridge.db", "bridge.db-wal", "bridge.db-shm", "bridge.lock"), 0o600)
+    assert rights == dict.fromkeys(("bridge.db", "bridge.db-wal", "bridge.db-shm", "bridge.lock", "bridge.commits"), 0o600)
 
 
 async def test_a_copy_that_everybody_may_read_is_closed_to_them(tmp_path):
@@ -129,6 +140,98 @@ async def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path):
     with pytest.raises(ConfigurationError, match=r"bridge\.db: cannot be used as the bridge's database"):
         async with Database.open(tmp_path, TABLE):
             pass
+
+
+@pytest.mark.parametrize("name", ["bridge.db", "bridge.db-wal"])
+async def test_what_is_written_after_a_file_was_removed_is_not_stored_and_not_found(tmp_path, name):
+    async with Database.open(tmp_path, TABLE) as database:
+        await database.write(insert(1))
+        (tmp_path / name).unlink()
+        with pytest.raises(Unavailable, match=f"{name} was removed or replaced"):
+            await database.write(insert(2))
+        with pytest.raises(Unavailable, match="was removed or replaced"):
+            numbers(database)
+        assert "was removed or replaced" in str(database.trouble)
+
+
+async def test_a_file_that_was_removed_is_noticed_without_any_write(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded_database, "_WATCH_SECONDS", 0.01)
+    async with Database.open(tmp_path, TABLE) as database:
+        (tmp_path / "bridge.db").rename(tmp_path / "elsewhere.db")
+        await until(lambda: database.trouble is not None)
+        (tmp_path / "elsewhere.db").rename(tmp_path / "bridge.db")
+        await until(lambda: database.trouble is None)
+        assert await database.write(insert(1)) == 1
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_file_that_turns_out_to_be_damaged_is_not_used_any_more(tmp_path):
+    async with Database.open(tmp_path, embedded_store.SCHEMA) as database:
+        store = EmbeddedStore(database, data_limit=2**30)
+        for number in range(100):
+            await store.create(f"{number}", os.urandom(3_000))
+    async with Database.open(tmp_path, embedded_store.SCHEMA) as database:
+        store = EmbeddedStore(database, data_limit=2**30)
+        with (tmp_path / "bridge.db").open("r+b") as file:
+            for page in range(2, (tmp_path / "bridge.db").stat().st_size // 4096):
+                file.seek(page * 4096)
+                file.write(b"\xff" * 4096)
+        with pytest.raises(Unavailable, match="malformed"):
+            await store.get_many([str(number) for number in range(100)])
+        with pytest.raises(Unavailable, match=r"damaged.*sqlite3 bridge\.db \.recover"):
+            await store.get("absent")
+        with pytest.raises(Unavailable, match="damaged"):
+            await store.create("new", b"")
+        assert "damaged" in str(database.trouble)
+
+
+async def test_a_large_file_is_checked_while_it_is_in_use(tmp_path, monkeypatch):
+    async with Database.open(tmp_path, embedded_store.SCHEMA) as database:
+        store = EmbeddedStore(database, data_limit=2**30)
+        for number in range(100):
+            await store.create(f"{number}", os.urandom(3_000))
+    monkeypatch.setattr(integrity, "AT_ONCE", 100_000)
+    with (tmp_path / "bridge.db").open("r+b") as file:
+        file.seek(40 * 4096)
+        file.write(os.urandom(4096))
+    async with Database.open(tmp_path, embedded_store.SCHEMA) as database:
+        await until(lambda: "damaged" in str(database.trouble))
+
+
+async def test_transactions_that_are_missing_are_missed(tmp_path):
+    async with Database.open(tmp_path, TABLE) as database:
+        await database.write(insert(1))
+        (tmp_path / "copy.db").write_bytes((tmp_path / "bridge.db").read_bytes())
+    async with Database.open(tmp_path, TABLE) as database:
+        for number in range(2, 9):
+            await database.write(insert(number))
+    (tmp_path / "copy.db").rename(tmp_path / "bridge.db")
+    with pytest.raises(ConfigurationError, match=r"8 of 8 transactions that were acknowledged are missing"):
+        async with Database.open(tmp_path, TABLE):
+            pass
+    (tmp_path / "bridge.commits").unlink()
+    async with Database.open(tmp_path, TABLE) as database:
+        assert await database.write(insert(9)) == 9
+
+
+async def test_what_another_program_moved_out_of_the_log_is_not_missing(tmp_path):
+    async with Database.open(tmp_path, TABLE) as database:
+        await database.write(insert(1))
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        for name in ("bridge.db", "bridge.db-wal", "bridge.commits"):
+            (copy / name).write_bytes((tmp_path / name).read_bytes())
+    with sqlite3.connect(copy / "bridge.db") as connection:
+        assert connection.execute("SELECT number FROM numbers").fetchall() == [(1,)]
+    connection.close()
+    assert not (copy / "bridge.db-wal").exists()
+    async with Database.open(copy, TABLE) as database:
+        assert numbers(database) == [1]
 
 
 async def test_a_file_with_tables_of_another_version_is_left_alone(tmp_path):
@@ -189,8 +292,8 @@ def fill(ballast: Path) -> None:
 async def test_a_full_disk_refuses_what_does_not_fit_and_takes_more_when_it_has_room(small_disk):
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * 700_000)
-    async with Database.open(small_disk, state.SCHEMA) as database:
-        store = State(database, data_limit=2**30)
+    async with Database.open(small_disk, embedded_store.SCHEMA) as database:
+        store = EmbeddedStore(database, data_limit=2**30)
         await store.start()
         stored = await until_full(lambda number: store.create(f"{number}", b"x" * 50_000))
         assert all(await store.get_many([f"{number}" for number in range(stored)]))
@@ -203,7 +306,7 @@ async def test_a_full_disk_refuses_what_does_not_fit_and_takes_more_when_it_has_
 async def test_a_message_done_while_the_disk_is_full_is_removed_once_there_is_room(small_disk):
     inbox = Inbox()
     ballast = small_disk / "ballast"
-    async with open_queue(small_disk) as queue:
+    async with open_bus(small_disk) as queue:
         await queue.publish([Message("orders", b"done")])
         fill(ballast)
         await until_full(lambda _: queue.publish([Message("orders", b"x" * 100_000)]))
@@ -213,16 +316,16 @@ async def test_a_message_done_while_the_disk_is_full_is_removed_once_there_is_ro
         await asyncio.sleep(1.2)
         await queue.publish([Message("orders", b"after")])
     again = Inbox()
-    async with open_queue(small_disk) as queue:
+    async with open_bus(small_disk) as queue:
         await queue.subscribe("orders/all", again, concurrency=1)
         assert await again.stays_empty()
 
 
 async def test_what_the_disk_refused_is_known_until_it_takes_something_again(small_disk, monkeypatch):
-    monkeypatch.setattr(state, "_CLEAN_EVERY", 0.01)
+    monkeypatch.setattr(embedded_store, "_CLEAN_EVERY", 0.01)
     ballast = small_disk / "ballast"
-    async with Database.open(small_disk, state.SCHEMA) as database:
-        store = State(database, data_limit=2**30)
+    async with Database.open(small_disk, embedded_store.SCHEMA) as database:
+        store = EmbeddedStore(database, data_limit=2**30)
         await store.start()
         fill(ballast)
         await until_full(lambda number: store.create(f"{number}", b"x" * 50_000))
@@ -236,8 +339,8 @@ async def test_what_the_disk_refused_is_known_until_it_takes_something_again(sma
 
 
 async def test_a_refusal_that_is_not_the_disks_is_no_trouble(tmp_path):
-    async with Database.open(tmp_path, state.SCHEMA) as database:
-        store = State(database, data_limit=2**30)
+    async with Database.open(tmp_path, embedded_store.SCHEMA) as database:
+        store = EmbeddedStore(database, data_limit=2**30)
         await store.start()
         await store.create("key", b"value")
         with pytest.raises(Conflict):

@@ -1,4 +1,4 @@
-"""The queue door where another bus carries the events."""
+"""The broker for a functions host where another bus carries the events."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 
 from bridge import entities
-from bridge.adapters.embedded.receiver import Lock
+from bridge.adapters.embedded.amqp.incoming import incoming
+from bridge.adapters.embedded.amqp.outgoing import bare_message
+from bridge.adapters.embedded.amqp.ports import Abandon, Incoming, Locked, ServerBusy
 from bridge.adapters.embedded.relay import Relay
+from bridge.adapters.embedded.servicebus import Listener
+from bridge.errors import Unavailable
 from bridge.ports import Ack, Delivery, Message
 
-TOPIC, SOURCE = "automation-python", "automation-python/table-summarize"
+TOPIC, SOURCE = "automation-python", "automation-python/Subscriptions/table-summarize"
 LISTED = entities.load(Path(__file__).parents[2] / "components" / "servicebus.json")
 
 
@@ -38,7 +42,7 @@ def other() -> OtherBus:
 
 @pytest.fixture
 async def relay(tmp_path, other) -> AsyncIterator[Relay]:
-    async with Relay.open(tmp_path, LISTED, other, queue_limit=1, max_message=2**20) as opened:
+    async with Relay.open(tmp_path, LISTED, other, Listener(0), queue_limit=1, max_message=2**20) as opened:
         yield opened
 
 
@@ -47,21 +51,29 @@ def work(subject: str = "table.summarize", label: str = "") -> Delivery:
     return Delivery(TOPIC, Message(TOPIC, json.dumps(event).encode(), "m-1", label=label))
 
 
+def receiving(relay: Relay, credit: int) -> asyncio.Queue[Locked]:
+    came: asyncio.Queue[Locked] = asyncio.Queue()
+    relay.broker.open_receiver(SOURCE, push=came.put_nowait, receive_and_delete=False).grant(credit)
+    return came
+
+
+async def next_of(came: asyncio.Queue[Locked]) -> Incoming:
+    return incoming((await asyncio.wait_for(came.get(), 5)).stored.encoded)
+
+
 @pytest.mark.parametrize("label", ["", "table.summarize"])
-async def test_work_reaches_who_asks_at_the_door_with_or_without_its_label(relay, label):
-    came: asyncio.Queue[Lock] = asyncio.Queue()
-    relay.receive(SOURCE, came.put_nowait).grant(1)
+async def test_work_reaches_the_host_with_or_without_its_label(relay, label):
+    came = receiving(relay, 1)
     assert await relay.take(work(label=label)) is Ack.DONE
-    message = (await asyncio.wait_for(came.get(), 5)).entry.message
+    message = await next_of(came)
     assert (message.message_id, message.label) == ("m-1", "table.summarize")
 
 
 async def test_work_of_another_automation_is_left_out_by_the_filter(relay):
-    came: asyncio.Queue[Lock] = asyncio.Queue()
-    relay.receive(SOURCE, came.put_nowait).grant(2)
+    came = receiving(relay, 2)
     await relay.take(work("other.automation"))
     await relay.take(work())
-    assert (await asyncio.wait_for(came.get(), 5)).entry.message.label == "table.summarize"
+    assert (await next_of(came)).label == "table.summarize"
     assert came.empty()
 
 
@@ -71,12 +83,10 @@ async def test_work_that_finds_no_room_stays_on_the_other_bus(relay):
 
 
 async def test_work_survives_the_bridge(tmp_path, other):
-    came: asyncio.Queue[Lock] = asyncio.Queue()
-    async with Relay.open(tmp_path, LISTED, other, queue_limit=1, max_message=2**20) as first:
+    async with Relay.open(tmp_path, LISTED, other, Listener(0), queue_limit=1, max_message=2**20) as first:
         await first.take(work())
-    async with Relay.open(tmp_path, LISTED, other, queue_limit=1, max_message=2**20) as second:
-        second.receive(SOURCE, came.put_nowait).grant(1)
-        assert (await asyncio.wait_for(came.get(), 5)).entry.message.message_id == "m-1"
+    async with Relay.open(tmp_path, LISTED, other, Listener(0), queue_limit=1, max_message=2**20) as second:
+        assert (await next_of(receiving(second, 1))).message_id == "m-1"
 
 
 async def test_what_a_function_gives_up_is_handed_over_with_the_reason(relay):
@@ -87,14 +97,33 @@ async def test_what_a_function_gives_up_is_handed_over_with_the_reason(relay):
         return Ack.DONE
 
     await relay.dead_letters("automation-deadletters", dead, concurrency=1)
-    receiver = relay.receive(SOURCE, lambda lock: receiver.abandon(lock.token, lambda: None))
-    receiver.grant(1)
+    came: asyncio.Queue[Locked] = asyncio.Queue()
+    receiver = relay.broker.open_receiver(SOURCE, push=came.put_nowait, receive_and_delete=False)
+    receiver.grant(3)
     await relay.take(work())
+    for _ in range(3):
+        await receiver.settle((await asyncio.wait_for(came.get(), 5)).token, Abandon({}))
     delivery = await asyncio.wait_for(given_up.get(), 5)
     assert delivery.message.properties["DeadLetterReason"] == "MaxDeliveryCountExceeded"
     assert delivery.message.properties["deliveryCount"] == "3"
 
 
-async def test_what_a_function_sends_goes_over_the_other_bus(relay, other):
-    await relay.publish([Message("automation-results", b"{}")])
-    assert [message.topic for message in other.sent] == ["automation-results"]
+async def test_what_a_function_sends_goes_over_the_other_bus_whatever_its_topic(relay, other):
+    topics = ["automation-results", "a-topic-that-only-the-other-bus-knows"]
+    sent = incoming(bare_message(b"{}", message_id="m-2", label="x", content_type="text/plain", properties={"count": 3, "late": False}))
+    for topic in topics:
+        relay.broker.open_sender(topic)
+        await relay.broker.send(topic, [sent])
+    assert [message.topic for message in other.sent] == topics
+    first = other.sent[0]
+    assert (first.body, first.message_id, first.label, first.content_type) == (b"{}", "m-2", "x", "text/plain")
+    assert first.properties == {"count": "3", "late": "false"}
+
+
+async def test_what_the_other_bus_cannot_take_now_the_host_may_send_again(relay, other):
+    async def unavailable(_):
+        raise Unavailable("The sidecar is away.")
+
+    other.publish = unavailable
+    with pytest.raises(ServerBusy, match="sidecar is away"):
+        await relay.broker.send("automation-results", [incoming(bare_message(b"{}", message_id="m-2"))])

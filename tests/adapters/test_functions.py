@@ -9,6 +9,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,15 +20,17 @@ from aiohttp.test_utils import TestServer
 
 from bridge.adapters.functions import NEVER_CONNECTED, SLACK, HttpFunctions, failed
 from bridge.errors import CallFailed
-from bridge.ports import Answer, Call
+from bridge.ports import FunctionCall, FunctionResponse
 from bridge.settings import FunctionApp, Settings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LIMIT = 100_000
 
 
-def to(app: str = "app", *, method: str = "POST", path: str = "/api/x", timeout: float = 5, headers: dict[str, str] | None = None) -> Call:
-    return Call(app, method, path, b'{"a":1}', headers or {"content-type": "application/json"}, timedelta(seconds=timeout))
+def to(
+    app: str = "app", *, method: str = "POST", path: str = "/api/x", timeout: float = 5, headers: dict[str, str] | None = None
+) -> FunctionCall:
+    return FunctionCall(app, method, path, b'{"a":1}', headers or {"content-type": "application/json"}, timedelta(seconds=timeout))
 
 
 @asynccontextmanager
@@ -45,7 +48,7 @@ def tell(folder: Path, url: str, key: str) -> None:
     (folder / "functions.json").write_text(json.dumps({"app": {"url": url.rstrip("/"), "key": key}}))
 
 
-async def refused(functions: HttpFunctions, call: Call) -> CallFailed:
+async def refused(functions: HttpFunctions, call: FunctionCall) -> CallFailed:
     with pytest.raises(CallFailed) as caught:
         await functions.call(call)
     return caught.value
@@ -320,7 +323,7 @@ async def test_many_calls_go_at_once(tmp_path: Path) -> None:
         return web.Response()
 
     async with serving(handler, tmp_path) as functions:
-        answers: list[Answer] = await asyncio.gather(*(functions.call(to()) for _ in range(150)))
+        answers: list[FunctionResponse] = await asyncio.gather(*(functions.call(to()) for _ in range(150)))
     assert {answer.status for answer in answers} == {200}
 
 
@@ -343,7 +346,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize("kind", [*FOREIGN, TimeoutError, OSError, ConnectionResetError, ValueError], ids=lambda kind: kind.__name__)
 def test_every_foreign_exception_has_a_meaning(kind: type[Exception]) -> None:
-    fault = failed(to(), kind.__new__(kind))
+    fault = failed(to(), kind.__new__(kind), 5)
     expected = ("ConnectionFailed", False)
     if not issubclass(kind, NEVER_CONNECTED) and kind is not ValueError:
         expected = ("Timeout", True) if issubclass(kind, TimeoutError) else ("ConnectionLost", True)
@@ -365,3 +368,18 @@ async def test_a_function_that_repeats_its_headers_does_not_give_its_key_away(tm
     assert b"key-1" not in answer.body
     assert json.loads(answer.body)["headers"]["x-functions-key"] == "***"
     assert answer.headers["location"] == "/?code=***"
+
+
+async def test_the_key_of_an_app_goes_to_the_app_and_to_no_address_that_has_its_own(tmp_path: Path) -> None:
+    keys: list[str | None] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        keys.append(request.headers.get("x-functions-key"))
+        return web.Response()
+
+    async with serving(handler, tmp_path) as functions:
+        await functions.call(to(path="/api/status?id=1"))
+        await functions.call(to(path="/runtime/webhooks/durabletask/instances/1?taskHub=H&code=K"))
+        url = json.loads((tmp_path / "functions.json").read_text())["app"]["url"]
+        await functions.call(replace(to(path="/status"), origin=url))
+    assert keys == ["key-1", None, None]

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from bridge.api import reading
+from bridge.api import problem, reading
 from bridge.errors import Malformed, TooLarge, UnsupportedMediaType
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def request(query: str = "", *parts: bytes, **headers: str) -> Request:
@@ -55,6 +57,35 @@ def test_a_preferred_wait_stands_among_other_preferences(prefer: str, seconds: f
     assert reading.preferred_wait(request(prefer=prefer), 60) == seconds
 
 
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "deflate", "zstd", "identity, gzip", "x-made-up"])
+async def test_a_content_coding_is_refused_by_its_name(coding: str) -> None:
+    with pytest.raises(UnsupportedMediaType, match=coding) as caught:
+        await reading.body(request("", b"{}", content_encoding=coding), 9)
+    assert problem.answer(caught.value).headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+async def test_no_coding_is_one(coding: str) -> None:
+    assert await reading.body(request("", b"{}", content_encoding=coding), 9) == b"{}"
+
+
+def test_another_charset_than_utf_8_is_refused_by_its_name() -> None:
+    with pytest.raises(UnsupportedMediaType, match="'utf-16'"):
+        reading.require_json(request(content_type="application/json; charset=utf-16"))
+
+
+def test_lines_of_tracestate_are_one_list() -> None:
+    asked = request(traceparent=TRACEPARENT, tracestate="a=1,b=2")
+    asked.scope["headers"].append((b"tracestate", b"c=3"))
+    assert reading.trace(asked) == (TRACEPARENT, "a=1,b=2,c=3")
+
+
+def test_of_several_traceparents_none_counts() -> None:
+    asked = request(traceparent=TRACEPARENT, tracestate="a=1")
+    asked.scope["headers"].append((b"traceparent", TRACEPARENT.encode()))
+    assert reading.trace(asked) == ("", "")
+
+
 @pytest.mark.parametrize(
     ("read", "query", "told"),
     [
@@ -75,4 +106,4 @@ def test_what_cannot_be_read_is_named_with_its_value(read: Any, query: str, told
 @pytest.mark.parametrize("header", ["x_correlation_id", "x_deadline"])
 def test_a_header_that_is_there_and_says_nothing_is_refused(header: str) -> None:
     with pytest.raises(Malformed, match="is empty"):
-        reading.ask(request(**{header: ""}), "one", None)
+        reading.submission(request(**{header: ""}), "one", (None, b"null"))

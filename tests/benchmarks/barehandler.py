@@ -15,12 +15,12 @@ import sys
 from collections.abc import Awaitable, Callable
 
 import aiohttp
-import grpc
 import uvloop
 from aiohttp import web
 from dapr.proto.runtime.v1 import appcallback_pb2 as callback
-from google.protobuf.empty_pb2 import Empty
 from pydantic_core import from_json, to_json
+
+from bridge.adapters.dapr.grpcserver import GrpcServer, Headers
 
 REQUESTS, INVOCATIONS, REPLIES = "automation-requests", "automation-invocations", "automation-replies"
 _RAW = {"metadata.rawPayload": "true"}
@@ -54,10 +54,11 @@ class Handler:
         await self._take(request.path, base64.b64decode(from_json(await request.read())["data_base64"]))
         return _json({"status": "SUCCESS"})
 
-    async def on_topic_event(self, request: callback.TopicEventRequest, _: object) -> callback.TopicEventResponse:
-        """What a sidecar brings by gRPC."""
+    async def on_topic_event(self, message: bytes, _headers: Headers) -> bytes:
+        """What a sidecar brings by gRPC; an empty answer is a success."""
+        request = callback.TopicEventRequest.FromString(message)
         await self._take(request.path, request.data)
-        return callback.TopicEventResponse()
+        return b""
 
     async def _take(self, route: str, body: bytes) -> None:
         run = from_json(body)
@@ -99,25 +100,16 @@ def _json(body: object) -> web.Response:
     return web.Response(body=to_json(body), content_type="application/json")
 
 
-async def nothing(_: Empty, __: object) -> callback.ListTopicSubscriptionsResponse:
+async def nothing(_message: bytes, _headers: Headers) -> bytes:
     """Subscriptions beside those that are declared."""
-    return callback.ListTopicSubscriptionsResponse()
+    return b""
 
 
-def by_grpc(handler: Handler, port: int) -> grpc.aio.Server:
-    """The port for deliveries of a sidecar with --app-protocol grpc."""
-    calls = {
-        "OnTopicEvent": (handler.on_topic_event, callback.TopicEventRequest, callback.TopicEventResponse),
-        "ListTopicSubscriptions": (nothing, Empty, callback.ListTopicSubscriptionsResponse),
-    }
-    served = {
-        name: grpc.unary_unary_rpc_method_handler(call, asked.FromString, answered.SerializeToString)
-        for name, (call, asked, answered) in calls.items()
-    }
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("dapr.proto.runtime.v1.AppCallback", served),))
-    server.add_insecure_port(f"127.0.0.1:{port}")
-    return server
+async def by_grpc(handler: Handler, port: int) -> None:
+    """The port for deliveries of a sidecar with --app-protocol grpc, served as the bridge serves it."""
+    service = "/dapr.proto.runtime.v1.AppCallback/"
+    methods = {f"{service}OnTopicEvent": handler.on_topic_event, f"{service}ListTopicSubscriptions": nothing}
+    await GrpcServer(methods, max_message=2**25).start("127.0.0.1", port)
 
 
 async def by_http(served: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], port: int) -> None:
@@ -130,8 +122,7 @@ async def main(port: int, app_port: int, protocol: str) -> None:
     """Serve until the process ends."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         handler = Handler(session)
-        server = by_grpc(handler, app_port) if protocol == "grpc" else None
-        await (server.start() if server else by_http(handler.deliver, app_port))
+        await (by_grpc(handler, app_port) if protocol == "grpc" else by_http(handler.deliver, app_port))
         await by_http(handler.door, port)
         await asyncio.Event().wait()
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bridge.adapters.dapr.sidecar import Sidecar
+from bridge.adapters.dapr.sidecar import SidecarClient
 from bridge.ports import Message
 from tests.benchmarks.keys import BODY
 from tests.benchmarks.load import Request, serve
@@ -58,8 +58,8 @@ async def client(way: str, address: str) -> AsyncIterator[Request]:
     runner = web.ServerRunner(web.Server(waiting.answer, access_log=None))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", int(os.environ["APP_PORT"])).start()
-    async with Sidecar.open(address, os.environ["DAPR_API_TOKEN"]) as sidecar:
-        await sidecar.ready(30)
+    async with SidecarClient.open(address, os.environ["DAPR_API_TOKEN"]) as sidecar:
+        await sidecar.wait_until_ready(30)
         bus = Gathered(sidecar).bus
 
         async def request() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -20,6 +20,8 @@ class Figures:
     """`rates` are requests a second, one a repeat; `cpu` is in ms a request for each role; `load` is the one-minute average before.
 
     `sidecar` is what one request made a sidecar do: publishes, deliveries, state writes and state reads.
+    `column_of` names the peer's row of which this one is the second column: its worker calls the function over HTTP.
+    `is_durable`: a peer that has each request on disk before it answers.
     `others` is how many cores everything else on the machine kept busy during the bursts: a row with much of it was disturbed.
     """
 
@@ -35,6 +37,8 @@ class Figures:
     is_peer: bool = False
     others: float = 0.0
     sidecar: Mapping[str, float] = field(default_factory=dict)
+    is_durable: bool = False
+    column_of: str = ""
 
     @property
     def rate(self) -> float:
@@ -47,11 +51,31 @@ class Figures:
         return sum(spent for role, spent in self.cpu.items() if role != "client")
 
 
-def best_peer(rows: list[Figures]) -> Figures | None:
-    """The peer with the most requests a second."""
-    return max((row for row in rows if row.is_peer and row.rates), key=lambda row: row.rate, default=None)
+def by_name(rows: Sequence[Figures], name: str) -> Figures | None:
+    """The row of this name if it was measured."""
+    return next((row for row in rows if row.name == name and row.rates), None)
 
 
-def floor_of(row: Figures, rows: list[Figures]) -> Figures | None:
+def http_of(row: Figures, rows: Sequence[Figures]) -> Figures | None:
+    """The measured second column of a peer's row: the same with the HTTP function."""
+    return next((other for other in rows if other.column_of == row.name and other.rates), None)
+
+
+def alone(rows: Sequence[Figures]) -> list[Figures]:
+    """The rows that have a line of their own: all but second columns whose first one is there."""
+    names = {row.name for row in rows}
+    return [row for row in rows if row.column_of not in names]
+
+
+def best_peer(rows: Sequence[Figures]) -> Figures | None:
+    """The task queue with the most requests a second at its plain task."""
+    return max(
+        (row for row in rows if row.is_peer and not row.is_durable and not row.column_of and row.rates),
+        key=lambda row: row.rate,
+        default=None,
+    )
+
+
+def floor_of(row: Figures, rows: Sequence[Figures]) -> Figures | None:
     """The measured raw path of the row."""
-    return next((other for other in rows if other.name == row.floor and other.rates), None)
+    return by_name(rows, row.floor)

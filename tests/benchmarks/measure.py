@@ -60,7 +60,7 @@ async def measure(row: Row, plan: Plan, doing: Callable[[str], None]) -> Figures
         doing(f"{row.title}: {what}")
 
     load = os.getloadavg()[0]
-    about = Figures(row.name, row.title, load, floor=row.floor, is_peer=row.is_peer)
+    about = Figures(row.name, row.title, load, floor=row.floor, is_peer=row.is_peer, is_durable=row.is_durable, column_of=row.column_of)
     try:
         with _scratch() as folder:
             say("starts")

@@ -28,19 +28,19 @@ TARGET = "/v1/automations/echo/requests"
 class Beside:
     """A sidecar, the Redis behind it, and where the function is."""
 
-    sidecar: daprd.Sidecar
+    sidecar: daprd.Daprd
     redis_port: int
     servers: Sequence[Child]
     function: str
 
 
 @asynccontextmanager
-async def redis_and_plan(folder: Path, resources: Path) -> AsyncIterator[tuple[daprd.Sidecar, dict[str, str], Child]]:
+async def redis_and_plan(folder: Path, resources: Path) -> AsyncIterator[tuple[daprd.Daprd, dict[str, str], Child]]:
     """A sidecar to be started, its environment, and the Redis it will use. Raises Ended if daprd or Redis is not on this machine."""
     if shutil.which("redis-server") is None:
         raise Ended("redis-server is not on PATH; on Debian and Ubuntu: apt-get install redis-server")
     try:
-        sidecar = daprd.Sidecar.plan(daprd.find(None), resources, folder)
+        sidecar = daprd.Daprd.plan(daprd.find(None), resources, folder)
     except ConfigurationError as fault:
         raise Ended(str(fault)) from None
     port = free_port()

@@ -14,12 +14,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bridge.adapters.dapr.bus import DaprBus
-from bridge.adapters.dapr.deliveries import Deliveries
-from bridge.adapters.dapr.faults import Refused
-from bridge.adapters.dapr.held import Held
-from bridge.adapters.dapr.later import Later
-from bridge.adapters.dapr.sidecar import Component, Sidecar
-from bridge.adapters.dapr.state import State
+from bridge.adapters.dapr.errors import SidecarError
+from bridge.adapters.dapr.schedule_store import ScheduleStore
+from bridge.adapters.dapr.scheduler import Scheduler
+from bridge.adapters.dapr.sidecar import Component, SidecarClient
+from bridge.adapters.dapr.state import DaprStore
+from bridge.adapters.dapr.subscriptions import SubscriptionRegistry
 from bridge.errors import Unavailable
 from bridge.ports import Message
 from tests.benchmarks.keys import BODY, KEYS, MANY, key, keys
@@ -33,7 +33,7 @@ OPTIONS = {"concurrency": "first-write"}
 class Plain:
     """A request of the sidecar for each call."""
 
-    def __init__(self, sidecar: Sidecar) -> None:
+    def __init__(self, sidecar: SidecarClient) -> None:
         self._sidecar, self._numbers = sidecar, itertools.count()
 
     async def publish(self) -> None:
@@ -57,18 +57,18 @@ class Plain:
         bare, _, query = path.partition("?")
         name, _, value = query.partition("=")
         answer = await self._sidecar.post(bare, body, content_type=content_type, query={name: value} if name else None)
-        if isinstance(answer, Refused):
+        if isinstance(answer, SidecarError):
             raise Unavailable(str(answer))
 
 
 class Gathered:
     """The bridge's own bus and store."""
 
-    def __init__(self, sidecar: Sidecar) -> None:
-        self.store = State(sidecar, Component("store", "state.redis"))
-        nobody, later = Deliveries("", frozenset()), Later(Held(self.store, "bench"))
+    def __init__(self, sidecar: SidecarClient) -> None:
+        self.store = DaprStore(sidecar, Component("store", "state.redis"))
+        nobody, scheduler = SubscriptionRegistry(frozenset()), Scheduler(ScheduleStore(self.store, "bench"))
         carriers = {"bench": Component("bus", "pubsub.redis")}
-        self.bus = DaprBus(sidecar, carriers, nobody, later, dead_letters=frozenset(), max_message=2**20)
+        self.bus = DaprBus(sidecar, carriers, nobody, scheduler, dead_letters=frozenset(), max_message=2**20)
         self._numbers = itertools.count()
         self._etags: dict[str, str] = {}
 
@@ -93,8 +93,8 @@ class Gathered:
 @asynccontextmanager
 async def client(way: str, kind: str, address: str) -> AsyncIterator[Request]:
     """Requests of one kind, made one way."""
-    async with Sidecar.open(address, os.environ["DAPR_API_TOKEN"]) as sidecar:
-        await sidecar.ready(30)
+    async with SidecarClient.open(address, os.environ["DAPR_API_TOKEN"]) as sidecar:
+        await sidecar.wait_until_ready(30)
         asks = Plain(sidecar) if way == "plain" else Gathered(sidecar)
         if kind in {"get", "bulk"}:
             await _fill(sidecar)
@@ -102,9 +102,9 @@ async def client(way: str, kind: str, address: str) -> AsyncIterator[Request]:
         yield kinds[kind]
 
 
-async def _fill(sidecar: Sidecar) -> None:
+async def _fill(sidecar: SidecarClient) -> None:
     """Write what is read; it may be there."""
-    store = State(sidecar, Component("store", "state.redis"))
+    store = DaprStore(sidecar, Component("store", "state.redis"))
     for number in range(KEYS):
         if await store.get(key("own", number)) is None:
             await store.create(key("own", number), BODY)

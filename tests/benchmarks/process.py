@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-GRACE = 15.0  #: seconds between SIGTERM and SIGKILL
+GRACE = 15.0  #: seconds between the signal to stop and SIGKILL
 TICKS = os.sysconf("SC_CLK_TCK")  #: of /proc, in a second
 
 
@@ -49,9 +49,16 @@ class Child:
 
 @asynccontextmanager
 async def started(
-    command: Sequence[str | Path], folder: Path, *roles: str, environment: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    folder: Path,
+    *roles: str,
+    environment: Mapping[str, str] | None = None,
+    stop: signal.Signals = signal.SIGTERM,
 ) -> AsyncIterator[Child]:
-    """A process in the checkout that runs while the context is open, with a log file in `folder`. The role `client` has pipes."""
+    """A process in the checkout that runs while the context is open, with a log file in `folder`. The role `client` has pipes.
+
+    `stop` is the signal that ends it.
+    """
     log = folder / f"{roles[0].replace(' ', '-')}.log"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_") or name == "BRIDGE_FUNCTIONS_PYTHON"}
     is_client = roles == ("client",)
@@ -68,14 +75,14 @@ async def started(
     try:
         yield Child(process, roles, log)
     finally:
-        await _stop(process)
+        await _stop(process, stop)
 
 
-async def _stop(process: Process) -> None:
+async def _stop(process: Process, by: signal.Signals) -> None:
     """End the process and whatever it left behind in its session."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+            process.send_signal(by)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), GRACE)
     with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -1,4 +1,4 @@
-"""The client of the HTTP rows: `python -m tests.benchmarks.requester once|twice|raw HOST:PORT PATH`."""
+"""The client of the HTTP rows: `python -m tests.benchmarks.requester once|twice|raw|keyed HOST:PORT PATH`."""
 
 from __future__ import annotations
 
@@ -44,6 +44,10 @@ class Requester:
         """One call that answers with what the function answered."""
         _check(await self._pool.exchange(self._post("")), b"")
 
+    async def keyed(self) -> None:
+        """One call that waits for the result, which Restate keeps under the caller's key."""
+        _check(await self._pool.exchange(self._post(f"idempotency-key: {next(self._ids)}\r\n")), b"")
+
     def _post(self, headers: str) -> bytes:
         start = f"POST {self._path} HTTP/1.1\r\nhost: {self._host}\r\ncontent-type: application/json\r\n"
         return f"{start}content-length: {len(BODY)}\r\n{headers}\r\n".encode() + BODY
@@ -61,9 +65,9 @@ def _check(answer: tuple[int, bytes], status: bytes) -> None:
 
 @asynccontextmanager
 async def client(way: str, address: str, path: str) -> AsyncIterator[Request]:
-    """Requests the `way` a caller chose: once, twice or raw."""
+    """Requests the `way` a caller chose: once, twice, raw or keyed."""
     requester = Requester(address, path)
-    ways: dict[str, Request] = {"once": requester.once, "twice": requester.twice, "raw": requester.raw}
+    ways: dict[str, Request] = {"once": requester.once, "twice": requester.twice, "raw": requester.raw, "keyed": requester.keyed}
     yield ways[way]
 
 

@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.benchmarks import ondapr
+from tests.benchmarks import durable, ondapr, peerhome
+from tests.benchmarks.servers import NATS, RESTATE
 from tests.benchmarks.subject import Subject, bridge, peer, raw
+
+#: Installs what a row needs. Raises Missing.
+Need = Callable[[], Awaitable[None]]
+Open = Callable[[Path], AbstractAsyncContextManager[Subject]]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way to get an echo. `floor` is the row that does the same without any promise."""
+    """One way to get an echo. `floor` is the row that does the same without any promise.
+
+    `column_of` names the row of the same peer whose task gives its input back itself; this one calls the bare HTTP function.
+    `is_durable`: a peer that has each request on disk before it answers.
+    """
 
     name: str
     title: str
-    open: Callable[[Path], AbstractAsyncContextManager[Subject]]
+    open: Open
     floor: str = ""
     is_peer: bool = False
+    is_durable: bool = False
+    column_of: str = ""
+    needs: tuple[Need, ...] = ()
+
+
+def _peer(
+    name: str, title: str, opens: Callable[..., AbstractAsyncContextManager[Subject]], *needs: Need, is_durable: bool
+) -> Iterator[Row]:
+    """The row of a peer, and the one in which its worker calls the function over HTTP."""
+    needed = (*needs, peerhome.peers)
+    yield Row(name, title, opens, is_peer=True, is_durable=is_durable, needs=needed)
+    http = partial(opens, http=True)
+    yield Row(f"{name}-http", f"{title}, HTTP function", http, is_peer=True, is_durable=is_durable, column_of=name, needs=needed)
+
+
+def _queue(name: str, title: str, module: str, *variant: str) -> Iterator[Row]:
+    """A task queue on Redis."""
+
+    def opens(folder: Path, *, http: bool = False) -> AbstractAsyncContextManager[Subject]:
+        return peer(folder, module, *variant, http=http)
+
+    return _peer(name, title, opens, peerhome.redis, is_durable=False)
 
 
 ROWS = (
@@ -28,6 +59,7 @@ ROWS = (
     Row("bridge-wait", "bridge, Prefer: wait", partial(bridge, way="once", automation="echo"), "raw"),
     Row("bridge-topic", "bridge, topic", partial(bridge, way="once", automation="echo.topic"), "raw"),
     Row("bridge-bare", "bridge, bare", partial(bridge, way="once", automation="echo", bare=True), "raw-bare"),
+    Row("bridge-bare-get", "bridge, bare, POST + GET", partial(bridge, way="twice", automation="echo", bare=True), "raw-bare"),
     Row("raw", "raw path", raw),
     Row("raw-bare", "raw path, bare", partial(raw, bare=True)),
     Row("dapr-get", "bridge on Dapr, POST + GET", partial(ondapr.bridge, way="twice"), "dapr-bare-get"),
@@ -35,11 +67,13 @@ ROWS = (
     Row("dapr-bare-get", "bare handler on Dapr, POST + GET", partial(ondapr.bare, way="twice", protocol="grpc")),
     Row("dapr-bare-wait", "bare handler on Dapr, wait", partial(ondapr.bare, way="once", protocol="grpc")),
     Row("dapr-bare-http", "bare handler on Dapr, wait, HTTP", partial(ondapr.bare, way="once", protocol="http")),
-    Row("saq", "saq", lambda folder: peer(folder, "saq"), is_peer=True),
-    Row("taskiq", "taskiq", lambda folder: peer(folder, "taskiq"), is_peer=True),
-    Row("dramatiq", "dramatiq", lambda folder: peer(folder, "dramatiq"), is_peer=True),
-    Row("celery-threads", "Celery, threads", lambda folder: peer(folder, "celery", "threads"), is_peer=True),
-    Row("celery-prefork", "Celery, prefork", lambda folder: peer(folder, "celery", "prefork"), is_peer=True),
+    *_peer("restate", "Restate", durable.restate, RESTATE.prepare, is_durable=True),
+    *_peer("nats", "NATS JetStream", durable.nats, NATS.prepare, is_durable=True),
+    *_queue("saq", "saq", "saq"),
+    *_queue("taskiq", "taskiq", "taskiq"),
+    *_queue("dramatiq", "dramatiq", "dramatiq"),
+    *_queue("celery-threads", "Celery, threads", "celery", "threads"),
+    *_queue("celery-prefork", "Celery, prefork", "celery", "prefork"),
 )
 
 

@@ -48,7 +48,7 @@ class Cost:
         return [f"{self.rate:,.0f}", f"{self.p50:.1f}/{self.p99:.1f}", f"{self.client:.2f}", f"{self.daprd:.2f}"]
 
 
-async def cost(words: Sequence[str], sidecar: daprd.Sidecar, server: Child, folder: Path) -> Cost:
+async def cost(words: Sequence[str], sidecar: daprd.Daprd, server: Child, folder: Path) -> Cost:
     """What one way costs. Raises Failed, Ended."""
     environment = sidecar.known_to_the_bridge()
     async with started(words, folder, "client", environment=environment) as client:
@@ -62,7 +62,7 @@ async def cost(words: Sequence[str], sidecar: daprd.Sidecar, server: Child, fold
 
 
 @asynccontextmanager
-async def running(folder: Path, *, told: bool) -> AsyncIterator[tuple[daprd.Sidecar, Child]]:
+async def running(folder: Path, *, told: bool) -> AsyncIterator[tuple[daprd.Daprd, Child]]:
     """A sidecar that has everything allowed; `told`: it brings events to the app port. Raises Ended."""
     resources = folder / "resources"
     resources.mkdir(parents=True)
@@ -75,7 +75,7 @@ async def running(folder: Path, *, told: bool) -> AsyncIterator[tuple[daprd.Side
             yield sidecar, child
 
 
-def command(way: str, kind: str, sidecar: daprd.Sidecar) -> list[str]:
+def command(way: str, kind: str, sidecar: daprd.Daprd) -> list[str]:
     """The client that makes one kind of call one way."""
     if way == "sdk":
         return [str(SDK / "bin" / "python"), "-m", "tests.benchmarks.peers.sdk", kind, f"127.0.0.1:{sidecar.ports['dapr-grpc-port']}"]

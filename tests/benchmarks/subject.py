@@ -92,7 +92,9 @@ async def raw(folder: Path, *, bare: bool = False) -> AsyncIterator[Subject]:
 async def _front(folder: Path, url: str, key: dict[str, str]) -> AsyncIterator[tuple[Child, Sequence[str]]]:
     """The bare front, and the client that calls it."""
     port = free_port()
-    async with started(_uvicorn("front", port), folder, "front", environment={"BENCH_FUNCTION_URL": url, **key}) as front:
+    async with started(
+        uvicorn("tests.benchmarks.bare:front", port), folder, "front", environment={"BENCH_FUNCTION_URL": url, **key}
+    ) as front:
         await listening(port, front)
         yield front, [sys.executable, "-m", "tests.benchmarks.requester", "raw", f"127.0.0.1:{port}", "/"]
 
@@ -101,13 +103,23 @@ async def _front(folder: Path, url: str, key: dict[str, str]) -> AsyncIterator[t
 async def bare_function(folder: Path) -> AsyncIterator[tuple[Child, str]]:
     """The function in a bare HTTP server, and its host and port."""
     port = free_port()
-    async with started(_uvicorn("function", port), folder, "worker") as function:
+    async with started(uvicorn("tests.benchmarks.bare:function", port), folder, "worker") as function:
         await listening(port, function)
         yield function, f"127.0.0.1:{port}"
 
 
-def _uvicorn(name: str, port: int) -> list[str]:
-    program = f"tests.benchmarks.bare:{name}"
+@asynccontextmanager
+async def behind(folder: Path, *, http: bool) -> AsyncIterator[tuple[str, Sequence[Child], dict[str, str]]]:
+    """The role of a peer's worker, the HTTP function behind it if there is one, and how the worker is told of it."""
+    if not http:
+        yield "worker", [], {}
+        return
+    async with bare_function(folder) as (function, address):
+        yield "task worker", [function], {"BENCH_FUNCTION_URL": f"http://{address}/"}
+
+
+def uvicorn(program: str, port: int, python: str | Path = sys.executable) -> list[str]:
+    """The command that serves an ASGI program as fast as uvicorn can."""
     options = (
         "--port",
         str(port),
@@ -120,8 +132,15 @@ def _uvicorn(name: str, port: int) -> list[str]:
         "--lifespan",
         "off",
         "--no-access-log",
+        "--log-level",
+        "warning",
+        # Longer than any pause of a benchmark: a connection that is closed just as it is used again would fail a request.
+        "--timeout-keep-alive",
+        "75",
+        "--timeout-graceful-shutdown",
+        "1",
     )
-    return [sys.executable, "-m", "uvicorn", program, *options]
+    return [str(python), "-m", "uvicorn", program, *options]
 
 
 async def _hosted(data: Path, child: Child) -> dict[str, str]:
@@ -140,14 +159,14 @@ async def _hosted(data: Path, child: Child) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def peer(folder: Path, name: str, *variant: str) -> AsyncIterator[Subject]:
-    """A peer's worker on a Redis that syncs its file every second."""
+async def peer(folder: Path, name: str, *variant: str, http: bool = False) -> AsyncIterator[Subject]:
+    """A peer's worker on a Redis that syncs its file every second. With `http` its task calls the bare HTTP function."""
     port = free_port()
     durable = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
     command: list[str | Path] = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", folder, *durable]
     environment = {"BENCH_REDIS": f"redis://127.0.0.1:{port}/0"}
     module: list[str | Path] = [PYTHON, "-m", f"tests.benchmarks.peers.{name}"]
-    async with started(command, folder, "redis") as redis:
+    async with behind(folder, http=http) as (role, function, told), started(command, folder, "redis") as redis:
         await listening(port, redis)
-        async with started([*module, "worker", *variant], folder, "worker", environment=environment) as worker:
-            yield Subject([worker, redis], [*module, "client"], environment)
+        async with started([*module, "worker", *variant], folder, role, environment=environment | told) as worker:
+            yield Subject([worker, redis, *function], [*module, "client"], environment)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -47,6 +48,13 @@ async def test_a_process_that_ended_is_told_with_its_last_words(tmp_path: Path) 
     async with started([sys.executable, "-c", "raise SystemExit('no disk')"], tmp_path, "bridge") as child:
         with pytest.raises(Ended, match="bridge ended with exit code 1:\nno disk"):
             await listening(free_port(), child)
+
+
+async def test_a_process_that_goes_on_after_sigterm_ends_by_the_signal_it_is_given(tmp_path: Path) -> None:
+    deaf = "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: None)\nprint('deaf', flush=True)\ntime.sleep(60)"
+    async with started([sys.executable, "-c", deaf], tmp_path, "worker", stop=signal.SIGINT) as child:
+        await _said(child, "deaf")
+    assert child.process.returncode != -signal.SIGKILL
 
 
 async def test_settings_of_the_bridge_in_the_environment_reach_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

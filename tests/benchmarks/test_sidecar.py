@@ -6,7 +6,7 @@ from bridge.local import daprd
 from tests.benchmarks.keys import KEYS, MANY, key, keys
 from tests.benchmarks.sidecar import Cost, command
 
-SIDECAR = daprd.Sidecar(Path("daprd"), Path(), Path(), {"dapr-http-port": 3500, "dapr-grpc-port": 50001})
+SIDECAR = daprd.Daprd(Path("daprd"), Path(), Path(), {"dapr-http-port": 3500, "dapr-grpc-port": 50001})
 
 
 def test_a_cost_is_shown_as_rate_latency_alone_and_cpu_of_both_sides() -> None:

@@ -11,6 +11,7 @@ import random
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +21,16 @@ from rich.table import Table
 
 from tests.chaos import report
 from tests.chaos.on_dapr import on_dapr
+from tests.chaos.on_servicebus import on_servicebus
 from tests.chaos.place import embedded
 from tests.chaos.storm import Opening, Plan, Storm, end_on_sigterm, storm
 from tests.dapr.sidecar import COMPONENTS
 
+_OPENINGS: Mapping[str, Callable[[Path], Opening]] = {
+    "embedded": lambda folder: partial(embedded, folder),
+    "dapr": lambda folder: partial(on_dapr, folder, COMPONENTS / "redis"),
+    "dapr-servicebus": lambda folder: partial(on_servicebus, folder),
+}
 SHOWN = 30  #: lines of what is wrong
 
 
@@ -57,7 +64,12 @@ def read() -> tuple[Plan, str, bool]:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, default=Plan.seconds, help="of load (%(default)s)")
     parser.add_argument("--kills", type=int, default=Plan.kills, help="within them (%(default)s)")
-    parser.add_argument("--runtime", choices=["embedded", "dapr"], default="embedded", help="dapr: two bridges, sidecars, Redis")
+    parser.add_argument(
+        "--runtime",
+        choices=list(_OPENINGS),
+        default="embedded",
+        help="dapr: two bridges, sidecars, Redis; dapr-servicebus: and a Service Bus namespace",
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="decides the moments and what is asked")
     parser.add_argument("--report", action="store_true", help="write the figures into docs/reliability.md, too")
     chosen = parser.parse_args()
@@ -66,8 +78,7 @@ def read() -> tuple[Plan, str, bool]:
 
 async def _storm(plan: Plan, runtime: str, folder: Path) -> Storm:
     end_on_sigterm()
-    opening: Opening = partial(on_dapr, folder, COMPONENTS / "redis") if runtime == "dapr" else partial(embedded, folder)
-    return await storm(plan, opening)
+    return await storm(plan, _OPENINGS[runtime](folder))
 
 
 def main() -> int:
@@ -83,7 +94,7 @@ def main() -> int:
     else:
         shutil.rmtree(folder)
     if wants_report:
-        report.write("chaos" if runtime == "embedded" else "chaos-dapr", shown)
+        report.write("chaos" if runtime == "embedded" else f"chaos-{runtime}", shown)
     return 1 if came.wrong or came.audit_code else 0
 
 

@@ -17,12 +17,12 @@ import aiohttp
 from tests.chaos.door import AWAY, Refused
 from tests.chaos.ledger import Ledger
 from tests.chaos.place import Place
-from tests.chaos.wishes import Wish, draw
+from tests.chaos.wishes import ReplayRequest, draw
 
 AGAIN = 0.05  #: seconds until a caller without an answer asks again
 #: What an honest repeat may be told: it is too late, or there is no room. The rest of a caller's mistakes it has made on purpose.
 FAIR = frozenset(("DeadlinePassed", "Unavailable", "Full"))
-PLAIN = Wish("echo", {"text": "in bad company"}, weight=0)
+PLAIN = ReplayRequest("echo", {"text": "in bad company"}, weight=0)
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Load:
     seed: int
     most: int
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
-    lately: deque[tuple[str, Wish]] = field(default_factory=lambda: deque(maxlen=200))
+    lately: deque[tuple[str, ReplayRequest]] = field(default_factory=lambda: deque(maxlen=200))
 
     @property
     def over(self) -> bool:
@@ -69,7 +69,7 @@ class HttpCaller:
             headers["Prefer"] = "wait=2"
         return headers
 
-    async def _go_on(self, name: str, wish: Wish, chance: random.Random) -> None:
+    async def _go_on(self, name: str, wish: ReplayRequest, chance: random.Random) -> None:
         """What callers do with a request that was accepted."""
         self.load.lately.append((name, wish))
         what = chance.choices(["nothing", "repeat", "contradict", "cancel", "look"], [80, 5, 4, 6, 5])[0]
@@ -82,7 +82,7 @@ class HttpCaller:
         elif what == "look":
             await self._call("GET", f"/v1/requests/{name}?wait=1")
 
-    async def ask(self, name: str, wish: Wish, headers: dict[str, str]) -> None:
+    async def ask(self, name: str, wish: ReplayRequest, headers: dict[str, str]) -> None:
         """Until there is an answer: the same request again and again."""
         path = f"/v1/automations/{wish.automation}/requests"
         answer = await self._call("POST", path, headers={**headers, "X-Correlation-Id": name}, json=wish.input)
@@ -174,6 +174,6 @@ def _events(number: int, count: int, chance: random.Random, load: Load) -> list[
     return [event] * chance.choices([1, 2, 4], [8, 1, 1])[0]
 
 
-def _asking(name: str, wish: Wish, reason: str = "", **attributes: str) -> Event:
+def _asking(name: str, wish: ReplayRequest, reason: str = "", **attributes: str) -> Event:
     event = {"specversion": "1.0", "id": name, "source": "/chaos", "type": "automation.requested", "subject": wish.automation}
     return Event(name, json.dumps({**event, **attributes, "data": wish.input}).encode(), reason)

@@ -29,6 +29,7 @@ class Ledger:
     runs: dict[str, Ended] = field(default_factory=dict)
     replies: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  #: reply id and how often it came
     effects: Counter[str] = field(default_factory=Counter)
+    given: set[tuple[str, str]] = field(default_factory=set)  #: messages that functions behind topics were given, with their invocations
     redelivered: int = 0  #: work that the bus gave a program again, because its acknowledgement was lost
     refused: Counter[str] = field(default_factory=Counter)  #: by problem code
     marks: dict[str, str] = field(default_factory=dict)  #: accepted events that lead nowhere, with the reason they should be given
@@ -45,6 +46,14 @@ class Ledger:
             run["status"], {part["target"]: tuple(attempt["outcome"] for attempt in part["attempts"]) for part in run["invocations"]}
         )
         return True
+
+    def worked(self, invocation: str, number: str) -> None:
+        """Take note of a message that a function behind a topic was given; `number` tells the messages of an invocation apart."""
+        if (invocation, number) in self.given:
+            self.redelivered += 1
+        else:
+            self.given.add((invocation, number))
+            self.effects[invocation] += 1
 
     def replied(self, reply: dict[str, Any]) -> None:
         """Take note of a reply."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import hashlib
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.acceptance.bridge_process import BridgeProcess
 from tests.acceptance.scripted import Scripted
 from tests.chaos.door import LONGEST, Line, Message, Refused
+from tests.chaos.hosted import FunctionsHost
 from tests.chaos.place import SETTINGS, end_bridge
 from tests.dapr import streams
 from tests.dapr.machine import Machine
@@ -27,6 +28,8 @@ ENDS = {
     "sidecar SIGKILL": 5,
     "bridge and sidecar SIGKILL": 2,
     "Redis SIGKILL": 2,
+    "functions host SIGKILL": 1,
+    "worker of the functions host SIGKILL": 1,
 }
 
 
@@ -49,16 +52,27 @@ class StreamDoor:
     async def receive(self, entity: str, credit: int) -> AsyncIterator[Message]:
         try:
             await self.bus.join(entity)
-            # What was read before the bus went away, and not completed, comes first.
-            for since in itertools.chain(["0"], itertools.repeat(">")):
-                for number, body in await self.bus.read(entity, credit, since):
-                    yield Message(body, number, entity)
+            async for stream_id, body in self._messages(entity, credit):
+                # By its bytes: if the Redis client in the sidecar loses its connection while it publishes, it publishes again, and the
+                # stream may have both. An event that was published for another attempt has another time in it.
+                yield Message(body, hashlib.sha256(body).hexdigest(), (entity, stream_id))
         except streams.AWAY:
             return
 
+    async def _messages(self, entity: str, credit: int) -> AsyncIterator[tuple[str, bytes]]:
+        """All that was read before the bus went away, and not completed, comes first; there may be more of it than `credit`."""
+        since = "0"
+        while found := await self.bus.read(entity, credit, since):
+            for each in found:
+                yield each
+            since = found[-1][0]
+        while True:
+            for each in await self.bus.read(entity, credit):
+                yield each
+
     async def complete(self, message: Message) -> None:
         with _told():
-            await self.bus.done(message.lock, message.number)
+            await self.bus.done(*message.lock)
 
     abandon = complete
 
@@ -83,6 +97,15 @@ class OnDapr:
     sidecars: list[Program]
     redis: Program
     ends: Mapping[str, int]
+    hosted: frozenset[str]
+
+    @property
+    def host(self) -> FunctionsHost:
+        """That of the first bridge, which relays it the work that its sidecar brings."""
+        return FunctionsHost(self.bridges[0])
+
+    def worked(self) -> Iterable[tuple[str, str]]:
+        return self.host.worked()
 
     @asynccontextmanager
     async def door(self, number: int = 0) -> AsyncIterator[StreamDoor]:
@@ -91,6 +114,9 @@ class OnDapr:
             yield StreamDoor(bus)
 
     async def end(self, how: str, chance: random.Random) -> None:
+        if "functions host" in how:
+            await self.host.end(how)
+            return
         number = chance.randrange(len(self.bridges))
         if "Redis" in how:
             await self.redis.kill()
@@ -114,6 +140,8 @@ async def on_dapr(folder: Path, components: Path, app: Scripted) -> AsyncIterato
         redis = (await machines[0].redis()).program
         sidecars = [(await machine.sidecar()).program for machine in machines]
         bridges = [bridge_on(machine, machine.directory, app, *SETTINGS) for machine in machines]
+        host = FunctionsHost.beside(bridges[0])
         for bridge in bridges:
             await stack.enter_async_context(bridge)
-        yield OnDapr(machines, bridges, sidecars, redis, ENDS)
+        await host.ready()
+        yield OnDapr(machines, bridges, sidecars, redis, ENDS, host.subscriptions)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,16 @@ from tests.acceptance.bridge_process import BridgeProcess, scripted_config
 from tests.acceptance.scripted import KEY, Scripted
 from tests.chaos import door as queue_door
 from tests.chaos.door import Line, Message
+from tests.chaos.hosted import FunctionsHost
 
+#: How often each way of ending a process is drawn.
+ENDS = {
+    "SIGKILL": 7,
+    "SIGKILL again while it starts": 2,
+    "SIGTERM": 1,
+    "functions host SIGKILL": 2,
+    "worker of the functions host SIGKILL": 2,
+}
 SETTINGS = ("drain: 2s", "log_level: info", "sweep_every: 5s")
 
 
@@ -34,10 +43,17 @@ OpenDoor = Callable[[], AbstractAsyncContextManager[Door]]
 
 
 class Place(Protocol):
-    """Bridges that work together. `ends`: the ways in which a process of theirs can be ended, and how often each is drawn."""
+    """Bridges that work together. `ends`: the ways in which a process of theirs can be ended, and how often each is drawn.
+
+    `hosted`: the subscriptions behind which a functions host of the place does the work.
+    """
 
     bridges: Sequence[BridgeProcess]
     ends: Mapping[str, int]
+    hosted: frozenset[str]
+
+    def worked(self) -> Iterable[tuple[str, str]]:
+        """What the functions of the host were given: the invocation, and what tells its messages apart; again if it came again."""
 
     def door(self, number: int = 0) -> AbstractAsyncContextManager[Door]:
         """The door of one of the programs."""
@@ -48,23 +64,36 @@ class Place(Protocol):
 
 @dataclass
 class Embedded:
-    """One bridge, which is its own bus."""
+    """One bridge, which is its own bus, with a functions host."""
 
     bridges: Sequence[BridgeProcess]
     ends: Mapping[str, int]
+    hosted: frozenset[str]
+
+    @property
+    def host(self) -> FunctionsHost:
+        return FunctionsHost(self.bridges[0])
+
+    def worked(self) -> Iterable[tuple[str, str]]:
+        return self.host.worked()
 
     def door(self, number: int = 0) -> AbstractAsyncContextManager[Door]:  # noqa: ARG002 - there is one for all
         return queue_door.door(self.bridges[0].data_dir)
 
     async def end(self, how: str, chance: random.Random) -> None:
-        await end_bridge(self.bridges[0], how, chance)
+        if "functions host" in how:
+            await self.host.end(how)
+        else:
+            await end_bridge(self.bridges[0], how, chance)
 
 
 @asynccontextmanager
 async def embedded(folder: Path, app: Scripted) -> AsyncIterator[Embedded]:
     bridge = BridgeProcess(folder / "data", scripted_config(app.url, *SETTINGS), environment={"SCRIPTED_KEY": KEY})
+    host = FunctionsHost.beside(bridge)
     async with bridge:
-        yield Embedded([bridge], {"SIGKILL": 7, "SIGKILL again while it starts": 2, "SIGTERM": 1})
+        await host.ready()
+        yield Embedded([bridge], ENDS, host.subscriptions)
 
 
 async def end_bridge(bridge: BridgeProcess, how: str, chance: random.Random) -> None:
@@ -76,9 +105,10 @@ async def end_bridge(bridge: BridgeProcess, how: str, chance: random.Random) -> 
 
 
 async def _killed_while_it_starts(bridge: BridgeProcess, after: float) -> None:
-    starting = asyncio.create_task(bridge.start())
+    before, starting = bridge.process, asyncio.create_task(bridge.start())
     await asyncio.sleep(after)
-    assert bridge.process is not None
+    while bridge.process is before:  # a busy machine has not even started it
+        await asyncio.sleep(0.01)
     await bridge.kill()
     with contextlib.suppress(AssertionError):  # it says that the bridge did not come up
         await starting

@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-from tests.acceptance.worker import result_of
-from tests.chaos.door import AWAY, Line, Message, Refused
+from tests.chaos.answers import answers
+from tests.chaos.door import AWAY, Message, Refused
 from tests.chaos.ledger import Ledger
 from tests.chaos.place import Door, OpenDoor
 
@@ -51,40 +50,14 @@ class Worker:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._known: set[tuple[str, str]] = set()
 
     async def handle(self, door: Door, message: Message) -> None:
         work = json.loads(message.body)
-        self._count(work["id"], message.number)
+        self._ledger.worked(work["id"], message.number)
         what = (work.get("data") or {}).get("do", "succeed")
         if what == "throw":
             await door.abandon(message)
             return
-        for number, answer in enumerate(_answers(what, self._ledger.effects[work["id"]], work)):
+        for number, answer in enumerate(answers(what, self._ledger.effects[work["id"]], work)):
             await door.send_event("automation-results", {**answer, "id": f"{work['id']}/{message.number}/{number}"})
         await door.complete(message)
-
-    def _count(self, invocation: str, number: str) -> None:
-        if (invocation, number) in self._known:
-            self._ledger.redelivered += 1
-        else:
-            self._known.add((invocation, number))
-            self._ledger.effects[invocation] += 1
-
-
-def _answers(what: str, effect: int, work: Line) -> list[Line]:
-    """The results that the function sends, in this order."""
-    well = result_of(work)
-
-    def saying(**data: Any) -> Line:
-        return {**well, "data": data}
-
-    broken = {"code": "Broken", "message": "it broke"}
-    answers = {
-        "fail": [saying(status="failed", error=broken)],
-        "retry": [saying(status="failed", error={**broken, "retriable": True}) if effect == 1 else well],
-        "progress": [saying(status="running", progress={"percent": 50, "message": "half"}), well],
-        "twice": [well, well, saying(status="failed", error=broken)],
-        "forge": [{**well, "invocationtoken": "guessed"}, well],
-    }
-    return answers.get(what, [well])

@@ -10,7 +10,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +26,7 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.place import Place
 from tests.chaos.verdict import Verdict, judge
 
-PATIENCE = 90.0  #: seconds that everything accepted may take to end after the load; the longest deadline is a minute
+PATIENCE = 120.0  #: seconds until everything accepted has ended: a deadline is at most a minute, a claim of a dead bridge 30 s
 TOGETHER = 20  #: look-ups under way
 MOST = 40_000  #: requests
 
@@ -78,6 +78,8 @@ async def storm(plan: Plan, opening: Opening) -> Storm:
         ends = await _under_load(plan, place, ledger)
         bridge = place.bridges[0]
         drained = await _drained(bridge, ledger)
+        for invocation, number in place.worked():
+            ledger.worked(invocation, number)
         await _look_at_everything(bridge, ledger, app)
         account, code = await audit(bridge, ledger)
     return Storm(judge(ledger), ends, drained, account, code)
@@ -86,16 +88,25 @@ async def storm(plan: Plan, opening: Opening) -> Storm:
 @asynccontextmanager
 async def _programs(place: Place, ledger: Ledger) -> AsyncIterator[None]:
     worker, reader = programs.Worker(ledger), programs.reader(ledger)
-    served = [(entity, worker.handle) for entity in programs.WORK] + [(entity, reader) for entity in programs.REPLIES]
+    worked = [entity for entity in programs.WORK if entity not in place.hosted]
+    served = [(entity, worker.handle) for entity in worked] + [(entity, reader) for entity in programs.REPLIES]
     tasks = [asyncio.create_task(programs.serve(partial(place.door, number), *each)) for number, each in enumerate(served)]
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
+        await _ended(tasks)
         for fault in await asyncio.gather(*tasks, return_exceptions=True):
             if not isinstance(fault, asyncio.CancelledError):
                 ledger.surprises.append(f"a program on the bus ended: {fault!r}")
+
+
+async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel until they have heard it: `asyncio.wait_for` of Python 3.11 may swallow a cancel that comes as its answer does."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.5)
 
 
 async def _under_load(plan: Plan, place: Place, ledger: Ledger) -> Counter[str]:
@@ -109,21 +120,31 @@ async def _under_load(plan: Plan, place: Place, ledger: Ledger) -> Counter[str]:
             group.create_task(HttpCaller(load, number, sessions[number % len(sessions)], plan.pause).run())
         for number in range(plan.publishers):
             group.create_task(Publisher(load, number, place, plan.pause).run())
-        ends = await _killed_again_and_again(plan, place)
-        load.stopped.set()
+        try:
+            ends = await _killed_again_and_again(plan, place)
+        finally:
+            load.stopped.set()
     return ends
 
 
 async def _killed_again_and_again(plan: Plan, place: Place) -> Counter[str]:
     chance = random.Random(f"{plan.seed}/ends")
     began, ends = time.monotonic(), Counter[str]()
-    for moment in sorted(chance.uniform(0.5, plan.seconds) for _ in range(plan.kills)):
+    moments = sorted(chance.uniform(0.5, plan.seconds) for _ in range(plan.kills))
+    for moment, how in zip(moments, ways(chance, place.ends, plan.kills), strict=True):
         await asyncio.sleep(max(began + moment - time.monotonic(), 0))
-        (how,) = chance.choices(list(place.ends), list(place.ends.values()))
         ends[how] += 1
         await place.end(how, chance)
     await asyncio.sleep(max(began + plan.seconds - time.monotonic(), 0))
     return ends
+
+
+def ways(chance: random.Random, ends: Mapping[str, int], count: int) -> list[str]:
+    """So many ways to end a process: each once, as far as there is room, and the others as often as their weights say."""
+    drawn = chance.sample(list(ends), min(count, len(ends)))
+    drawn += chance.choices(list(ends), list(ends.values()), k=count - len(drawn))
+    chance.shuffle(drawn)
+    return drawn
 
 
 async def _drained(bridge: BridgeProcess, ledger: Ledger) -> float:

@@ -60,3 +60,44 @@ def test_an_edited_event_may_come_from_standard_input(api: ScriptedApi) -> None:
 def test_a_replay_that_cannot_be_meant_is_a_usage_error(api: ScriptedApi, words: list[str], says: str) -> None:
     result = bridge("deadletters", "replay", *words)
     assert (result.exit_code, says in " ".join(result.stderr.split()), api.seen) == (Exit.USAGE, True, [])
+
+
+def test_a_replay_says_first_which_subscriptions_it_reaches(api: ScriptedApi) -> None:
+    api.letters = letters("d1", reaches=["orders/worker", "orders/audit"])
+    assert "The copy reaches orders/worker, orders/audit." in bridge("deadletters", "replay", "d1").stderr
+
+
+def test_what_the_broker_did_not_give_is_named(api: ScriptedApi) -> None:
+    api.body_for_all = (
+        200,
+        "application/json",
+        '{"items": [], "missing": [{"detail": "It is away.", "entity": "jobs"}, {"detail": "Gone."}]}',
+    )
+    said = bridge("deadletters", "list").stderr
+    assert "The dead letters of jobs are missing here: It is away." in said
+    assert "The dead letters of the broker are missing here: Gone." in said
+
+
+def test_a_list_says_that_there_are_more(api: ScriptedApi) -> None:
+    api.letters = letters("d3", "d2", "d1")
+    result = bridge("deadletters", "list", "--limit", "2")
+    assert ("There are more" in result.stderr, "d1" in result.stdout) == (True, False)
+
+
+def test_a_choice_goes_to_the_bridge(api: ScriptedApi) -> None:
+    bridge("deadletters", "list", "--entity", "orders/worker", "--text", "a b", "--before", "2026-01-01T00:00:00Z")
+    assert "entity=orders%2Fworker&text=a%20b&before=2026-01-01T00%3A00%3A00%2B00%3A00" in api.last[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["d1", "--all"], "not both"),
+        ([], "name one dead letter, or say --all"),
+        (["d1", "--entity", "jobs"], "go with --all"),
+        (["--all", "--rate", "fast"], "'fast' is not a rate"),
+    ],
+)
+def test_a_discard_that_cannot_be_meant_is_a_usage_error(api: ScriptedApi, words: list[str], says: str) -> None:
+    result = bridge("deadletters", "discard", *words)
+    assert (result.exit_code, says in " ".join(result.stderr.split()), api.seen) == (Exit.USAGE, True, [])

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bridge.cli.functions_host import Teller
+from bridge import settings
+from bridge.cli.functions_host import Teller, command, named_twice
 from bridge.cli.screen import Screen
 from bridge.local.supervisor import Ended
 
@@ -30,7 +31,7 @@ def test_a_host_that_cannot_start_is_told_with_its_reason_and_the_mend(teller: T
     assert told.getvalue().splitlines() == [
         "The functions host ended, because it cannot start:",
         "functions/python cannot be loaded. ImportError: no module named tables",
-        "Mend this; it is tried again every 60 s at the latest. See data/functions.log",
+        "Fix this; it is tried again every 60 s at the latest. See data/functions.log",
     ]
 
 
@@ -51,3 +52,18 @@ def test_a_host_that_crashes_is_told_with_its_exit_code_once_a_series(teller: Te
 def test_a_log_line_of_a_function_is_not_taken_for_a_reason(teller: Teller, told: io.StringIO) -> None:
     teller.ended(Ended(1, 1, 0.5, REFUSED))
     assert "ImportError" not in told.getvalue()
+
+
+def test_the_host_runs_timers_only_where_a_setting_asks_for_it(tmp_path: Path) -> None:
+    for flags, given in (({}, False), ({"timers": True}, True)):
+        found = settings.load({"functions": str(tmp_path), **flags}, {}, tmp_path)
+        assert ("--timers" in command(found, tmp_path)) is given
+
+
+def test_an_app_that_is_here_and_elsewhere_is_named(tmp_path: Path) -> None:
+    for name in ("shop", "tools"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "shop" / "function_app.py").touch()
+
+    assert named_twice(tmp_path, {"shop-functions", "tools-functions", "other-functions"}) == ["shop-functions"]
+    assert named_twice(tmp_path / "absent", {"shop-functions"}) == []

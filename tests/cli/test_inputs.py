@@ -61,3 +61,26 @@ def test_a_time_may_be_a_distance_from_now() -> None:
     assert abs(inputs.moment("5m") - datetime.now(UTC) - timedelta(minutes=5)) < timedelta(seconds=5)
     assert inputs.moment("2h", ago=True) < datetime.now(UTC)
     assert inputs.moment("2026-01-31T12:00:00Z") == datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["99999999d", "9999999999h"])
+def test_a_time_that_no_calendar_has_is_a_mistake_on_the_command_line(text: str) -> None:
+    for ago in (True, False):
+        with pytest.raises(typer.BadParameter, match=r"too far|neither"):
+            inputs.moment(text, ago=ago)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_input_files_are_read_as_windows_writes_them(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "in.json").write_bytes('{"a": "grün"}\r\n'.encode(encoding))
+    (tmp_path / "a.pem").write_bytes("----\r\n".encode(encoding))
+    assert inputs.build(str(tmp_path / "in.json"), [f"pem=@{tmp_path / 'a.pem'}"]) == {"a": "grün", "pem": "----\r\n"}
+
+
+@pytest.mark.parametrize(
+    "words", [["submit", "works", "a=\udcff"], ["get", "\udcff"], ["--url", "\udcff", "list"], ["submit", "--", "\udcff"]]
+)
+def test_a_word_that_is_no_text_is_refused_in_a_sentence(api: ScriptedApi, words: list[str]) -> None:
+    refused = bridge(*words)
+    assert (refused.exit_code, api.seen) == (Exit.USAGE, [])
+    assert "is not text in UTF-8" in " ".join(refused.output.split())

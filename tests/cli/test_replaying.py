@@ -129,10 +129,54 @@ def test_ctrl_c_ends_many_replays_between_two_letters_and_says_how_to_go_on(api:
     made = sum("replays" in letter for letter in api.letters.values())
     assert (process.returncode, made == len(replays(api))) == (Exit.INTERRUPTED, True)
     assert out == f"replayed {made}, skipped 0, failed 0, left {100 - made}\n"
-    assert err.strip() == "Stopped between two letters. To go on: bridge deadletters replay --all --reason Malformed --rate 20/s"
+    assert err.splitlines() == [
+        "100 are to be replayed:",
+        "  100 Malformed of automation-requests/bridge",
+        "Stopped between two dead letters. To go on: bridge deadletters replay --all --reason Malformed --rate 20/s",
+    ]
 
 
 def test_what_goes_on_with_what_was_replayed_does_not_take_it_twice() -> None:
     start = datetime(2026, 1, 2, tzinfo=UTC)
     said = replaying.Choice(automation="a b", limit=9, again=True).command(start, left=4)
     assert said == "bridge deadletters replay --all --again --automation 'a b' --rate 50/s --limit 4 --before 2026-01-02T00:00:00+00:00"
+
+
+def test_a_dry_run_counts_and_replays_nothing(api: ScriptedApi) -> None:
+    api.letters = letters("d2", reaches=["orders/worker"]) | letters("d1", reason="GaveUp")
+    result = bridge("deadletters", "replay", "--all", "--dry-run")
+    assert (result.exit_code, result.stdout, replays(api)) == (Exit.OK, "", [])
+    for said in ("2 are to be replayed:", "1 Malformed of automation-requests/bridge", "1 GaveUp of", "Their copies reach orders/worker."):
+        assert said in result.stderr
+
+
+def test_those_of_a_sub_queue_are_taken_from_its_head(api: ScriptedApi) -> None:
+    api.letters = letters("d2", "d1") | letters("jobs@1", "jobs@2", entity="jobs")
+    bridge("deadletters", "replay", "--all")
+    assert [path.split("/")[3] for path in replays(api)] == ["d1", "d2", "jobs@1", "jobs@2"]
+
+
+def test_many_are_edited_the_same_way(api: ScriptedApi) -> None:
+    api.letters = letters("d1", event={"id": "e", "data": {"region": "east"}})
+    assert bridge("deadletters", "replay", "--all", "--set", "/data/region=west").exit_code == Exit.OK
+    assert json.loads(api.last[3]) == {"id": "e", "data": {"region": "west"}}
+
+
+def test_what_cannot_be_edited_has_failed_and_the_rest_goes_on(api: ScriptedApi) -> None:
+    api.letters = letters("d2", event="text") | letters("d1")
+    result = bridge("deadletters", "replay", "--all", "--remove", "/none")
+    assert result.stdout.splitlines()[0] == "replayed 1, skipped 0, failed 1"
+
+
+def test_nothing_is_discarded_that_nobody_agreed_to(api: ScriptedApi) -> None:
+    api.letters = letters("d2", "d1")
+    result = bridge("deadletters", "discard", "--all")
+    assert (result.exit_code, "2 would be discarded for good; say --yes" in " ".join(result.stderr.split())) == (Exit.USAGE, True)
+    assert not [method for method, *_ in api.seen if method == "DELETE"]
+
+
+def test_all_are_discarded_oldest_first_what_came_back_too(api: ScriptedApi) -> None:
+    api.letters = letters("d2", replayOf="d1") | letters("d1")
+    result = bridge("deadletters", "discard", "--all", "--yes", "--rate", "1000/s")
+    assert (result.exit_code, result.stdout) == (Exit.OK, "discarded 2, skipped 0, failed 0\n")
+    assert [path for method, path, *_ in api.seen if method == "DELETE"] == ["/v1/deadletters/d1", "/v1/deadletters/d2"]

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from bridge import entities
-from bridge.adapters.dapr import Dapr
+from bridge.adapters.dapr import DaprComponents
 from bridge.adapters.embedded import Embedded
+from bridge.adapters.embedded.amqp.ports import Broker
 from bridge.ports import Ack, Bus, Delivery, Store
+from tests.contracts.broker_kit import embedded_broker
 from tests.dapr.sidecar import redis, sidecar
 
 ENTITIES = Path(__file__).parents[2] / "components" / "servicebus.json"
@@ -66,7 +68,7 @@ async def _dapr(directory: Path) -> AsyncIterator[Ports]:
     async with (
         redis(directory / "redis") as storing,
         sidecar(directory, ENTITIES.parent / "redis", {"REDIS_HOST": f"127.0.0.1:{storing.port}"}) as beside,
-        Dapr.open(beside.connection, entities.load(ENTITIES), replica="one", max_message=2**20) as dapr,
+        DaprComponents.open(beside.connection, entities.load(ENTITIES), replica="one", max_message=2**20) as dapr,
     ):
         yield Ports(dapr.bus, dapr.store)
 
@@ -76,7 +78,7 @@ async def _dapr_on_a_laptop(directory: Path) -> AsyncIterator[Ports]:
     """Its bus lives in memory and hands out one message at a time, so only its store is held to the contract."""
     async with (
         sidecar(directory, ENTITIES.parent / "local", {"BRIDGE_STATE_FILE": str(directory / "state.db")}) as beside,
-        Dapr.open(beside.connection, entities.load(ENTITIES), replica="one", max_message=2**20) as dapr,
+        DaprComponents.open(beside.connection, entities.load(ENTITIES), replica="one", max_message=2**20) as dapr,
     ):
         yield Ports(dapr.bus, dapr.store)
 
@@ -100,6 +102,12 @@ def bus(ports: Ports) -> Bus:
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     async with STORES[request.param](tmp_path / "data") as opened:
         yield opened.store
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
+    async with embedded_broker(tmp_path) as (opened, _):
+        yield opened
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from bridge.errors import CallFailed, Conflict, Unavailable, Undeliverable
-from bridge.ports import Ack, Answer, Call, Delivery, Handler, Message, Stored
+from bridge.ports import Ack, Delivery, FunctionCall, FunctionResponse, Handler, Message, Stored, Write
 from bridge.testing import FakeClock, MemoryStore
 from tests.observed import Journal
 
@@ -151,17 +151,22 @@ class HarshStore(MemoryStore):
         self._first_saves: set[tuple[str, str]] = set()
 
     async def create(self, key: str, value: bytes, ttl: timedelta | None = None) -> str:
-        await self._begins(key)
-        etag = await super().create(key, value, ttl)
-        return await self._written(key, value, etag)
+        return await self.write(Write(key, value, "", ttl))
 
     async def save(self, key: str, value: bytes, etag: str, ttl: timedelta | None = None) -> str:
+        return await self.write(Write(key, value, etag, ttl))
+
+    async def write(self, write: Write, with_it: Callable[[], None] = lambda: None) -> str:
+        """Make the write, and call `with_it` at the same moment."""
+        key, value, etag, ttl = write
         await self._begins(key)
-        if self._fate.weather.conflicts and (key, etag) not in self._first_saves:
+        if etag and self._fate.weather.conflicts and (key, etag) not in self._first_saves:
             self._first_saves.add((key, etag))
             raise Conflict(f"Somebody else is said to have changed {key!r}.")
-        etag = await super().save(key, value, etag, ttl)
-        return await self._written(key, value, etag)
+        etag = await (super().save(key, value, etag, ttl) if etag else super().create(key, value, ttl))
+        self._journal.stored(key, value)
+        with_it()
+        return await self._written(key, etag)
 
     async def get(self, key: str) -> Stored | None:
         await self._begins(key)
@@ -178,8 +183,7 @@ class HarshStore(MemoryStore):
             self._journal.trouble("store", key.removeprefix("run/"))
             raise Unavailable(f"The store cannot be reached for {key!r}.")
 
-    async def _written(self, key: str, value: bytes, etag: str) -> str:
-        self._journal.stored(key, value)
+    async def _written(self, key: str, etag: str) -> str:
         await self._fate.passes()
         if self._fate.strikes(self._fate.weather.unsaid):
             raise Unavailable(f"No answer came from the store for {key!r}.")
@@ -221,9 +225,9 @@ class HarshBus:
         if self._fate.strikes(self._fate.weather.refused):
             self._fails(messages, "The bus cannot be reached.")
         if len(messages) > 1 and self._fate.strikes(self._fate.weather.partial):
-            self._store(self._fate.random.sample(messages, self._fate.random.randrange(1, len(messages))))
+            self.store(self._fate.random.sample(messages, self._fate.random.randrange(1, len(messages))))
             self._fails(messages, "The bus went away in the middle.")
-        self._store(messages)
+        self.store(messages)
         await self._fate.passes()
         if self._fate.strikes(self._fate.weather.unsaid):
             self._fails(messages, "No answer came from the bus.")
@@ -233,7 +237,8 @@ class HarshBus:
             self._journal.trouble("bus", message.correlation_id)
         raise Unavailable(said)
 
-    def _store(self, messages: Sequence[Message]) -> None:
+    def store(self, messages: Sequence[Message]) -> None:
+        """What `publish` does when nothing goes wrong."""
         now = self._clock.now()
         for message in messages:
             self._journal.published(message)
@@ -244,6 +249,15 @@ class HarshBus:
 
     async def subscribe(self, source: str, handler: Handler, *, concurrency: int) -> None:  # noqa: ARG002 - the port's signature
         self._workers[source].append(handler)
+
+    def forget(self, scheduled: Sequence[tuple[str, str]]) -> None:
+        """Hand out nothing of these scheduled messages, each named by topic and message id."""
+        now, named = self._clock.now(), set(scheduled)
+        self._waiting = [
+            each
+            for each in self._waiting
+            if each.due <= now or (each.delivery.message.topic, each.delivery.message.message_id) not in named
+        ]
 
     def leave(self, handlers: Sequence[Handler]) -> None:
         """These workers are gone."""
@@ -313,7 +327,7 @@ class HarshBus:
             self._waiting.append(_Waiting(again, self._clock.now() + away, each.expires))
 
 
-Answers = Callable[[Call], Answer | CallFailed]
+Answers = Callable[[FunctionCall], FunctionResponse | CallFailed]
 
 
 class HarshFunctions:
@@ -323,7 +337,13 @@ class HarshFunctions:
         self.answers = answers
         self._fate, self._journal = fate, journal
 
-    async def call(self, call: Call) -> Answer:
+    def starting(self, _app: str) -> bool:
+        return False
+
+    def unserved(self, _app: str, _method: str, _path: str) -> str:
+        return ""
+
+    async def call(self, call: FunctionCall) -> FunctionResponse:
         number = self._journal.called(call)
         before = self._fate.clock.now()
         await self._fate.passes()
@@ -335,3 +355,21 @@ class HarshFunctions:
         if isinstance(outcome, CallFailed):
             raise outcome
         return outcome
+
+
+class HarshOutbox:
+    """Implements `ports.Outbox` on both: a commit takes effect as a whole or not at all, and it may report failure although it did."""
+
+    def __init__(self, fate: Fate, store: HarshStore, bus: HarshBus) -> None:
+        self._fate, self._store, self._bus = fate, store, bus
+
+    async def commit(self, write: Write, messages: Sequence[Message], obsolete: Sequence[tuple[str, str]] = ()) -> str:
+        unknown = [message.topic for message in messages if message.topic in self._bus.unknown_topics]
+        if unknown:
+            raise Undeliverable(f"There is no topic {unknown[0]!r}.")
+
+        def publish() -> None:
+            self._bus.store(messages)
+            self._bus.forget(obsolete)
+
+        return await self._store.write(write, publish)

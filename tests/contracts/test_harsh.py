@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bridge import events
-from bridge.envelope import Event
+from bridge.cloudevents import Event
 from bridge.errors import CorrelationConflict
-from bridge.ports import Answer, Call
+from bridge.ports import FunctionCall, FunctionResponse
 from tests.contracts.harsh import CALM, REPEATING, STORM, Weather
 from tests.harsh_kit import AUTOMATIONS, HarshWorld, quiet, succeed
 from tests.observed import Called, Published
@@ -28,15 +28,15 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def story(seed: int, weather: Weather) -> HarshWorld:
+def story(seed: int, weather: Weather, *, outbox: bool = False) -> HarshWorld:
     """A world whose functions and workers do what the input says."""
-    world = HarshWorld(seed, weather)
+    world = HarshWorld(seed, weather, outbox=outbox)
 
-    def answered(call: Call) -> Answer:
+    def answered(call: FunctionCall) -> FunctionResponse:
         if wanted(call.body) == SILENT:
-            return Answer(202, {}, b"")
+            return FunctionResponse(202, {}, b"")
         busy = wanted(call.body) == TWICE_BUSY and int(call.headers["x-attempt"]) <= 2
-        return Answer(503, {}, b"") if busy else Answer(422, {}, b"") if wanted(call.body) == REFUSED else succeed(call)
+        return FunctionResponse(503, {}, b"") if busy else FunctionResponse(422, {}, b"") if wanted(call.body) == REFUSED else succeed(call)
 
     def worked(event: Event) -> list[Event]:
         if event.data.get("n") == SILENT:
@@ -58,9 +58,9 @@ async def ask(world: HarshWorld, automation: str, n: int, correlation_id: str, *
     return await world.insist(lambda: world.ask(automation, {"n": n}, correlation_id, **options))
 
 
-async def whole_flow(seed: int, weather: Weather) -> HarshWorld:
+async def whole_flow(seed: int, weather: Weather, *, outbox: bool) -> HarshWorld:
     """Everything that may happen to requests, at once."""
-    world = await story(seed, weather).open()
+    world = await story(seed, weather, outbox=outbox).open()
     for automation in AUTOMATIONS:
         await ask(world, automation, FINE, f"fine-{automation}")
         await ask(world, automation, REFUSED, f"refused-{automation}")
@@ -104,14 +104,19 @@ async def afterwards(world: HarshWorld) -> None:
     await ask(world, "one", FINE, "fine-one")
 
 
+@pytest.fixture(params=[False, True], ids=["replicas", "outbox"])
+def outbox(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
 @pytest.mark.parametrize("seed", range(12))
-async def test_the_whole_flow_keeps_every_promise_in_a_storm(seed: int) -> None:
-    hold((await whole_flow(seed, STORM)).journal)
+async def test_the_whole_flow_keeps_every_promise_in_a_storm(seed: int, outbox: bool) -> None:
+    hold((await whole_flow(seed, STORM, outbox=outbox)).journal)
 
 
 @pytest.mark.parametrize(("seed", "weather"), [(0, CALM), *((seed, REPEATING) for seed in range(6))])
-async def test_repeats_conflicts_and_lost_answers_change_no_outcome(seed: int, weather: Weather) -> None:
-    world = await whole_flow(seed, weather)
+async def test_repeats_conflicts_and_lost_answers_change_no_outcome(seed: int, weather: Weather, outbox: bool) -> None:
+    world = await whole_flow(seed, weather, outbox=outbox)
     hold(world.journal)
     status = {name: str((await world.run(name)).status) for name in world.correlation_ids() if name != "given-up"}
     assert status == expected()
@@ -143,6 +148,6 @@ async def test_a_conflict_is_told_and_leaves_the_first_run_alone(seed: int) -> N
     assert first.run.input == (await world.run("id-1")).input
 
 
-async def test_the_same_seed_tells_the_same_story() -> None:
-    journals = [(await whole_flow(7, STORM)).journal for _ in range(2)]
+async def test_the_same_seed_tells_the_same_story(outbox: bool) -> None:
+    journals = [(await whole_flow(7, STORM, outbox=outbox)).journal for _ in range(2)]
     assert [type(each) for each in journals[0].entries] == [type(each) for each in journals[1].entries]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import entities
-from bridge.adapters.dapr import Connection, Dapr
+from bridge.adapters.dapr import DaprComponents, SidecarConfig
 from tests.dapr.sidecar import COMPONENTS, Redis, Sidecar, redis, sidecar
 
 ENTITIES = entities.load(COMPONENTS / "servicebus.json")
@@ -36,9 +36,14 @@ class Machine:
     async def redis(self) -> Redis:
         return await self.stack.enter_async_context(redis(self.directory / "redis", self.redis_port))
 
-    async def sidecar(self) -> Sidecar:
-        environ = {"REDIS_HOST": f"127.0.0.1:{self.redis_port}"}
-        return await self.stack.enter_async_context(sidecar(self.directory, self.components, environ, self.app_port, self.port))
+    @property
+    def environ(self) -> dict[str, str]:
+        """What the components read from the environment of the sidecar."""
+        return {"REDIS_HOST": f"127.0.0.1:{self.redis_port}"}
 
-    def adapter(self, connection: Connection, replica: str = "one") -> AbstractAsyncContextManager[Dapr]:
-        return Dapr.open(connection, ENTITIES, replica=replica, max_message=2**20)
+    async def sidecar(self, protocol: str = "grpc") -> Sidecar:
+        made = sidecar(self.directory, self.components, self.environ, self.app_port, self.port, protocol=protocol)
+        return await self.stack.enter_async_context(made)
+
+    def adapter(self, connection: SidecarConfig, replica: str = "one") -> AbstractAsyncContextManager[DaprComponents]:
+        return DaprComponents.open(connection, ENTITIES, replica=replica, max_message=2**20)

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from bridge.resilience import State
+from bridge.resilience import BreakerState
 from tests.dapr import drawn
 from tests.dapr.drawn import Case, Deed, Silence
 from tests.dapr.sidecar import API_TOKEN, Sidecar, free_ports, sidecar
@@ -118,13 +118,13 @@ class Stage:
             seen.append(await self.request(case.name))
         return seen
 
-    def states(self) -> dict[str, list[State]]:
+    def states(self) -> dict[str, list[BreakerState]]:
         """What the breakers became, one after the other, by app."""
-        found: dict[str, list[State]] = {}
+        found: dict[str, list[BreakerState]] = {}
         for name, state in re.findall(
             r'Circuit breaker \\?"([^:"\\]+):[^"]*" changed state from \S+ to ([a-z-]+)', self.beside.program.log.read_text()
         ):
-            found.setdefault(name, []).append(State(state))
+            found.setdefault(name, []).append(BreakerState(state))
         return found
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.dapr import Connection
+from bridge.adapters.dapr import SidecarConfig
 from bridge.local.freeports import free_ports
 from tools.dapr import binaries
 
@@ -143,8 +143,9 @@ def on_loopback(app_id: str, app_port: int, ports: tuple[int, int, int, int]) ->
 
 @dataclass
 class Sidecar:
-    connection: Connection
+    connection: SidecarConfig
     program: Program
+    grpc_port: int = 0
 
 
 @asynccontextmanager
@@ -158,8 +159,12 @@ async def sidecar(
     configuration: Path | None = None,
     app_id: str = "automation-bridge",
     protocol: str = "grpc",
+    at_once: int = -1,
 ) -> AsyncIterator[Sidecar]:
-    """daprd with the components and the configuration of a folder. It starts; the adapter waits until it is ready."""
+    """daprd with the components and the configuration of a folder. It starts; the adapter waits until it is ready.
+
+    `at_once` bounds the calls of its application at a time; -1 does not.
+    """
     path = daprd()
     http, grpc, internal, metrics, free = free_ports(5)
     app_port, http = app_port or free, port or http
@@ -169,9 +174,10 @@ async def sidecar(
         "resources-path": components,
         "config": configuration or components / "configuration.yaml",
         "max-body-size": "16Mi",
+        "app-max-concurrency": at_once,
     }
     given = {**environ, "APP_API_TOKEN": APP_TOKEN, "DAPR_API_TOKEN": API_TOKEN, "GOGC": "400"}
     arguments = [f"--{name}={value}" for name, value in flags.items()]
     async with program(path, *arguments, log=directory / "daprd.log", environ=given) as running:
-        connection = Connection(f"http://127.0.0.1:{http}", app_port, APP_TOKEN, API_TOKEN, patience=_PATIENCE)
-        yield Sidecar(connection, running)
+        connection = SidecarConfig(f"http://127.0.0.1:{http}", app_port, APP_TOKEN, API_TOKEN, patience=_PATIENCE)
+        yield Sidecar(connection, running, grpc)

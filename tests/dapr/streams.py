@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -68,13 +69,18 @@ class Streams:
 
     async def receive(self, entity: str) -> tuple[Any, str]:
         """The next event and its id on the stream, done at once. Raises one of AWAY."""
+        event, number, done = await self.peek_lock(entity)
+        await done()
+        return event, number
+
+    async def peek_lock(self, entity: str) -> tuple[Any, str, Callable[[], Awaitable[None]]]:
+        """The next event, its id on the stream, and what lets go of it. Raises one of AWAY."""
         await self.join(entity)
         async with asyncio.timeout(BLOCK / 1000):
             while not (found := await self.read(entity)):
                 pass
         number, body = found[0]
-        await self.done(entity, number)
-        return json.loads(body), number
+        return json.loads(body), number, partial(self.done, entity, number)
 
     async def message(self, entity: str) -> tuple[Any, dict[str, str]]:
         """The same with the properties that the bridge gave the message. Raises one of AWAY."""

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tools import goprograms
 from tools.dapr import binaries
 
 
@@ -17,8 +18,7 @@ def elsewhere(monkeypatch, tmp_path):
     monkeypatch.delenv("BRIDGE_DAPRD", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(binaries, "BUILT", tmp_path / "built")
-    monkeypatch.setattr(binaries, "_GO", ())
+    monkeypatch.setattr(goprograms, "_GO", ())
     return tmp_path
 
 
@@ -30,7 +30,7 @@ def program(path):
 
 
 def test_the_nearest_one_is_taken(elsewhere, monkeypatch):
-    built = program(elsewhere / "built" / "daprd")
+    built = program(elsewhere / "home/.cache/automation-bridge" / binaries.VERSION / "daprd")
     assert binaries.find() == built
     of_the_cli = program(elsewhere / "home" / ".dapr" / "bin" / "daprd")
     assert binaries.find() == of_the_cli
@@ -48,7 +48,7 @@ def test_nothing_has_to_be_installed_for_it():
 
 def test_the_variable_is_for_daprd_alone(elsewhere, monkeypatch):
     monkeypatch.setenv("BRIDGE_DAPRD", str(program(elsewhere / "named")))
-    built = program(elsewhere / "built" / "sentry")
+    built = program(elsewhere / "home/.cache/automation-bridge" / binaries.VERSION / "sentry")
     assert binaries.find("sentry") == built
 
 
@@ -69,3 +69,11 @@ def test_it_says_what_it_has_found(elsewhere, capsys):
     said = capsys.readouterr().out
     assert f"daprd 1.2.3: {found}" in said
     assert binaries.VERSION in said
+
+
+def test_what_is_built_is_found_from_every_checkout(elsewhere, monkeypatch):
+    program(elsewhere / "path" / "go").write_text('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\n/bin/cp /bin/true "$2"\n')
+    binaries.build()
+    built = elsewhere / "home/.cache/automation-bridge" / binaries.VERSION
+    assert binaries.find() == built / "daprd"
+    assert sorted(path.name for path in built.iterdir()) == sorted(binaries.PROGRAMS)

@@ -12,14 +12,14 @@ import aiohttp
 import pytest
 
 from bridge import catalog, entities, resilience
-from bridge.adapters.dapr import Dapr
-from bridge.app import Bridge, Plans, Ports, SystemClock, assemble
-from bridge.events import Ask
-from bridge.identity import LOCAL
-from bridge.ports import Answer, Functions
+from bridge.adapters.dapr import DaprComponents
+from bridge.app import Bridge, Plans, assemble
+from bridge.auth import LOCAL
+from bridge.events import Submission
+from bridge.ports import FunctionResponse, Functions
 from bridge.run import Status
 from bridge.settings import Settings
-from bridge.testing import ScriptedFunctions, json_answer
+from bridge.testing import MemoryRuntime, ScriptedFunctions, json_answer
 from tests.dapr.sidecar import COMPONENTS, Sidecar, redis, sidecar
 
 CATALOGUE = """
@@ -73,8 +73,8 @@ async def bridge(folder: Path, beside: Sidecar, functions: Functions, replica: s
     (folder / "policy.yaml").write_text(POLICY)
     listed = entities.load(COMPONENTS / "servicebus.json")
     plans = Plans(catalog.load(folder / "catalogue.yaml"), resilience.load(folder / "policy.yaml"), listed)
-    async with Dapr.open(beside.connection, listed, replica=replica, max_message=2**20) as dapr:
-        made = assemble(Settings(), plans, Ports(dapr.bus, dapr.store, functions, SystemClock(), b"k" * 32, replica))
+    async with DaprComponents.open(beside.connection, listed, replica=replica, max_message=2**20) as dapr:
+        made = assemble(Settings(), plans, MemoryRuntime(dapr.bus, dapr.store, functions, replica=replica))
         for source, handler in made.pipeline.subscriptions().items():
             await dapr.bus.subscribe(source, handler, concurrency=32)
         yield made
@@ -82,16 +82,16 @@ async def bridge(folder: Path, beside: Sidecar, functions: Functions, replica: s
 
 async def test_a_request_becomes_a_run_that_ends(tmp_path, beside, functions):
     async with bridge(tmp_path, beside, functions) as made:
-        await made.services.doors.ask(Ask("one", {"number": 2**60}, "id-1"), LOCAL)
-        run = await made.services.doors.find("id-1", LOCAL, wait=10)
+        await made.services.bridge.submit(Submission("one", {"number": 2**60}, "id-1"), LOCAL)
+        run = await made.services.bridge.find("id-1", LOCAL, wait=10)
     assert (run.status, run.output, run.input) == (Status.SUCCEEDED, {"big": 2**60}, {"number": 2**60})
 
 
 async def test_many_requests_each_run_once(tmp_path, beside, functions):
     async with bridge(tmp_path, beside, functions) as made:
         ids = [f"id-{number}" for number in range(200)]
-        await asyncio.gather(*(made.services.doors.ask(Ask("one", None, each), LOCAL) for each in ids))
-        runs = await asyncio.gather(*(made.services.doors.find(each, LOCAL, wait=20) for each in ids))
+        await asyncio.gather(*(made.services.bridge.submit(Submission("one", None, each), LOCAL) for each in ids))
+        runs = await asyncio.gather(*(made.services.bridge.find(each, LOCAL, wait=20) for each in ids))
     assert {run.status for run in runs} == {Status.SUCCEEDED}
     assert len(functions.calls) == 200
 
@@ -102,30 +102,30 @@ async def test_two_replicas_share_the_work_and_each_request_runs_once(tmp_path, 
     second = await replace(machine, directory=tmp_path / "second", app_port=0, port=0).sidecar()
     async with bridge(tmp_path, first, functions, "one") as one, bridge(tmp_path, second, functions, "two") as two:
         ids = [f"id-{number}" for number in range(100)]
-        await asyncio.gather(*(one.services.doors.ask(Ask("one", None, each), LOCAL) for each in ids))
-        await asyncio.gather(*(two.services.doors.ask(Ask("one", None, each), LOCAL) for each in ids))
-        runs = await asyncio.gather(*(two.services.doors.find(each, LOCAL, wait=20) for each in ids))
+        await asyncio.gather(*(one.services.bridge.submit(Submission("one", None, each), LOCAL) for each in ids))
+        await asyncio.gather(*(two.services.bridge.submit(Submission("one", None, each), LOCAL) for each in ids))
+        runs = await asyncio.gather(*(two.services.bridge.find(each, LOCAL, wait=20) for each in ids))
     assert {run.status for run in runs} == {Status.SUCCEEDED}
     assert len(functions.calls) == 100
 
 
 async def test_a_run_ends_at_its_deadline_although_the_bus_cannot_schedule(tmp_path, beside, functions):
-    async def hangs(_: object) -> Answer:
+    async def hangs(_: object) -> FunctionResponse:
         await asyncio.sleep(5)
         return json_answer(None)
 
     functions.answers["/api/hangs"] = [hangs]
     async with bridge(tmp_path, beside, functions) as made:
-        await made.services.doors.ask(Ask("short", None, "id-1"), LOCAL)
-        run = await made.services.doors.find("id-1", LOCAL, wait=4)
+        await made.services.bridge.submit(Submission("short", None, "id-1"), LOCAL)
+        run = await made.services.bridge.find("id-1", LOCAL, wait=4)
     assert run.status is Status.TIMED_OUT
 
 
 async def test_a_second_attempt_comes_after_its_pause_although_the_bus_cannot_schedule(tmp_path, beside, functions):
     functions.answers["/api/one"] = [json_answer(None, 503), json_answer("second")]
     async with bridge(tmp_path, beside, functions) as made:
-        await made.services.doors.ask(Ask("one", None, "id-1"), LOCAL)
-        run = await made.services.doors.find("id-1", LOCAL, wait=20)
+        await made.services.bridge.submit(Submission("one", None, "id-1"), LOCAL)
+        run = await made.services.bridge.find("id-1", LOCAL, wait=20)
     assert (run.status, run.output) == (Status.SUCCEEDED, "second")
     assert len(functions.calls) == 2
 
@@ -133,17 +133,17 @@ async def test_a_second_attempt_comes_after_its_pause_although_the_bus_cannot_sc
 async def test_a_run_goes_on_in_the_next_process(tmp_path, beside, functions):
     started = asyncio.Event()
 
-    async def never(_: object) -> Answer:
+    async def never(_: object) -> FunctionResponse:
         started.set()
         await asyncio.Event().wait()
         return json_answer(None)
 
     functions.answers["/api/one"] = [never, json_answer("after all")]
     async with bridge(tmp_path, beside, functions) as made:
-        await made.services.doors.ask(Ask("one", None, "id-1"), LOCAL)
+        await made.services.bridge.submit(Submission("one", None, "id-1"), LOCAL)
         await started.wait()
     async with bridge(tmp_path, beside, functions) as made:
-        run = await made.services.doors.find("id-1", LOCAL, wait=30)
+        run = await made.services.bridge.find("id-1", LOCAL, wait=30)
     assert (run.status, run.output) == (Status.SUCCEEDED, "after all")
 
 
@@ -151,7 +151,7 @@ async def test_a_stranger_cannot_make_a_message_look_given_up(tmp_path, beside, 
     async with bridge(tmp_path, beside, functions) as made:
         await _publish(beside, "automation-deadletters", b"no event", **{"metadata.DeadLetterReason": "forged"})
         async with asyncio.timeout(10):
-            while not (page := (await made.services.deadletters.page(10, ""))[0]):
+            while not (page := (await made.services.deadletters.kept.page(10, ""))[0]):
                 await asyncio.sleep(0.05)
     assert (page[0].reason, page[0].detail) == ("GaveUp", "no reason given")
 
@@ -160,7 +160,7 @@ async def test_what_is_no_event_becomes_a_dead_letter(tmp_path, beside, function
     async with bridge(tmp_path, beside, functions) as made:
         await _publish(beside, "automation-requests", b"\xff no event")
         async with asyncio.timeout(10):
-            while not (page := (await made.services.deadletters.page(10, ""))[0]):
+            while not (page := (await made.services.deadletters.kept.page(10, ""))[0]):
                 await asyncio.sleep(0.05)
     assert (page[0].reason, page[0].original()) == ("Malformed", b"\xff no event")
 

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from cryptography import x509
 
+from bridge import certificates
 from tests.dapr import authority
 from tests.dapr.mesh import Mesh, Sentry
 from tests.dapr.sidecar import COMPONENTS, missing
@@ -72,3 +73,11 @@ async def test_a_sidecar_shows_its_name_and_a_certificate_of_one_day(mesh: Mesh)
     )
     assert name == "spiffe://public/ns/default/python-functions"
     assert timedelta(hours=23) < shown.not_valid_after_utc - datetime.now(UTC) <= timedelta(hours=25)
+
+
+async def test_a_sidecar_shows_the_bridge_when_its_issuer_ends_and_not_its_own_certificate_of_one_day(mesh: Mesh):
+    authority.write(mesh.directory / "sentry", root=10 * MONTH, issuer=timedelta(days=20))
+    sentry = await mesh.sentry()
+    member = await mesh.member("python-functions", sentry, COMPONENTS / "function-app" / "configuration.yaml")
+    (issuer,) = await certificates.of_source(f"tls://127.0.0.1:{member.internal_port}")
+    assert (issuer.subject.rfc4514_string(), issuer.not_valid_after_utc) == ("CN=issuer", authority.end(sentry.directory / "issuer.crt"))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
-from bridge import catalog, entities, events
+from bridge import catalog, entities, events, resilience
 from bridge.adapters import dapr
-from bridge.adapters.dapr import Connection
-from bridge.adapters.dapr.deliveries import ROUTE
+from bridge.adapters.dapr import SidecarConfig
+from bridge.adapters.dapr.subscriptions import ROUTE
 from bridge.app import CONCURRENCY
-from tests.dapr.resources import FILES, SETS, documents, read
+from bridge.targets.http import MARGIN
+from tests.dapr.resources import APPLICATIONS, FILES, NAMESPACES, SETS, documents, read, uncommented
 from tests.dapr.sidecar import COMPONENTS
 
 ROOT = COMPONENTS.parent
@@ -37,11 +39,12 @@ def test_each_subscription_is_raw_and_leads_to_its_own_topic(name):
         assert spec["metadata"]["rawPayload"] == "true"
         assert spec["topic"] == spec["routes"]["default"].removeprefix(ROUTE).partition("/")[0]
         assert "deadLetterTopic" not in spec
+        assert "bulkSubscribe" not in spec, "one slow event would hold up those that came with it"
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_queues_have_the_component_for_queues_where_there_is_one(name):
-    connection = Connection("", 0, "")
+    connection = SidecarConfig("", 0, "")
     queues = {queue.name for queue in ENTITIES.queues} if name.startswith("azure") else set()
     for each in documents(name, "Subscription"):
         spec = each["spec"]
@@ -50,7 +53,7 @@ def test_queues_have_the_component_for_queues_where_there_is_one(name):
 
 @pytest.mark.parametrize("name", SETS)
 def test_the_components_have_the_names_the_adapter_looks_for(name):
-    connection = Connection("", 0, "")
+    connection = SidecarConfig("", 0, "")
     kinds = {each["metadata"]["name"]: each["spec"]["type"].partition(".")[0] for each in documents(name, "Component")}
     kinds.pop("secrets", None)
     assert kinds.pop(connection.queues, "pubsub") == "pubsub"
@@ -79,6 +82,54 @@ def test_every_bus_and_store_has_a_policy_and_no_function_has_one(name):
     carrying = {each["metadata"]["name"] for each in documents(name, "Component")} - {"secrets"}
     assert list(resiliency["spec"]["targets"]) == ["components"]
     assert set(resiliency["spec"]["targets"]["components"]) == carrying
+
+
+@pytest.mark.parametrize("name", [name for name in APPLICATIONS if name != "function app"])
+def test_what_an_application_cannot_take_while_it_is_away_comes_again_without_an_end(name):
+    (resiliency,) = documents(name, "Resiliency")
+    policies, targets = resiliency["spec"]["policies"], resiliency["spec"]["targets"]["components"]
+    assert set(targets) == {each["metadata"]["name"] for each in documents(name, "Component")}
+    for target in targets.values():
+        assert list(target) == ["inbound"]
+        assert list(target["inbound"]) == ["retry"], "a timeout would start the work a second time"
+        retry = policies["retries"][target["inbound"]["retry"]]
+        assert (retry["policy"], retry["duration"], retry["maxRetries"]) == ("constant", "1s", -1)
+
+
+@pytest.mark.parametrize("name", [name for name in {**SETS, **APPLICATIONS} if name != "function app"])
+def test_every_subscription_is_of_a_bus_with_an_inbound_policy(name):
+    (resiliency,) = documents(name, "Resiliency")
+    kept = {bus for bus, each in resiliency["spec"]["targets"]["components"].items() if "inbound" in each}
+    assert {each["spec"]["pubsubname"] for each in documents(name, "Subscription")} <= kept
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_no_two_resources_of_one_namespace_have_kind_and_name_in_common(namespace):
+    names = Counter((each["kind"], each["metadata"]["name"]) for name in NAMESPACES[namespace] for each in documents(name))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("name", [name for name in APPLICATIONS if name != "function app"])
+def test_whoever_writes_another_app_id_gives_every_resource_another_name(name):
+    (app,) = {app for each in documents(name) for app in each["scopes"]}
+    for each in documents(name):
+        assert each["metadata"]["name"].partition("-")[0] == app
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name == "configuration.yaml"], ids=str)
+def test_tracing_is_not_switched_off(path):
+    for document in read(path):
+        assert float(document["spec"]["tracing"]["samplingRate"]) > 0
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if "type: pubsub.redis" in path.read_text() or "redis/store.yaml" in str(path)], ids=str
+)
+def test_every_redis_can_have_a_password_and_tls(path):
+    (component,) = uncommented(path)
+    values = {each["name"]: each for each in component["spec"]["metadata"]}
+    assert values["enableTLS"]["value"] == "true"
+    assert "envRef" in values.get("redisPassword", {}) or values["useEntraID"]["value"] == "true"
 
 
 def test_what_the_broker_may_give_up_is_never_the_bridges_own():
@@ -196,6 +247,16 @@ def test_a_handler_may_take_longer_than_any_call_of_a_function():
     policies = yaml.safe_load((ROOT / "functions" / "resiliency.yaml").read_text())["spec"]["policies"]
     calls = [int(each.removesuffix("s")) for each in policies["timeouts"].values()]
     assert int(azure("bus.yaml")["handlerTimeoutInSec"]) > max([*calls, 230])
+
+
+def test_the_shortest_deadline_has_room_for_a_second_call_after_one_whose_outcome_is_lost():
+    policies = resilience.load(ROOT / "functions" / "resiliency.yaml")
+    noticed = timedelta(seconds=5)  # until a delivery that was broken off is brought again
+    for automation in catalog.load(ROOT / "functions" / "automations.yaml"):
+        for target in automation.targets:
+            if target.http:
+                lost_after = policies.for_app(target.http.app).timeout + MARGIN + noticed
+                assert automation.deadline - lost_after >= policies.for_app(target.http.app).timeout, automation.name
 
 
 def test_on_azure_the_identity_of_the_pod_opens_everything():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from bridge.adapters.dapr.callbacks import Callbacks
-from bridge.adapters.dapr.readers import Readers
-from bridge.adapters.dapr.sidecar import Sidecar
+from bridge.adapters.dapr.appcallback import AppCallbackServer
+from bridge.adapters.dapr.sidecar import SidecarClient
+from bridge.adapters.dapr.subscriptions import SubscriptionRegistry
 from bridge.ports import Ack, Delivery
 from tests.dapr.machine import Machine
 from tests.dapr.sidecar import API_TOKEN, APP_TOKEN, answers
@@ -20,18 +20,18 @@ async def tries_until_it_is_gone(machine: Machine) -> int:
     """How often an event was brought before Redis counted it as done."""
     await machine.redis()
     beside = (await machine.sidecar()).program
-    readers, tries = Readers(frozenset({SOURCE})), 0
+    registry, tries = SubscriptionRegistry(frozenset({SOURCE})), 0
 
     async def take(_: Delivery) -> Ack:
         nonlocal tries
         tries += 1
         return Ack.RETRY if tries <= FAILURES else Ack.DONE
 
-    readers.take(SOURCE, take, concurrency=8)
-    async with Callbacks.open(machine.app_port, APP_TOKEN, readers), asyncio.timeout(30):
+    registry.register(SOURCE, take, concurrency=8)
+    async with AppCallbackServer.open(machine.app_port, APP_TOKEN, registry), asyncio.timeout(30):
         await answers(machine.port, beside)
-        async with Sidecar.open(f"http://127.0.0.1:{machine.port}", API_TOKEN) as client:
-            await client.settled()
+        async with SidecarClient.open(f"http://127.0.0.1:{machine.port}", API_TOKEN) as client:
+            await client.wait_until_subscribed()
         async with streams(machine.redis_port, machine.port) as bus:
             await bus.send("automation-requests", b"event")
             while not tries or (await bus.redis.xpending("automation-requests", "bridge"))["pending"]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.dapr.functions import DaprFunctions
-from bridge.adapters.dapr.sidecar import Sidecar
+from bridge.adapters.dapr.sidecar import SidecarClient
 from bridge.errors import CallFailed, ConfigurationError
-from bridge.ports import Call
+from bridge.ports import FunctionCall
 from bridge.settings import FunctionApp, Settings
 from tests.acceptance.scripted import KEY, Scripted
 from tests.dapr.sidecar import API_TOKEN, COMPONENTS, free_ports, sidecar
@@ -45,15 +45,17 @@ async def functions(tmp_path: Path, components: Path, app: Scripted, monkeypatch
     settings = Settings(function_apps={"direct": FunctionApp(url=app.url, key_env="SCRIPTED_KEY")}, data_dir=tmp_path)
     async with (
         sidecar(tmp_path, components, {"BRIDGE_STATE_FILE": str(tmp_path / "state.db")}) as beside,
-        Sidecar.open(beside.connection.address, API_TOKEN) as client,
+        SidecarClient.open(beside.connection.address, API_TOKEN) as client,
     ):
-        await client.ready(20)
+        await client.wait_until_ready(20)
         async with DaprFunctions.open(settings, client, API_TOKEN) as opened:
             yield opened
 
 
-def to(app: str, path: str = "/api/echo", body: bytes = b'{"number":1}', seconds: float = 10) -> Call:
-    return Call(app, "POST", path, body, {"content-type": "application/json", "x-correlation-id": "r-1"}, timedelta(seconds=seconds))
+def to(app: str, path: str = "/api/echo", body: bytes = b'{"number":1}', seconds: float = 10) -> FunctionCall:
+    return FunctionCall(
+        app, "POST", path, body, {"content-type": "application/json", "x-correlation-id": "r-1"}, timedelta(seconds=seconds)
+    )
 
 
 async def test_the_sidecar_adds_the_key_and_keeps_its_own_token(functions, app):
@@ -72,7 +74,7 @@ async def test_what_the_function_answers_comes_through_once(functions, app, act,
     assert len(app.calls) == 1
 
 
-async def failure(functions: DaprFunctions, call: Call) -> CallFailed:
+async def failure(functions: DaprFunctions, call: FunctionCall) -> CallFailed:
     with pytest.raises(CallFailed) as caught:
         await functions.call(call)
     return caught.value
@@ -112,9 +114,9 @@ async def test_endpoints_that_may_not_be_called_are_told_at_the_start(tmp_path, 
     path.write_text(path.read_text().replace("    - {name: invoke, version: v1.0, protocol: http}\n", ""))
     async with (
         sidecar(tmp_path, components, {"BRIDGE_STATE_FILE": str(tmp_path / "state.db")}) as beside,
-        Sidecar.open(beside.connection.address, API_TOKEN) as client,
+        SidecarClient.open(beside.connection.address, API_TOKEN) as client,
     ):
-        await client.ready(20)
+        await client.wait_until_ready(20)
         with pytest.raises(ConfigurationError, match="name: invoke"):
             await asyncio.wait_for(DaprFunctions.open(Settings(), client, API_TOKEN).__aenter__(), 10)
 

@@ -6,10 +6,10 @@ import asyncio
 from collections import Counter
 
 from bridge.app import Bridge
+from bridge.auth import LOCAL
 from bridge.errors import Unavailable
-from bridge.events import Ask
-from bridge.identity import LOCAL
-from bridge.ports import Answer, Call
+from bridge.events import Submission
+from bridge.ports import FunctionCall, FunctionResponse
 from bridge.run import Run, Status
 from bridge.testing import json_answer
 from tests.dapr.machine import Machine
@@ -25,7 +25,13 @@ class Counting:
     def __init__(self) -> None:
         self.effects: Counter[str] = Counter()
 
-    async def call(self, call: Call) -> Answer:
+    def starting(self, _app: str) -> bool:
+        return False
+
+    def unserved(self, _app: str, _method: str, _path: str) -> str:
+        return ""
+
+    async def call(self, call: FunctionCall) -> FunctionResponse:
         self.effects[call.headers["x-correlation-id"]] += 1
         return json_answer("done")
 
@@ -34,7 +40,7 @@ async def accepted(made: Bridge, correlation_id: str) -> None:
     """Ask until it is accepted, as a client does."""
     while True:
         try:
-            await made.services.doors.ask(Ask("one", None, correlation_id), LOCAL)
+            await made.services.bridge.submit(Submission("one", None, correlation_id), LOCAL)
         except Unavailable:
             await asyncio.sleep(0.2)
         else:
@@ -44,7 +50,7 @@ async def accepted(made: Bridge, correlation_id: str) -> None:
 async def ended(made: Bridge, correlation_id: str) -> Run:
     while True:
         try:
-            run = await made.services.doors.find(correlation_id, LOCAL, wait=5)
+            run = await made.services.bridge.find(correlation_id, LOCAL, wait=5)
         except Unavailable:
             await asyncio.sleep(0.2)
         else:

@@ -11,8 +11,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.dapr.machine import Machine
 from tests.dapr.resources import SETS, documents, folders
 from tests.dapr.sidecar import API_TOKEN, COMPONENTS, Sidecar, free_ports, redis, sidecar
+from tests.dapr.streams import streams
 
 _PATIENCE = 30  #: seconds until the sidecar must have said what is waited for
 #: What daprd says of something in a file that it does not understand; it goes on without it.
@@ -131,15 +133,12 @@ async def test_the_files_for_azure_are_loaded_as_far_as_the_first_connection_to_
     assert "connection refused" in next(line for line in log.splitlines() if "Error getting secret" in line)
 
 
-@pytest.mark.parametrize(("app", "files"), [("orders", ("requester/azure", "requester")), ("worker", ("worker/azure",))])
-async def test_the_files_of_an_application_on_azure_are_loaded_as_far_as_the_first_connection(app, files, tmp_path):
-    resources = tmp_path / "resources"
-    resources.mkdir()
-    for path in (path for folder in files for path in (COMPONENTS / folder).glob("*.yaml")):
-        shutil.copy(path, resources)
-    configuration = COMPONENTS / "function-app" / "configuration.yaml"
+@pytest.mark.parametrize(("app", "name"), [("orders", "requester on azure"), ("worker", "worker on azure")])
+async def test_the_files_of_an_application_on_azure_are_loaded_as_far_as_the_first_connection(app, name, tmp_path):
+    resources, configuration = merged(name, tmp_path), COMPONENTS / "function-app" / "configuration.yaml"
     async with sidecar(tmp_path, resources, identity(tmp_path), configuration=configuration, app_id=app) as beside:
-        await told(beside, "Component loaded: bus (pubsub.azure.servicebus.topics/v1)", "waiting on port")
+        policy = f"Loading Resiliency configuration: {app}"
+        await told(beside, f"Component loaded: {app}-bus (pubsub.azure.servicebus.topics/v1)", policy, "waiting on port")
 
 
 @pytest.mark.parametrize(
@@ -158,3 +157,19 @@ async def test_a_store_on_azure_is_loaded_as_far_as_the_identity_of_the_pod(name
         log = await told(beside, f"Failed to init component store ({component}/v1)")
     (line,) = [line for line in log.splitlines() if "Failed to init component" in line]
     assert NO_CONNECTION[1] in line
+
+
+async def test_what_ships_for_other_applications_takes_nothing_from_a_running_sidecar_of_the_bridge(machine: Machine) -> None:
+    await machine.redis()
+    beside = await machine.sidecar()
+    await told(beside, "Starting to watch Component updates")
+    for name in ("requester on redis", "worker on redis", "function app"):
+        for folder in folders(name):
+            for path in folder.glob("*.yaml"):
+                shutil.copy(path, machine.components / f"{name.replace(' ', '-')}-{path.name}")
+    await asyncio.sleep(3)  # with resources of the same name the bus was gone by then
+    loaded = await metadata(beside)
+    assert {each["name"] for each in loaded["components"]} == names("redis", "Component")
+    assert {each["name"] for each in loaded["resiliencies"]} == names("redis", "Resiliency")
+    async with streams(machine.redis_port, machine.port) as bus:
+        await bus.send("automation-requests", b"event")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ class Place:
     store_port: int
     store: Program
     queue: Program
+    sidecar: Program
 
     async def event(self, name: str, automation: str = "unhurried") -> None:
         """Publish a request through the sidecar, as another program does."""
@@ -77,10 +79,10 @@ async def place(machine: Machine, tmp_path: Path, app: Scripted) -> AsyncIterato
     file.write_text(file.read_text().replace("envRef: REDIS_HOST", f"value: 127.0.0.1:{port}"))
     store = (await machine.stack.enter_async_context(redis(tmp_path / "store", port))).program
     queue = (await machine.redis()).program
-    await machine.sidecar()
+    beside = (await machine.sidecar()).program
     bridge = await bridge_on(machine, tmp_path / "bridge", app, "sweep_every: 1s").start()
     async with aiohttp.ClientSession(bridge.url) as http, streams(machine.redis_port, machine.port) as bus:
-        yield Place(machine, bridge, http, bus, port, store, queue)
+        yield Place(machine, bridge, http, bus, port, store, queue, beside)
     await bridge.stop()
 
 
@@ -98,6 +100,50 @@ async def test_a_store_that_is_away_for_a_minute_delays_runs_and_nothing_else(pl
     assert await place.letters() == []
     await place.become(store=True, bus=True, sidecar=True)
     assert await place.ask("accepted") == 202
+
+
+async def refused_at_once(place: Place, look_up: int = 503) -> None:
+    """Ten requests and a look-up are answered sooner together than a single one that waits for the sidecar to give up (15 s)."""
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*(place.ask(f"refused-{number}") for number in range(10))) == [503] * 10
+        async with place.http.get("/v1/requests/refused-0") as answer:
+            assert answer.status == look_up
+
+
+async def taken_soon(place: Place, name: str) -> None:
+    """A request is accepted a few seconds after the component is there again."""
+    async with asyncio.timeout(8):
+        while await place.ask(name) != 202:
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize(("part", "look_up"), [("store", 503), ("bus", 404)])
+async def test_while_a_component_that_hangs_is_known_to_be_away_requests_are_refused_at_once(place: Place, part: str, look_up: int) -> None:
+    hung = place.store if part == "store" else place.queue
+    hung.process.send_signal(signal.SIGSTOP)
+    asking = [asyncio.create_task(place.ask(f"found-out-{number}")) for number in range(5)]
+    await place.become(**{part: False})
+    await refused_at_once(place, look_up)
+    assert set(await asyncio.wait_for(asyncio.gather(*asking), 5)) == {503}, "whoever waited is told, too"
+    hung.process.send_signal(signal.SIGCONT)
+    await taken_soon(place, "accepted")
+    await place.become(store=True, bus=True)
+
+
+async def test_while_the_store_is_gone_requests_are_refused_at_once(place: Place, tmp_path: Path) -> None:
+    await place.store.kill()
+    await place.become(store=False)
+    await refused_at_once(place)
+    await place.machine.stack.enter_async_context(redis(tmp_path / "store", place.store_port))
+    await taken_soon(place, "accepted")
+
+
+async def test_a_sidecar_that_hangs_is_no_reason_to_wait(place: Place) -> None:
+    place.sidecar.process.send_signal(signal.SIGSTOP)
+    await place.become(sidecar=False)
+    await refused_at_once(place)
+    place.sidecar.process.send_signal(signal.SIGCONT)
+    await taken_soon(place, "accepted")
 
 
 async def test_a_store_without_room_delays_runs_and_nothing_else(place: Place) -> None:

@@ -16,7 +16,7 @@ import pytest
 from bridge import resilience
 from bridge.errors import ConfigurationError
 from bridge.outcome import Failed
-from bridge.resilience import Again, Breaker, Policy, State, Stop
+from bridge.resilience import Again, Breaker, BreakerState, Policy, Stop
 from tests.dapr.drawn import Case, Silence, draw
 from tests.dapr.scripted import Ended, Request, Stage, play_all, stage
 from tests.dapr.twin import Disagreement, Twin, came_to
@@ -33,7 +33,7 @@ class Comparison:
     """What came of all drawn policies. What differs is played once more: only what differs twice is a difference."""
 
     seen: list[Request] = field(default_factory=list)
-    states: set[tuple[State, ...]] = field(default_factory=set)
+    states: set[tuple[BreakerState, ...]] = field(default_factory=set)
     twins: list[Twin] = field(default_factory=list)
     differences: list[dict[str, str]] = field(default_factory=list)  #: of the first time and of the second, by app
 
@@ -96,7 +96,9 @@ def test_the_draw_reaches_what_there_is_to_compare(compared: Comparison) -> None
     deeds = {attempt.deed for request in compared.seen for attempt in request.attempts}
     assert {200, 404, 408, 429, 503, Ended.NO_ANSWER, Ended.REFUSED} <= said
     assert {Silence.HANGS_UP, Silence.IS_SLOW} <= deeds
-    assert {(State.OPEN, State.HALF_OPEN, then) for then in (State.OPEN, State.CLOSED)} <= {states[:3] for states in compared.states}
+    assert {(BreakerState.OPEN, BreakerState.HALF_OPEN, then) for then in (BreakerState.OPEN, BreakerState.CLOSED)} <= {
+        states[:3] for states in compared.states
+    }
 
 
 async def _differently(folder: Path, case: Case) -> tuple[list[Request], Policy]:
@@ -116,7 +118,7 @@ async def test_dapr_counts_every_4xx_against_an_app_and_the_bridge_counts_troubl
     breaker = Breaker(policy.breaker)
     for _ in range(3):
         breaker = resilience.record(breaker, breaker.generation, came_to(404), NOW)
-    assert breaker.state is State.CLOSED
+    assert breaker.state is BreakerState.CLOSED
 
 
 async def test_without_matching_dapr_repeats_every_4xx_and_the_bridge_what_a_repeat_can_change(tmp_path):
@@ -146,7 +148,7 @@ async def test_an_open_breaker_ends_a_call_of_dapr_and_holds_one_of_the_bridge_b
     assert resilience.shut_until(breaker, NOW) == NOW + timedelta(seconds=60)
 
 
-async def test_dapr_has_a_breaker_for_each_path_of_an_app_and_the_bridge_one_for_the_app(tmp_path):
+async def test_dapr_has_a_breaker_for_each_path_of_an_app_but_one_for_an_endpoint(tmp_path):
     case = Case("automation-bridge", [500] * 9, breaker={"trip": "totalFailures >= 1"}, endpoint=False)
     async with stage([case], tmp_path) as staged:
         said = [(await staged.request(case.name, f"{case.name}/{path}")).said for path in ("one", "one", "other", "other")]

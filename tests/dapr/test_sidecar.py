@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge import entities
-from bridge.adapters.dapr import Connection, Dapr
-from bridge.adapters.dapr.faults import Refused
-from bridge.adapters.dapr.sidecar import Sidecar
+from bridge.adapters.dapr import DaprComponents, SidecarConfig
+from bridge.adapters.dapr.errors import SidecarError
+from bridge.adapters.dapr.sidecar import SidecarClient
 from bridge.errors import ConfigurationError, Unavailable
 from bridge.ports import Ack, Delivery, Message
 from tests.contracts.conftest import Inbox
@@ -78,10 +78,13 @@ async def test_redis_may_go_and_come_back(machine, inbox):
         await machine.redis()
         await _until_taken(dapr, Message(TOPIC, b"event", "found"))
         assert (await inbox.next(20)).message.message_id == "found"
+        async with asyncio.timeout(5):
+            while dapr.health.trouble()["store"]:
+                await asyncio.sleep(0.05)
         assert (await dapr.store.get("key")).value == b"1"
 
 
-async def _until_taken(dapr: Dapr, message: Message) -> None:
+async def _until_taken(dapr: DaprComponents, message: Message) -> None:
     async with asyncio.timeout(20):
         while True:
             with suppress(Unavailable):
@@ -138,15 +141,15 @@ async def test_the_components_for_a_laptop_carry_events_and_values(machine, inbo
 async def test_through_the_sidecar_nothing_can_be_reached_that_the_bridge_does_not_use(machine, path):
     environ = {"BRIDGE_STATE_FILE": str(machine.directory / "state.db")}
     beside = await machine.stack.enter_async_context(sidecar(machine.directory, COMPONENTS / "local", environ))
-    async with Sidecar.open(beside.connection.address, beside.connection.api_token) as client:
-        await client.ready(20)
+    async with SidecarClient.open(beside.connection.address, beside.connection.api_token) as client:
+        await client.wait_until_ready(20)
         answer = await client.post(path, b"{}", content_type="application/json")
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, SidecarError)
     assert answer.status == 404
 
 
 async def test_a_sidecar_that_never_comes_is_told(machine):
-    connection = Connection(f"http://127.0.0.1:{machine.redis_port}", machine.app_port, "token", patience=0.3)
+    connection = SidecarConfig(f"http://127.0.0.1:{machine.redis_port}", machine.app_port, "token", patience=0.3)
     with pytest.raises(Unavailable, match="was not ready"):
         await machine.stack.enter_async_context(machine.adapter(connection))
 
@@ -172,7 +175,7 @@ async def test_duplicate_detection_would_drop_what_is_put_off(machine):
     listed = entities.load(machine.directory / "servicebus.json")
     with pytest.raises(ConfigurationError, match="automation-timers: RequiresDuplicateDetection"):
         await machine.stack.enter_async_context(
-            Dapr.open(Connection("http://127.0.0.1:1", 0, "token"), listed, replica="one", max_message=1)
+            DaprComponents.open(SidecarConfig("http://127.0.0.1:1", 0, "token"), listed, replica="one", max_message=1)
         )
 
 
@@ -187,8 +190,15 @@ async def test_what_the_bus_took_for_later_and_then_refuses_for_good_is_given_up
         kept.put_nowait((message, why))
 
     async with machine.adapter(beside.connection) as dapr:
-        dapr.later.give_up_to(keep)
+        dapr.scheduler.dead_letter_to(keep)
         await dapr.bus.publish([Message("automation-timers", b"event", "m-1", deliver_at=datetime.now(UTC) + timedelta(seconds=0.2))])
         message, why = await asyncio.wait_for(kept.get(), 10)
     assert (message.message_id, message.body) == ("m-1", b"event")
     assert "ERR_PUBSUB_FORBIDDEN" in why
+
+
+async def test_of_a_sidecar_that_delivers_over_http_the_fix_is_told(machine):
+    environ = {"BRIDGE_STATE_FILE": str(machine.directory / "state.db")}
+    beside = await machine.stack.enter_async_context(sidecar(machine.directory, COMPONENTS / "local", environ, protocol="http"))
+    async with machine.adapter(beside.connection) as dapr:
+        assert "over HTTP Dapr 1.18 loses events: start it with --app-protocol grpc" in await dapr.subscriptions.missing()

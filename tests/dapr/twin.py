@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from bridge.errors import CallFailed
 from bridge.outcome import Failed, Outcome, Succeeded, classify
-from bridge.ports import Answer
-from bridge.resilience import Again, Allowed, Breaker, Policy, State, Stop, after_failure, allow, record
+from bridge.ports import FunctionResponse
+from bridge.resilience import Again, Allowed, Breaker, BreakerState, Policy, Stop, after_failure, allow, record
 from bridge.resilience.retry import INITIAL_INTERVAL
 from tests.dapr.drawn import Deed, Silence
 from tests.dapr.scripted import Attempt, Ended, Request
@@ -48,7 +48,7 @@ class Possible:
 
     breaker: Breaker
     ticket: int = 0
-    states: tuple[State, ...] = ()
+    states: tuple[BreakerState, ...] = ()
 
     def becomes(self, breaker: Breaker) -> Possible:
         states = self.states if breaker.state is self.breaker.state else (*self.states, breaker.state)
@@ -77,7 +77,7 @@ class Twin:
         if self.policy.breaker is not None:
             self.possible = {Possible(Breaker(self.policy.breaker))}
 
-    def follow(self, requests: Sequence[Request], states: Sequence[State]) -> None:
+    def follow(self, requests: Sequence[Request], states: Sequence[BreakerState]) -> None:
         """Go through all that was seen. Raises Disagreement."""
         for number, request in enumerate(requests, 1):
             try:
@@ -187,7 +187,7 @@ def came_to(deed: Deed, headers: Mapping[str, str] | None = None) -> Outcome:
     if isinstance(deed, Silence):
         reason = "Timeout" if deed is Silence.IS_SLOW else "ConnectionLost"
         return classify(CallFailed(reason, deed.value, may_have_run=True), _LIMIT)
-    return classify(Answer(deed, {"content-type": "application/json", **(headers or {})}, b'{"by": "function"}'), _LIMIT)
+    return classify(FunctionResponse(deed, {"content-type": "application/json", **(headers or {})}, b'{"by": "function"}'), _LIMIT)
 
 
 def _timed_out(outcome: Outcome) -> bool:

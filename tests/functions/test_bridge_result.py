@@ -67,7 +67,7 @@ def test_an_event_of_another_type_is_refused() -> None:
         read_invoked(body(type="automation.requested"))
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.binary() | st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_whatever_else_is_in_a_message_is_refused(content: Any) -> None:
     message = content if isinstance(content, bytes) else json.dumps(content).encode()

@@ -1,7 +1,8 @@
-"""`python -m tests.fuzz [api] [events] [parsers] [--seconds N]`: fuzzes longer than the tests do. Exit code 1 if anything was found.
+"""`python -m tests.fuzz [PART]... [--seconds N]`: fuzzes longer than the tests do. Exit code 1 if anything was found.
 
 api: schemathesis against the bridge's own description, without and with tokens. events: hypothesis, on topics and over HTTP. parsers:
-atheris, led by coverage, each parser for its share of the time; inputs that break one are kept in .cache/fuzz.
+atheris, led by coverage, each parser for its share of the time; inputs that break one are kept in .cache/fuzz. servicebus: hostile clients
+over AMQP.
 """
 
 from __future__ import annotations
@@ -9,19 +10,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.util
+import random
 import re
 import shutil
 import sys
 import tempfile
+import time
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests.acceptance.bridge_process import ROOT
+from tests.acceptance.namespace_process import NamespaceProcess
 from tests.fuzz.api import ask, subject, wrong_inside
-from tests.fuzz.memory import watched
+from tests.fuzz.hostile import DIALOGUES, Hostile, a_dialogue_with_bytes_changed
+from tests.fuzz.memory import Memory, watched
 from tests.fuzz.parsers import PARSERS
 
+ENTITIES = ROOT / "tests" / "adapters" / "embedded" / "amqp" / "entities.json"
 FOUND = ROOT / ".cache" / "fuzz"
 EXAMPLES = 50  #: of each operation in each phase of one round; rounds go on until the time is over
 GROWTH = 16  #: megabytes a parser's process may grow after it has read the seeds: what atheris has learnt is in it
@@ -97,7 +103,34 @@ def _verdict(clean: bool) -> str:
     return "nothing found" if clean else "FOUND SOMETHING"
 
 
-PARTS: dict[str, Callable[[int], Awaitable[bool]]] = {"parsers": parsers, "events": events, "api": api}
+async def servicebus(seconds: int) -> bool:
+    """Whether nothing was found: hostile clients of `bridge local servicebus`, then dialogues with bytes changed until the time is over."""
+    code, said = await _run("-m", "pytest", "-n", "0", "tests/fuzz/test_hostile.py", "tests/adapters/embedded/amqp/test_fuzz.py")
+    if code:
+        say(said)
+    with tempfile.TemporaryDirectory() as folder:
+        changed, memory = await _dialogues(Path(folder), seconds)
+    clean = code == 0 and memory.last - memory.warm <= GROWTH
+    say(f"servicebus: {changed:,} dialogues with bytes changed, {_verdict(clean)}, {memory}")
+    return clean
+
+
+async def _dialogues(folder: Path, seconds: int) -> tuple[int, Memory]:
+    async with NamespaceProcess(folder, ENTITIES) as namespace:
+        assert namespace.process is not None
+        broker = Hostile(
+            namespace.port, namespace.connection_string.split("SharedAccessKey=")[1].split(";")[0], seed=random.randrange(2**32)
+        )
+        async with watched(namespace.process.pid) as memory:
+            rounds, end = 0, time.monotonic() + seconds
+            while time.monotonic() < end:
+                await asyncio.to_thread(a_dialogue_with_bytes_changed, broker)
+                rounds += 1
+        assert namespace.process.returncode is None, "the broker ended"
+    return rounds * DIALOGUES, memory
+
+
+PARTS: dict[str, Callable[[int], Awaitable[bool]]] = {"parsers": parsers, "events": events, "servicebus": servicebus, "api": api}
 
 
 async def main() -> int:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from bridge import catalog, envelope, request, run
+from bridge import catalog, cloudevents, jsontext, run, sqlfilter
+from bridge.auth import LOCAL
+from bridge.cloudevents import httpbinding
 from bridge.errors import BridgeError, ConfigurationError
-from bridge.identity import LOCAL
-from bridge.request import Rules
-from bridge.result import read_result
+from bridge.idempotency import idempotency_key
+from bridge.intake import Rules, check, new_run
+from bridge.outcome import read_result
+from bridge.sqlfilter import FilterSyntaxError, MessageProperties
 from bridge.testing import NOON
 
 SEEDS = Path(__file__).parent / "seeds"
@@ -43,14 +46,14 @@ def refusals() -> Iterator[None]:
 def structured(body: bytes) -> None:
     event = None
     with refusals():
-        event = envelope.decode(body)
+        event = cloudevents.decode(body)
     if event is not None:
-        assert envelope.decode(event.encode()) == event
+        assert cloudevents.decode(event.encode()) == event
 
 
 def batch(body: bytes) -> None:
     with refusals():
-        envelope.decode_batch(body)
+        cloudevents.decode_batch(body)
 
 
 def binary(message: bytes) -> None:
@@ -59,22 +62,22 @@ def binary(message: bytes) -> None:
     lines = (line.partition(":") for line in head.decode("latin-1").split("\n"))
     event = None
     with refusals():
-        event = envelope.decode_http({name.strip().lower(): value.strip() for name, _, value in lines}, body)
+        event = httpbinding.decode_http({name.strip().lower(): value.strip() for name, _, value in lines}, body)
     if event is not None:
-        assert envelope.decode(event.encode()) == event
+        assert cloudevents.decode(event.encode()) == event
 
 
 def result(body: bytes) -> None:
     with refusals():
-        read_result(envelope.parse_json(body), MAX_OUTPUT)
+        read_result(jsontext.parse_json(body), MAX_OUTPUT)
 
 
 def asked(body: bytes) -> None:
     """From bytes to a run and back, as a request on a topic takes."""
     made = None
     with refusals():
-        event = envelope.decode(body)
-        made = request.new_run(request.check(event, request.identify(event, LOCAL), LOCAL, _rules(), NOON))
+        event = cloudevents.decode(body)
+        made = new_run(event, idempotency_key(event, LOCAL.name), check(event, LOCAL, _rules()), _rules(), NOON)
     if made is not None:
         assert run.load(run.dump(made)) == made
         run.view_json(made)
@@ -87,7 +90,16 @@ def catalogue(text: bytes) -> None:
         catalog.load(path)
 
 
-PARSERS: dict[str, Callable[[bytes], None]] = {each.__name__: each for each in (structured, batch, binary, result, asked, catalogue)}
+def sql(text: bytes) -> None:
+    """A filter and an action, and what they make of a message."""
+    message = MessageProperties({"label": "l"}, {"a": 1, "b": "x", "c": 2.5})
+    with suppress(FilterSyntaxError):
+        sqlfilter.matches(sqlfilter.parse_filter(text.decode(errors="replace")), message)
+    with suppress(FilterSyntaxError):
+        sqlfilter.apply_action(sqlfilter.parse_action(text.decode(errors="replace")), message)
+
+
+PARSERS: dict[str, Callable[[bytes], None]] = {each.__name__: each for each in (structured, batch, binary, result, asked, catalogue, sql)}
 
 
 def seeds(parser: str) -> list[bytes]:

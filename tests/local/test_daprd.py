@@ -12,7 +12,7 @@ import pytest
 
 from bridge.errors import ConfigurationError
 from bridge.local import daprd
-from bridge.local.daprd import Sidecar
+from bridge.local.daprd import Daprd
 
 
 @pytest.fixture
@@ -20,7 +20,6 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without Dapr."""
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(daprd, "CHECKOUT", tmp_path / "checkout")
     return tmp_path
 
 
@@ -32,7 +31,7 @@ def program(path: Path, text: str = "#!/bin/sh\n") -> Path:
 
 
 def test_the_nearest_daprd_is_taken(elsewhere: Path) -> None:
-    built = program(elsewhere / "checkout/.cache/dapr/1.18.1/bin/daprd")
+    built = program(elsewhere / "home/.cache/automation-bridge/1.18.1/daprd")
     assert daprd.find(None) == built
     of_the_cli = program(elsewhere / "home/.dapr/bin/daprd")
     assert daprd.find(None) == of_the_cli
@@ -42,7 +41,7 @@ def test_the_nearest_daprd_is_taken(elsewhere: Path) -> None:
 
 
 def test_of_those_that_were_built_here_the_newest_is_taken(elsewhere: Path) -> None:
-    built = [program(elsewhere / f"checkout/.cache/dapr/{version}/bin/daprd") for version in ("1.9.2", "1.18.1", "1.18.0")]
+    built = [program(elsewhere / f"home/.cache/automation-bridge/{version}/daprd") for version in ("1.9.2", "1.18.1", "1.18.0")]
     assert daprd.find(None) == built[1]
 
 
@@ -53,9 +52,9 @@ def test_without_daprd_it_says_how_to_get_one(elsewhere: Path) -> None:
         daprd.find(elsewhere / "nothing")
 
 
-def planned(folder: Path) -> Sidecar:
+def planned(folder: Path) -> Daprd:
     (folder / "configuration.yaml").touch()
-    return Sidecar.plan(folder / "daprd", folder, folder / "data")
+    return Daprd.plan(folder / "daprd", folder, folder / "data")
 
 
 def test_it_listens_on_loopback_only_and_no_token_is_on_its_command_line(tmp_path: Path) -> None:
@@ -78,7 +77,7 @@ def test_what_the_bridge_is_told_fits_what_the_sidecar_is_told(tmp_path: Path) -
 
 def test_a_folder_that_holds_no_configuration_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"there is no configuration\.yaml"):
-        Sidecar.plan(tmp_path / "daprd", tmp_path, tmp_path)
+        Daprd.plan(tmp_path / "daprd", tmp_path, tmp_path)
 
 
 async def keep(log: Path, parent: int, *command: str) -> asyncio.subprocess.Process:

@@ -60,19 +60,19 @@ async def test_a_program_that_ends_is_started_again_with_growing_pauses(tmp_path
 async def test_an_end_comes_with_what_that_program_said_and_nothing_older(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("older\n")
     ends = await three_ends(tmp_path / "log", "print('no such folder')")
-    assert [end.said for end in ends] == ["no such folder\n"] * 3
+    assert [end.output for end in ends] == ["no such folder\n"] * 3
 
 
 async def test_of_a_program_that_has_begun_its_log_anew_all_of_the_new_one_is_told(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("older\n" * 100)
     begin_anew = "import os; os.truncate(1, 0); print('no such folder')"
-    assert (await three_ends(tmp_path / "log", begin_anew))[0].said == "no such folder\n"
+    assert (await three_ends(tmp_path / "log", begin_anew))[0].output == "no such folder\n"
 
 
 async def test_variables_for_the_first_program_alone_do_not_reach_those_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONCE", "yes")
     ends = await three_ends(tmp_path / "log", "import os; print(os.environ.get('ONCE'))", only_first={"ONCE"})
-    assert [end.said.strip() for end in ends] == ["yes", "None", "None"]
+    assert [end.output.strip() for end in ends] == ["yes", "None", "None"]
 
 
 async def test_the_end_stops_the_program_and_everything_it_started(tmp_path: Path) -> None:

@@ -27,8 +27,11 @@ class Mutant:
     @property
     def tests(self) -> tuple[str, ...]:
         """The files with tests of the mutated module, which should notice first."""
-        name = "_".join(Path(self.file).relative_to("bridge").with_suffix("").parts)
-        found = [path for pattern in (f"test_{name}.py", f"test_{name}_*.py") for path in (ROOT / "tests").glob(pattern)]
+        parts = tuple(each for each in Path(self.file).relative_to("bridge").with_suffix("").parts if each != "__init__")
+        found: list[Path] = []
+        for depth in range(len(parts)):  # tests/test_resilience_retry.py, tests/api/test_guard.py, tests/adapters/test_embedded_outbox.py
+            folder, name = ROOT.joinpath("tests", *parts[:depth]), "_".join(parts[depth:])
+            found += [path for pattern in (f"test_{name}.py", f"test_{name}_*.py") for path in folder.glob(pattern)]
         return tuple(sorted(path.relative_to(ROOT).as_posix() for path in found))
 
     def places(self, tree: Path) -> int:

@@ -26,4 +26,5 @@ def test_every_mutant_has_a_name_of_its_own_and_says_what_it_breaks() -> None:
 
 
 def test_the_modules_that_decide_have_tests_among_the_fast_ones() -> None:
-    assert {"tests/test_lifecycle.py", "tests/test_plan.py", "tests/test_request.py", "tests/test_pipeline.py"} <= set(fast_tests())
+    deciding = ("test_lifecycle", "catalog/test_completion", "test_idempotency", "test_intake", "test_recorder", "test_pipeline")
+    assert {f"tests/{each}.py" for each in (*deciding, "targets/test_http", "targets/test_bus")} <= set(fast_tests())

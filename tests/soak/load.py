@@ -15,7 +15,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.acceptance.worker import result_of
+from tests.acceptance.results import result_of
 from tests.benchmarks.process import free_port, listening, started
 from tests.chaos import programs
 from tests.chaos.door import Message, door

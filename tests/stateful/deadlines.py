@@ -8,9 +8,9 @@ from datetime import timedelta
 from random import Random
 
 from bridge import events
-from bridge.envelope import Event
+from bridge.cloudevents import Event
 from bridge.errors import CallFailed
-from bridge.ports import Answer, Call
+from bridge.ports import FunctionCall, FunctionResponse
 from tests.contracts.harsh import Weather
 from tests.harsh_kit import AUTOMATIONS, HarshWorld, succeed
 from tests.promises import hold
@@ -27,7 +27,7 @@ def fuzzed(seed: int) -> int:
 
 
 async def _world(seed: int) -> None:
-    world = HarshWorld(seed, SLOW)
+    world = HarshWorld(seed, SLOW, outbox=bool(seed % 2))
     world.answers, world.work = _answers(world.random), _worker(world)
     await world.open()
     for number in range(RUNS):
@@ -38,13 +38,13 @@ async def _world(seed: int) -> None:
     hold(world.journal)
 
 
-def _answers(random: Random) -> Callable[[Call], Answer | CallFailed]:
-    def answer(call: Call) -> Answer | CallFailed:
+def _answers(random: Random) -> Callable[[FunctionCall], FunctionResponse | CallFailed]:
+    def answer(call: FunctionCall) -> FunctionResponse | CallFailed:
         kind = random.randrange(8)
         if kind == 0:
-            return Answer(429, {"retry-after": str(random.choice([1, 5, 20, 100]))}, b"")
+            return FunctionResponse(429, {"retry-after": str(random.choice([1, 5, 20, 100]))}, b"")
         if kind == 1:
-            return Answer(503, {}, b"")
+            return FunctionResponse(503, {}, b"")
         if kind == 2:
             return CallFailed("ConnectionLost", "It went away.", may_have_run=True)
         return succeed(call)

@@ -18,10 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from pydantic_core import from_json
 
 from bridge import events
-from bridge.envelope import Event
+from bridge.auth import LOCAL, Caller
+from bridge.cloudevents import Event
 from bridge.errors import AlreadyEnded, BridgeError, CallFailed, CorrelationConflict, NotFound, PortError
-from bridge.identity import LOCAL, Caller
-from bridge.ports import Answer, Call
+from bridge.ports import FunctionCall, FunctionResponse
 from bridge.run import Run
 from tests.contracts.harsh import CALM, REPEATING, STORM
 from tests.harsh_kit import AUTOMATIONS, HarshWorld, succeed
@@ -38,12 +38,12 @@ RESULTS: dict[str, dict[str, Any]] = {
     "unreadable": {"status": "perhaps"},
 }
 #: What a function answers, each as often as it stands here.
-ANSWERS: list[Answer | CallFailed | None] = [
+ANSWERS: list[FunctionResponse | CallFailed | None] = [
     *[None] * 5,
-    Answer(503, {}, b""),
-    Answer(429, {"retry-after": "7"}, b""),
-    Answer(422, {}, b""),
-    Answer(202, {}, b""),
+    FunctionResponse(503, {}, b""),
+    FunctionResponse(429, {"retry-after": "7"}, b""),
+    FunctionResponse(422, {}, b""),
+    FunctionResponse(202, {}, b""),
     CallFailed("ConnectionFailed", "It is away.", may_have_run=False),
     CallFailed("ConnectionLost", "It went away.", may_have_run=True),
 ]
@@ -62,11 +62,12 @@ class Bridge(RuleBasedStateMachine):
         seed=st.integers(0, 2**32),
         weather=st.sampled_from([STORM, REPEATING, CALM]),
         replicas=st.sampled_from([2, 1, 3]),
+        outbox=st.booleans(),
         bare=st.booleans(),
     )
-    def begin(self, seed: int, weather: Any, replicas: int, bare: bool) -> None:
+    def begin(self, seed: int, weather: Any, replicas: int, outbox: bool, bare: bool) -> None:
         self.runner = asyncio.Runner()
-        self.world = HarshWorld(seed, weather, replicas)
+        self.world = HarshWorld(seed, weather, replicas, outbox)
         self.asked: list[tuple[str, int, str]] = []
         self.work: list[Event] = []
         self.accepted: list[dict[str, str]] = []
@@ -81,9 +82,9 @@ class Bridge(RuleBasedStateMachine):
         self.work.append(event)
         return []
 
-    def _answer(self, call: Call) -> Answer | CallFailed:
+    def _answer(self, call: FunctionCall) -> FunctionResponse | CallFailed:
         answer = self.world.random.choice(ANSWERS)
-        if isinstance(answer, Answer) and answer.status == 202:
+        if isinstance(answer, FunctionResponse) and answer.status == 202:
             names = {"correlationid": "x-correlation-id", "id": "x-invocation-id", "invocationtoken": "x-invocation-token"}
             self.accepted.append({attribute: call.headers[header] for attribute, header in names.items()})
         return answer or succeed(call)
@@ -128,7 +129,7 @@ class Bridge(RuleBasedStateMachine):
     @rule(pick=picks)
     def is_a_stranger(self, pick: int) -> None:
         correlation_id = self.asked[pick % len(self.asked)][2]
-        looked = self.do(self.world.call(lambda bridge: bridge.services.doors.find(correlation_id, STRANGER)))
+        looked = self.do(self.world.call(lambda bridge: bridge.services.bridge.find(correlation_id, STRANGER)))
         canceled = self.do(self.world.cancel(correlation_id, STRANGER))
         assert not isinstance(looked, Run), f"promise 7: a stranger read {correlation_id}"
         assert canceled is None or isinstance(canceled, BridgeError), f"promise 7: a stranger canceled {correlation_id}"
@@ -137,7 +138,7 @@ class Bridge(RuleBasedStateMachine):
     @rule(pick=picks)
     def looks(self, pick: int) -> None:
         correlation_id = self.asked[pick % len(self.asked)][2]
-        answer = self.do(self.world.call(lambda bridge: bridge.services.doors.find(correlation_id, LOCAL)))
+        answer = self.do(self.world.call(lambda bridge: bridge.services.bridge.find(correlation_id, LOCAL)))
         assert answer is None or isinstance(answer, Run | NotFound | PortError), answer
 
     # those who work
@@ -166,7 +167,7 @@ class Bridge(RuleBasedStateMachine):
             work = known[pick % len(known)]
             report = RESULTS["progress"] if pick % 2 else RESULTS["success"]
             token = "forged" if pick % 5 == 0 else work["invocationtoken"]
-            self.do(self.world.call(lambda bridge: bridge.services.doors.report(work["id"], token, report)))
+            self.do(self.world.call(lambda bridge: bridge.services.bridge.report(work["id"], token, report)))
 
     # time, the bus and the machines
 

@@ -16,6 +16,7 @@ from celery import Celery
 
 from tests.benchmarks.load import Request, serve
 from tests.benchmarks.payload import PAYLOAD
+from tests.benchmarks.peers.function import function
 from tests.benchmarks.peers.reader import Reader
 
 URL = os.environ["BENCH_REDIS"]
@@ -26,8 +27,8 @@ POOLS = {
 
 
 def echo(value: Any) -> Any:
-    """What it was given."""
-    return value
+    """What the function gives."""
+    return function(value)
 
 
 def worker(pool: str) -> None:

@@ -14,22 +14,25 @@ import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend
+from redis import Redis
 
 from tests.benchmarks.load import LONGEST, Request, serve
 from tests.benchmarks.payload import PAYLOAD
+from tests.benchmarks.peers.function import function
 
 URL = os.environ["BENCH_REDIS"]
 THREADS = 64  #: as many as there are requests in flight: its results are waited for in threads
 
 broker = RedisBroker(url=URL)
-broker.add_middleware(Results(backend=RedisBackend(url=URL)))
+# Without a limit for the socket: its blocking pop ends by its own time, and the client of Redis would give up after 5 s.
+broker.add_middleware(Results(backend=RedisBackend(client=Redis.from_url(URL, socket_timeout=None))))
 dramatiq.set_broker(broker)
 
 
 @dramatiq.actor(actor_name="echo", store_results=True)
 def echo(value: Any) -> Any:
-    """What it was given."""
-    return value
+    """What the function gives."""
+    return function(value)
 
 
 def ask() -> None:

@@ -16,6 +16,7 @@ from saq.types import Context
 
 from tests.benchmarks.load import Request, serve
 from tests.benchmarks.payload import PAYLOAD
+from tests.benchmarks.peers.function import Function
 from tests.benchmarks.peers.reader import Reader
 
 URL = os.environ["BENCH_REDIS"]
@@ -25,16 +26,21 @@ def queue() -> Queue:
     return Queue.from_url(URL, name="bench", dump=orjson.dumps, load=orjson.loads)
 
 
-async def echo(_: Context, *, value: Any) -> Any:
-    """What it was given."""
-    return value
+async def echo(context: Context, *, value: Any) -> Any:
+    """What the function gives."""
+    return await context["function"](value)  # type: ignore[typeddict-item]
 
 
 def worker() -> None:
     """Run jobs until told to stop."""
 
     async def run() -> None:
-        await Worker(queue(), functions=[echo], concurrency=32).start()
+        async with Function.opened() as function:
+
+            async def lend(context: Context) -> None:
+                context["function"] = function  # type: ignore[typeddict-unknown-key]
+
+            await Worker(queue(), functions=[echo], concurrency=32, startup=lend).start()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
@@ -47,7 +53,7 @@ async def client() -> AsyncIterator[Request]:
     def ended(record: bytes) -> bool:
         job: dict[str, Any] = orjson.loads(record)
         if job.get("status") in {"failed", "aborted"}:
-            raise ValueError(f"the job ended otherwise: {job}")
+            raise ValueError(f"the job {job['status']}: {job.get('error')}")
         return job.get("status") == "complete" and job["result"] == PAYLOAD
 
     jobs = queue()

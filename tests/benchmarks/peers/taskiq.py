@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import orjson
+from taskiq import TaskiqEvents, TaskiqState
 from taskiq.serializers import ORJSONSerializer
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
 from tests.benchmarks.load import Request, serve
 from tests.benchmarks.payload import PAYLOAD
+from tests.benchmarks.peers.function import Function
 from tests.benchmarks.peers.reader import Reader
 
 URL = os.environ["BENCH_REDIS"]
@@ -26,10 +28,23 @@ broker = (
 )
 
 
+@broker.on_event(TaskiqEvents.WORKER_STARTUP)
+async def start(state: TaskiqState) -> None:
+    """Open what calls the function."""
+    state.stack = AsyncExitStack()
+    state.function = await state.stack.enter_async_context(Function.opened())
+
+
+@broker.on_event(TaskiqEvents.WORKER_SHUTDOWN)
+async def stop(state: TaskiqState) -> None:
+    """Close it."""
+    await state.stack.aclose()
+
+
 @broker.task(task_name="echo")
 async def echo(value: Any) -> Any:
-    """What it was given."""
-    return value
+    """What the function gives."""
+    return await broker.state.function(value)
 
 
 @asynccontextmanager

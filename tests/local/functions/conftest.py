@@ -6,12 +6,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+
+from bridge.local.functions.servicebus.namespaces import own_queue
+from bridge.local.functions.servicebus.servicebusfeed import ServiceBusFeed
+from tests import forks
+
+from .feed_kit import QUICK, running
+from .namespace import Namespace
+from .powershell_kit import pwsh, write_files
 
 CHECKOUT = Path(__file__).parents[3]
 APPS = Path(__file__).parent / "apps"
@@ -30,7 +40,7 @@ runpy.run_module("pyworker", run_name="__main__", alter_sys=True)
 class Host:
     """A running host."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | forks.Process
     data_dir: Path
 
     @property
@@ -59,20 +69,26 @@ class Host:
         return self.process.wait(timeout=20)
 
 
-def wait_until(fact: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
+def wait_until(fact: Callable[[], bool], what: str, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
     while not fact():
-        assert time.monotonic() < deadline, f"waited 20 s in vain for {what}"
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
         time.sleep(0.02)
 
 
 StartHost = Callable[..., Host]
+StartApp = Callable[..., Host]
 
 
 def need(fact: bool, reason: str) -> None:
     """Skip without `fact`; where everything must be there, fail."""
     if not fact:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+
+
+@cache
+def _has_the_runtime() -> bool:
+    return subprocess.run([PYTHON, "-c", "import azure_functions_runtime"], capture_output=True, check=False).returncode == 0
 
 
 @pytest.fixture(params=["azure-functions-runtime", "azure-functions"])
@@ -84,8 +100,7 @@ def python(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         wrapper.write_text(WITHOUT_RUNTIME.format(python=PYTHON))
         wrapper.chmod(0o700)
         return str(wrapper)
-    found = subprocess.run([PYTHON, "-c", "import azure_functions_runtime"], capture_output=True, check=False)
-    need(found.returncode == 0, f"{PYTHON} has no azure-functions-runtime, which needs Python 3.13")
+    need(_has_the_runtime(), f"{PYTHON} has no azure-functions-runtime, which needs Python 3.13")
     return str(PYTHON)
 
 
@@ -96,24 +111,89 @@ def data_dir(tmp_path: Path) -> Path:
     return folder
 
 
+def run_host(arguments: Sequence[str], log: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes] | forks.Process:
+    module = "bridge.local.functions"
+    if forks.POSSIBLE:
+        return forks.run(module, *arguments, environment=environment, stderr=log)
+    return subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=CHECKOUT, stderr=log, env=environment)
+
+
 @pytest.fixture
-def start_host(python: str, data_dir: Path, tmp_path: Path) -> Iterator[StartHost]:
-    """Starts hosts of the sample app and stops what is left of them."""
-    hosts: list[Host] = []
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def namespace(data_dir: Path) -> AsyncIterator[Namespace]:
+    async with Namespace(data_dir) as namespace:
+        yield namespace
+
+
+@pytest.fixture
+async def feed(namespace: Namespace) -> AsyncIterator[ServiceBusFeed]:
+    async with running(ServiceBusFeed(own_queue(namespace.data_dir), QUICK)) as opened:
+        yield opened
+
+
+class Hosts:
+    """Starts hosts and, at the end, kills what is left of them."""
+
+    def __init__(self) -> None:
+        self._started: list[Host] = []
+
+    def start(self, data_dir: Path, apps: Path, host_json: Path, *arguments: str, **environment: str) -> Host:
+        """A host whose `functions.json` is there, or which has ended."""
+        options = ["--apps", str(apps), "--data-dir", str(data_dir), "--port", "0", "--host-json", str(host_json)]
+        with (data_dir / "host.log").open("wb") as log:
+            process = run_host([*options, *arguments], log.fileno(), {**os.environ, **environment})
+        self._started.append(Host(process, data_dir))
+        wait_until(lambda: (data_dir / "functions.json").exists() or process.poll() is not None, "functions.json")
+        return self._started[-1]
+
+    def kill(self) -> None:
+        for host in self._started:
+            if host.process.poll() is None:
+                host.process.kill()
+            host.process.wait()
+
+
+@pytest.fixture
+def hosts() -> Iterator[Hosts]:
+    started = Hosts()
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def start_host(python: str, data_dir: Path, tmp_path: Path, hosts: Hosts) -> StartHost:
+    """Starts hosts of the sample app."""
 
     def start(*arguments: str, host_json: dict[str, Any] | None = None, **environment: str) -> Host:
         shared = tmp_path / "host.json"
         shared.write_text(json.dumps({"version": "2.0", **(host_json or {})}))
-        command = [sys.executable, "-m", "bridge.local.functions", "--apps", str(APPS), "--data-dir", str(data_dir), "--port", "0"]
-        command += ["--host-json", str(shared), "--python", python, *arguments]
-        with (data_dir / "host.log").open("wb") as log:
-            process = subprocess.Popen(command, cwd=CHECKOUT, stderr=log, env={**os.environ, **environment})
-        hosts.append(Host(process, data_dir))
-        wait_until(lambda: (data_dir / "functions.json").exists() or process.poll() is not None, "functions.json")
-        return hosts[-1]
+        return hosts.start(data_dir, APPS, shared, "--python", python, *arguments, **environment)
 
-    yield start
-    for host in hosts:
-        if host.process.poll() is None:
-            host.process.kill()
-        host.process.wait()
+    return start
+
+
+@pytest.fixture
+def start_app(data_dir: Path, tmp_path: Path, hosts: Hosts) -> StartApp:
+    """Starts hosts of an app with these functions and files."""
+    need(pwsh() is not None, "there is no pwsh; install PowerShell or name it in BRIDGE_PWSH")
+
+    def start(
+        functions: dict[str, dict[str, str]],
+        files: dict[str, str] | None = None,
+        host_json: dict[str, Any] | None = None,
+        arguments: Sequence[str] = (),
+        **environment: str,
+    ) -> Host:
+        for name, folder in functions.items():
+            write_files(tmp_path / "apps" / "sample" / name, folder)
+        write_files(tmp_path / "apps" / "sample", files or {})
+        shared = tmp_path / "host.json"
+        shared.write_text(json.dumps({"version": "2.0", **(host_json or {})}))
+        return hosts.start(data_dir, tmp_path / "apps", shared, *arguments, **{"BRIDGE_PWSH": str(pwsh()), **environment})
+
+    return start

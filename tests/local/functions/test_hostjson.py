@@ -57,6 +57,7 @@ def test_settings_of_the_old_extension_are_refused_with_what_to_write_instead(ol
     [
         ({"version": "1.0"}, "version"),
         ({"functionTimout": "00:10:00"}, "functionTimout is not a setting of host.json that this host knows"),
+        ({"functionTimeout": "99999999999.00:00:00"}, "functionTimeout: is a longer time than can be counted"),
         ({"functionTimeout": "10 minutes"}, 'functionTimeout: must be a time like "00:05:00"'),
         ({"extensions": {"serviceBus": {"maxConcurrentCalls": 0}}}, "extensions.serviceBus.maxConcurrentCalls"),
         ({"extensions": {"serviceBus": {"autoCompleteMessages": False}}}, "Python functions cannot settle a message themselves"),
@@ -65,6 +66,15 @@ def test_settings_of_the_old_extension_are_refused_with_what_to_write_instead(ol
 )
 def test_what_azure_would_refuse_or_ignore_is_refused_with_its_place(content: dict[str, Any], problem: str) -> None:
     assert problem in problems(content)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_comments_trailing_commas_and_byte_order_marks_are_taken(tmp_path: Path, encoding: str) -> None:
+    root = tmp_path / "host.json"
+    root.write_bytes('{\r\n  "version": "2.0", // the only one\r\n  "functionTimeout": "00:10:00",\r\n}'.encode(encoding))
+    (tmp_path / "host.override.json").write_bytes('{/* less */ "functionTimeout": "00:05:00",}'.encode(encoding))
+
+    assert hostjson.read(root, tmp_path).function_timeout == timedelta(minutes=5)
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -78,4 +88,4 @@ def test_a_file_without_a_version_or_without_json_is_refused_by_name(tmp_path: P
         with pytest.raises(ConfigurationError, match=problem):
             hostjson.read(path, tmp_path)
     with pytest.raises(ConfigurationError, match="--host-json"):
-        hostjson.read(tmp_path / "none.json", tmp_path)
+        hostjson.read(tmp_path / "none.json", tmp_path / "app")

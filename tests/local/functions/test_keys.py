@@ -17,6 +17,8 @@ from bridge.local.functions.keys import KeyFile
         ({"x-functions-key": "wrong"}, {"code": "k"}, False),
         ({"x-functions-key": ""}, {}, False),
         ({"x-functions-key": "ключ"}, {}, False),
+        ({"x-functions-key": b"\xff\xfe".decode("utf-8", "surrogateescape")}, {}, False),
+        ({}, {"code": "\ufffd"}, False),
         ({}, {}, False),
     ],
 )
@@ -38,6 +40,15 @@ def test_only_the_owner_can_read_the_file_and_it_names_every_app(tmp_path: Path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(json.loads(path.read_text())) == ["a-functions", "b-functions"]
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_app_that_does_not_run_is_named_once_another_does(tmp_path: Path) -> None:
+    file, path = KeyFile(tmp_path), tmp_path / "functions.json"
+    file.add_stopped("a-functions", {"problem": "it is broken"})
+    assert not path.exists()
+    file.add("b-functions", {"url": "http://127.0.0.1:2"})
+    file.add_stopped("c-functions", {"problem": "it is broken"})
+    assert list(json.loads(path.read_text())) == ["a-functions", "b-functions", "c-functions"]
 
 
 def test_a_host_that_stops_removes_its_own_file_and_no_other(tmp_path: Path) -> None:

@@ -39,6 +39,39 @@ def fail(req: func.HttpRequest) -> func.HttpResponse:
     raise ValueError("the secret reason")
 
 
+@app.route("leave", methods=["POST"])
+async def leave(req: func.HttpRequest) -> func.HttpResponse:
+    raise {"exit": SystemExit, "cancel": asyncio.CancelledError, "interrupt": KeyboardInterrupt}[req.params["how"]]("told to leave")
+
+
+class Final(Exception):
+    retriable = False
+
+
+@app.route("refuse", methods=["POST"])
+async def refuse(req: func.HttpRequest) -> func.HttpResponse:
+    raise Final("never again\udc80" * 1000)
+
+
+@app.route("trip", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+def trip(req: func.HttpRequest) -> func.HttpResponse:
+    raise KeyError("the secret reason")
+
+
+@app.route("nap", methods=["POST"])
+def nap(req: func.HttpRequest) -> func.HttpResponse:
+    logging.info("naps %s", req.params.get("name"))
+    time.sleep(float(req.params.get("seconds", "0")))
+    return func.HttpResponse(status_code=204)
+
+
+@app.route("block", methods=["POST"])
+async def block(req: func.HttpRequest) -> func.HttpResponse:
+    logging.info("blocks %s", req.params.get("name"))
+    time.sleep(float(req.params.get("seconds", "0")))  # noqa: ASYNC251 - blocks the whole worker, which is the point
+    return func.HttpResponse(status_code=204)
+
+
 @app.route("sleep", methods=["POST"])
 async def sleep(req: func.HttpRequest) -> func.HttpResponse:
     await asyncio.sleep(float(req.params["seconds"]))
@@ -67,7 +100,8 @@ def talk(req: func.HttpRequest) -> func.HttpResponse:
 @app.service_bus_topic_output("result", topic_name="results", connection="ServiceBusConnection")
 def work(message: func.ServiceBusMessage, result: func.Out[str]) -> None:
     order = json.loads(message.get_body())
-    result.set(json.dumps(order.get("answer", {"correlation": message.correlation_id, "count": message.delivery_count})))
+    if not order.get("silent"):
+        result.set(json.dumps(order.get("answer", {"correlation": message.correlation_id, "count": message.delivery_count})))
     if order.get("sleep"):
         logging.info("sleeps")
         time.sleep(order["sleep"])
@@ -75,3 +109,5 @@ def work(message: func.ServiceBusMessage, result: func.Out[str]) -> None:
         os._exit(3)
     if order.get("fail"):
         raise RuntimeError("told to fail")
+    if order.get("refuse"):
+        raise Final("told to refuse")

@@ -1,0 +1,1 @@
+"""How looking up behaves when a bridge has many runs."""

@@ -1,0 +1,20 @@
+"""What the rules know of Dapr is what its sources say."""
+
+from __future__ import annotations
+
+import json
+
+from tests.local.functions.conftest import need
+from tools.dapr import known
+from tools.goprograms import NotThere
+
+
+def test_the_list_is_that_of_the_sources() -> None:
+    missing = ""
+    try:
+        known.sources("components-contrib")
+    except NotThere as fault:
+        missing = str(fault)
+    need(not missing, missing)
+
+    assert known.known() == json.loads(known.TARGET.read_text())

@@ -1,0 +1,149 @@
+"""Workers that speak Azure's protocol, and who is let in: bad workers, strangers, and locks that nobody holds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from bridge.local.functions.httpmessage import HttpRequest
+from bridge.local.functions.httpstream import BodyPieces
+from bridge.local.functions.rpc import appserver, peers, workerconfig
+from bridge.local.functions.rpc.httpvalues import HttpCall
+from bridge.local.functions.rpc.protocol import Empty, StreamingMessage, settlement
+from bridge.local.functions.rpc.workerconfig import RpcStart
+from bridge.local.functions.worker import AppLoadFailed, InvocationResponse, WorkerLost
+
+from .conftest import CHECKOUT
+
+SCRIPT = Path(__file__).parent / "fake_worker.py"
+
+
+@asynccontextmanager
+async def _fake(how: str, app: Path, *, seconds: float = 20) -> AsyncIterator[Any]:
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "FAKE_WORKER": how}
+    program = workerconfig.program([sys.executable, str(SCRIPT)], app, environment, RpcStart(seconds=seconds))
+    worker, _ = await program.start(program, lambda *_: None)
+    try:
+        yield worker
+    finally:
+        worker.kill()
+        await worker.released.wait()
+
+
+async def _call(worker: Any, call: HttpCall | None = None) -> InvocationResponse:
+    trigger = {"name": "request", "value": {"call": call} if call is not None else {"string": "x"}, "metadata": {}}
+    order = {"id": "i-1", "function": "F", "trigger": trigger, "trace": {"parent": "", "state": ""}, "deadline": None}
+    response: InvocationResponse = await asyncio.wait_for(worker.invoke(order), 60)
+    return response
+
+
+def _given(worker: Any) -> dict[str, str]:
+    """What a worker was started with, which its user can see."""
+    words = Path(f"/proc/{worker.pid}/cmdline").read_text().split("\0")
+    start = words.index("--host")
+    return dict(zip(words[start::2], words[start + 1 :: 2], strict=False))
+
+
+async def test_a_worker_that_never_connects_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(AppLoadFailed, match="has not connected to this host within 1 s"):
+        async with _fake("silent", tmp_path, seconds=1):
+            pass
+
+
+@pytest.mark.parametrize("how", ["rubbish", "nameless", "elsewhere"])
+async def test_what_a_worker_reports_and_does_not_fit_is_named(how: str, tmp_path: Path) -> None:
+    with pytest.raises(AppLoadFailed, match="does not fit"):
+        async with _fake(how, tmp_path):
+            pass
+
+
+async def test_answers_that_nobody_waits_for_are_dropped(tmp_path: Path) -> None:
+    async with _fake("sound", tmp_path) as worker:
+        assert (await _call(worker)).ok
+        assert (await _call(worker)).ok
+
+
+async def test_an_answer_that_is_none_of_http_fails_its_call_only(tmp_path: Path) -> None:
+    async with _fake("header", tmp_path) as worker:
+        response = await _call(worker)
+        assert (response.ok, response.code) == (False, "BadAnswer")
+        assert "'abc'" in response.text
+        assert not worker.ended.done()
+
+
+async def test_a_message_over_the_limit_ends_its_worker_and_not_the_host(tmp_path: Path) -> None:
+    async with _fake("large", tmp_path) as worker:
+        with pytest.raises(WorkerLost):
+            await _call(worker)
+        await asyncio.wait_for(asyncio.shield(worker.ended), 10)
+
+
+async def test_an_app_that_never_listens_fails_its_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appserver, "_LISTEN_SECONDS", 0.3)
+    async with _fake("closed", tmp_path) as worker:
+        pieces = BodyPieces(lambda: None, lambda: None)
+        pieces.end()
+        request = HttpRequest("GET", "http://host/api/F", "/api/F", {}, {"host": "host"}, pieces=pieces)
+        response = await _call(worker, HttpCall(request, {}, b"", None))
+        assert not response.ok
+        assert "does not listen" in response.text
+
+
+async def _stream(port: str, *first: Any) -> grpc.StatusCode:
+    """What becomes of a stream that sends these messages."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.stream_stream(
+            "/AzureFunctionsRpcMessages.FunctionRpc/EventStream", StreamingMessage.SerializeToString, StreamingMessage.FromString
+        )()
+        for message in first:
+            await call.write(message)
+        if not first:
+            await call.done_writing()
+        code: grpc.StatusCode = await call.code()
+        return code
+
+
+async def test_a_stream_is_taken_from_the_worker_alone_and_once(tmp_path: Path) -> None:
+    async with _fake("sound", tmp_path) as worker:
+        given, stranger, itself, rubbish = _given(worker), StreamingMessage(), StreamingMessage(), StreamingMessage()
+        stranger.start_stream.worker_id = "00000000-0000-0000-0000-000000000000"
+        itself.start_stream.worker_id = given["--workerId"]
+        rubbish.invocation_cancel.invocation_id = "i-1"
+        assert await _stream(given["--port"], stranger) is grpc.StatusCode.PERMISSION_DENIED
+        assert await _stream(given["--port"], itself) is grpc.StatusCode.ALREADY_EXISTS
+        assert await _stream(given["--port"], rubbish) is grpc.StatusCode.INVALID_ARGUMENT
+        assert await _stream(given["--port"]) is grpc.StatusCode.INVALID_ARGUMENT
+        assert (await _call(worker)).ok
+
+
+async def test_a_lock_that_no_call_holds_cannot_be_settled(tmp_path: Path) -> None:
+    async with _fake("sound", tmp_path) as worker, grpc.aio.insecure_channel(f"127.0.0.1:{_given(worker)['--port']}") as channel:
+        complete = channel.unary_unary("/Settlement/Complete", settlement("CompleteRequest").SerializeToString, Empty.FromString)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await complete(settlement("CompleteRequest")(locktoken="0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"))
+        assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_each_worker_gets_an_id_and_a_port_of_its_own(tmp_path: Path) -> None:
+    async with _fake("sound", tmp_path) as one, _fake("sound", tmp_path) as other:
+        for name in ("--workerId", "--port"):
+            assert _given(one)[name] != _given(other)[name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
+def test_a_peer_of_another_user_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        port, peer = server.getsockname()[1], f"ipv4:127.0.0.1:{client.getsockname()[1]}"
+        assert peers.is_own(peer, port)
+        monkeypatch.setattr(os, "getuid", lambda: 65_534)
+        assert not peers.is_own(peer, port)
+        assert not peers.is_own("unix:socket", port)

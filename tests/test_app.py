@@ -1,0 +1,29 @@
+"""Files that are right by themselves and do not fit each other are told before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.app import read_plans
+from bridge.errors import ConfigurationError
+from bridge.settings import Settings, TopicIdentity
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(
+    ("topic", "told"),
+    [
+        ("canary-requests", "topics: 'canary-requests' has no subscription 'bridge' in"),
+        ("automation-replies", "topics: 'automation-replies' has no subscription 'bridge' in"),
+        ("automation-results", "topics: 'automation-results' is a topic of the bridge itself"),
+    ],
+)
+def test_a_topic_that_no_request_can_arrive_on_is_told(topic: str, told: str) -> None:
+    files = {"catalogue": ROOT / "functions/automations.yaml", "resiliency": ROOT / "functions/resiliency.yaml"}
+    settings = Settings(entities=ROOT / "components/servicebus.json", topics={topic: TopicIdentity(submitter="canary")}, **files)
+    with pytest.raises(ConfigurationError) as refused:
+        read_plans(settings)
+    assert any(told in problem for problem in refused.value.problems)
