@@ -249,7 +249,7 @@ def assemble(
     recorder = Recorder(context, replies)
     http_targets = HttpTargets(context, runtime.functions, plans.policies, recorder)
     bus_targets = BusTargets(context, recorder)
-    dispatcher = Dispatcher(context, http_targets, bus_targets)
+    dispatcher = Dispatcher(context, http_targets, bus_targets, recorder)
     validation = Validation()
     intake = Intake(context, Rules(plans.catalog, settings.reply_topics, settings.default_reply_topic), dispatcher, validation)
 

@@ -47,6 +47,11 @@ class Over:
 
 
 @dataclass(frozen=True, slots=True)
+class Expired:
+    """The deadline of the run has passed, and nobody has ended it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Look again at `until`: another attempt may still be running, or the next one may not start before."""
 
@@ -72,7 +77,7 @@ class AskStatus:
     attempt: int
 
 
-Step = Over | Wait | Lapsed | Start | AskStatus
+Step = Over | Expired | Wait | Lapsed | Start | AskStatus
 IsOver = Callable[[str], bool]
 """Says of the id of a process whether it has certainly ended."""
 
@@ -80,20 +85,26 @@ IsOver = Callable[[str], bool]
 def next_step(run: Run, target: str, now: datetime, *, is_over: IsOver = lambda _process: False) -> Step:
     """What to do next with the work of this target. Attempts of a process that `is_over` have lapsed."""
     invocation = run.invocation(target)
-    if invocation is None or invocation.status.final or run.status.final or now >= run.deadline:
+    if invocation is None or invocation.status.final or run.status.final:
         return Over()
+    if now >= run.deadline:
+        return Expired()
     last = invocation.attempts[-1] if invocation.attempts else None
     if last is not None and last.status_url:
         return AskStatus(len(invocation.attempts) - 1)
-    return Over() if run.status is Status.CANCELING else _next_attempt(run, invocation, now, is_over)
-
-
-def _next_attempt(run: Run, invocation: Invocation, now: datetime, is_over: IsOver) -> Step:
-    last = invocation.attempts[-1] if invocation.attempts else None
     if last is not None and last.outcome.open:
-        if last.until is None:
-            return Over()
-        return Wait(last.until) if now < last.until and not is_over(last.process) else Lapsed(len(invocation.attempts) - 1)
+        # While a run is being canceled, too: that attempt may end the run, and who made it may end before the reply is sent.
+        return _under_way_until(last.until, len(invocation.attempts) - 1, now, process_is_over=is_over(last.process))
+    return Over() if run.status is Status.CANCELING else _next_attempt(run, invocation, now)
+
+
+def _under_way_until(until: datetime | None, attempt: int, now: datetime, *, process_is_over: bool) -> Over | Wait | Lapsed:
+    if until is None:
+        return Over()
+    return Wait(until) if now < until and not process_is_over else Lapsed(attempt)
+
+
+def _next_attempt(run: Run, invocation: Invocation, now: datetime) -> Wait | Start:
     if invocation.control.not_before is not None and now < invocation.control.not_before and not _was_set_back(run, now):
         return Wait(invocation.control.not_before)
     return Start()

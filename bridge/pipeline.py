@@ -134,7 +134,7 @@ class Pipeline:
         cause, grace = self._recorder.cause(found, event.id), self._settings.cancel_grace
         if event.type == events.DEADLINE:
             due = found.deadline
-            run = await self._recorder.ended(found, lambda each: lifecycle.time_out(each, cause), event.id)
+            run = await self._recorder.timed_out(found, event.id)
         else:
             due = (found.control.cancel_at or cause.at) + grace
             await self._http_targets.terminate(found, event.id)

@@ -90,6 +90,11 @@ class Recorder:
         await self._ended(before, after, event_id, replied=replied)
         return after
 
+    async def timed_out(self, run: Run, event_id: str) -> Run:
+        """End the run if its deadline has passed, and reply. Raises Unavailable."""
+        cause = self.cause(run, event_id)
+        return await self.ended(run, lambda each: lifecycle.time_out(each, cause), event_id)
+
     async def reply_if_ended(self, run: Run, event_id: str) -> None:
         """Publish the reply if this event ended the run; a redelivery of the event publishes it again. Raises Unavailable."""
         if run.status.final and run.control.ended_by == event_id:

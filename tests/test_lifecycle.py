@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from bridge import lifecycle
-from bridge.lifecycle import AttemptResult, Lapsed, Over, Start, Wait
+from bridge.lifecycle import AttemptResult, Expired, Lapsed, Over, Start, Wait
 from bridge.outcome import Accepted, Failed, Succeeded
 from bridge.run import AttemptOutcome, Progress, Status, dump, json_value, load
 from bridge.testing import NOON
@@ -111,7 +111,15 @@ def test_where_nothing_may_start_nothing_does(run):
 
 @pytest.mark.parametrize("seconds", [120, 121, 10_000])
 def test_nothing_starts_at_the_deadline_or_later(seconds):
-    assert lifecycle.next_step(a_run(), "main", at(seconds)) == Over()
+    assert lifecycle.next_step(a_run(), "main", at(seconds)) == Expired()
+    assert part(begun(a_run(), seconds=seconds)).attempts == ()
+
+
+def test_while_a_run_is_being_canceled_its_last_attempt_is_waited_for():
+    canceling = lifecycle.ask_cancel(begun(a_run()), now=at(1))
+    (attempt,) = part(canceling).attempts
+    assert lifecycle.next_step(canceling, "main", at(2)) == Wait(attempt.until)
+    assert lifecycle.next_step(canceling, "main", attempt.until) == Lapsed(0)
 
 
 def test_what_has_no_such_target_stays_as_it_is():

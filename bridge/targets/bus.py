@@ -58,7 +58,10 @@ class BusTargets:
                 await self._publish(claimed, invocation, event_id)
             elif isinstance(step, Wait):
                 waits.append(step.until)
-        if waits:
+        if claimed.status.final:
+            # Another process may have ended the run with this event, and have gone before it replied.
+            await self._recorder.reply_if_ended(claimed, event_id)
+        elif waits:
             await self._context.reschedule(delivery, min(waits) - now, "another delivery publishes the work")
 
     async def _publish(self, run: Run, invocation: Invocation, event_id: str) -> None:

@@ -14,7 +14,7 @@ from bridge import lifecycle, resilience, telemetry
 from bridge.catalog import HttpTarget, failedwhen
 from bridge.context import Context
 from bridge.errors import CallFailed
-from bridge.lifecycle import AskStatus, AttemptResult, Lapsed, Over, Start, Wait
+from bridge.lifecycle import AskStatus, AttemptResult, Expired, Lapsed, Over, Start, Wait
 from bridge.outcome import Accepted, Failed, Outcome, Succeeded, classify, errorswritten, following, outputsnotsent
 from bridge.outcome.following import GoesOn
 from bridge.ports import Delivery, FunctionCall, FunctionResponse, Functions
@@ -113,6 +113,10 @@ class HttpTargets:
         match lifecycle.next_step(run, target, self._run_clock.now(run), is_over=self._run_clock.is_over):
             case Over():
                 await self._recorder.reply_if_ended(run, event_id)
+                return None
+            case Expired():
+                # The timer would do so, too. But no delivery may be done while another process may still end the run with its event.
+                await self._recorder.timed_out(run, event_id)
                 return None
             case Wait(until):
                 return await self._wait(delivery, run, until)

@@ -177,7 +177,11 @@ async def _look_at_everything(bridge: BridgeProcess, ledger: Ledger, app: Script
     ledger.effects += app.effects
     touched = {invocation.rpartition("/")[0] for invocation in ledger.effects}
     async with aiohttp.ClientSession(bridge.url) as http:
-        await _look(http, ledger, sorted(ledger.accepted.keys() | touched), wait=5)
+        await _look(http, ledger, sorted(ledger.accepted.keys() | touched))
+        # A request that nobody was told of may have come again late, and its run began a moment ago.
+        until = time.monotonic() + PATIENCE
+        while (left := touched - ledger.runs.keys()) and time.monotonic() < until:
+            await _look(http, ledger, sorted(left), wait=5)
         cursor = ""
         while True:
             async with http.get(f"/v1/deadletters?limit=200&cursor={cursor}") as answer:

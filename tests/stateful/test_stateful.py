@@ -22,4 +22,5 @@ def test_no_sequence_of_events_breaks_a_promise() -> None:
 
 
 def test_nothing_starts_late_and_no_promise_breaks_where_everything_takes_its_time() -> None:
-    assert sum(fuzzed(seed) for seed in range(50)) == 50 * RUNS
+    # The seed 420 leaves a run without its reply where who finds a deadline passed leaves the end to the timer.
+    assert sum(fuzzed(seed) for seed in range(400, 450)) == 50 * RUNS
