@@ -21,11 +21,16 @@ RESOURCE = "https://servicebus.azure.net"
 
 @dataclass
 class Identities:
-    """`life` is how many seconds a token is good for; `asked` has the resource of each request."""
+    """`life` is how many seconds a token is good for; `asked` has the resource of each request.
+
+    azure-identity shows a token that it has until `refresh_in` seconds have passed; without that, almost until it ends if it lives for less
+    than half a minute.
+    """
 
     key_name: str
     key: str
     life: float = 3600.0
+    refresh_in: int = 1800
     url: str = ""
     refuses: bool = False
     asked: list[str] = field(default_factory=list)
@@ -45,6 +50,7 @@ class Identities:
             {
                 "access_token": token,
                 "expires_on": str(int(expires)),
+                "refresh_in": self.refresh_in,
                 "resource": RESOURCE,
                 "token_type": "Bearer",
             }
