@@ -247,6 +247,12 @@ def time_out(run: Run, cause: Causation) -> Run:
     return _end(run, Status.TIMED_OUT, cause)
 
 
+def expire(run: Run, target: str, cause: Causation) -> Run:
+    """`time_out` by the work of a target, unless that has ended: then its last delivery may be done, and nobody would reply."""
+    invocation = run.invocation(target)
+    return run if invocation is None or invocation.status.final else time_out(run, cause)
+
+
 def refuse(run: Run, error: RunError, status: Status, cause: Causation) -> Run:
     """End a run that may not start at all, so that a look-up explains why."""
     if run.status.final:

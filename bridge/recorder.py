@@ -73,7 +73,7 @@ class Recorder:
         timed_out = too_late and cause.at >= run.deadline
 
         def change(current: Run) -> Run:
-            return lifecycle.time_out(current, cause) if timed_out else lifecycle.finish(current, target, result, cause)
+            return lifecycle.expire(current, target, cause) if timed_out else lifecycle.finish(current, target, result, cause)
 
         telemetry.step("attempt.answered", automation=run.automation, level="debug", run=run.correlation_id, target=target)
         before, after, replied = await self._changed_patiently(run, change, event_id, patience)
@@ -94,6 +94,11 @@ class Recorder:
         """End the run if its deadline has passed, and reply. Raises Unavailable."""
         cause = self.cause(run, event_id)
         return await self.ended(run, lambda each: lifecycle.time_out(each, cause), event_id)
+
+    async def expired(self, run: Run, target: str, event_id: str) -> Run:
+        """As `timed_out`, for an event that is the work of a target. Raises Unavailable."""
+        cause = self.cause(run, event_id)
+        return await self.ended(run, lambda each: lifecycle.expire(each, target, cause), event_id)
 
     async def reply_if_ended(self, run: Run, event_id: str) -> None:
         """Publish the reply if this event ended the run; a redelivery of the event publishes it again. Raises Unavailable."""

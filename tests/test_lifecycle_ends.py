@@ -102,6 +102,13 @@ def test_a_canceling_run_times_out_even_with_a_success():
     assert lifecycle.time_out(run, cause(seconds=120)).status is Status.TIMED_OUT
 
 
+def test_work_ends_a_run_past_its_deadline_only_while_it_has_not_ended_itself():
+    run = finished(three("all"), Succeeded.of(1), "a")
+    assert lifecycle.expire(run, "a", cause(seconds=120)) is run
+    assert lifecycle.expire(run, "b", cause(seconds=119)) is run
+    assert lifecycle.expire(run, "b", cause(seconds=120)).status is Status.TIMED_OUT
+
+
 # Cancelling.
 
 

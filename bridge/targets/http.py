@@ -116,7 +116,7 @@ class HttpTargets:
                 return None
             case Expired():
                 # The timer would do so, too. But no delivery may be done while another process may still end the run with its event.
-                await self._recorder.timed_out(run, event_id)
+                await self._recorder.expired(run, target, event_id)
                 return None
             case Wait(until):
                 return await self._wait(delivery, run, until)

@@ -35,6 +35,17 @@ class Span(NamedTuple):
         return {_START + timedelta(seconds=moment) for moment in self}
 
 
+class Grown(NamedTuple):
+    """A pause that was waited, and the interval around which it was drawn, in seconds."""
+
+    waited: float
+    interval: float
+
+    def share(self, late: float) -> float:
+        """Of the interval, where attempts come `late` seconds later. Beyond one and a half no pause is drawn: the machine was busy."""
+        return min((self.waited - late) / self.interval, 1.5)
+
+
 class Next(NamedTuple):
     """What Dapr was seen to do after an attempt: try again (or be refused by its breaker), or end; and when that was known."""
 
@@ -71,7 +82,7 @@ class Twin:
     certain: bool = True  #: whether the moments left only one decision each time
     late: list[float] = field(default_factory=list)  #: by how much attempts came later than the shortest pause
     spread: list[float] = field(default_factory=list)  #: exponential pauses, as shares of their interval
-    grown: list[float] = field(default_factory=list)  #: those of them that grew
+    grown: list[Grown] = field(default_factory=list)  #: those of them that grew
 
     def __post_init__(self) -> None:
         if self.policy.breaker is not None:
@@ -164,7 +175,8 @@ class Twin:
             self.late.append(waited - pauses.last)
         else:
             self.spread.append(2 * waited / sum(pauses))
-            self.grown += self.spread[-1:] if sum(pauses) > 2 * INITIAL_INTERVAL.total_seconds() else []
+            if sum(pauses) > 2 * INITIAL_INTERVAL.total_seconds():
+                self.grown.append(Grown(waited, sum(pauses) / 2))
 
     def _told(self, span: Span, outcome: Outcome) -> None:
         moments = span.ends()
