@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from bridge.cli import audit, automations, canary, deadletters, demo, doctor, functions, init, inputs, local, new, runs, up, why
+from bridge.cli import audit, automations, canary, deadletters, demo, doctor, functions, init, inputs, local, new, package, runs, up, why
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.cli.session import Session
@@ -21,6 +21,7 @@ Examples:
   bridge new automation words.count --language powershell --trigger topic
   bridge up --functions functions
   bridge functions list
+  bridge functions package python --out dist
   bridge up --runtime dapr --with-sidecar
   bridge automations certificate.inspect
   bridge submit certificate.inspect pem=@server.pem --wait 20
@@ -107,6 +108,7 @@ app.command()(audit.audit)
 app.command()(doctor.doctor)
 app.command()(canary.canary)
 app.add_typer(deadletters.app, name="deadletters")
+functions.app.command("package")(package.package)
 app.add_typer(functions.app, name="functions")
 app.add_typer(local.app, name="local")
 app.add_typer(new.app, name="new")
