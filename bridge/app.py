@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from bridge.adapters.embedded.servicebus import Namespace
 
 #: The most bytes that an event may have beyond its data.
-ENVELOPE = 64 * 1024
+ENVELOPE = 128 * 1024
 #: How many deliveries of one subscription are handled at a time. Targets have limits of their own.
 CONCURRENCY = 256
 #: Seconds between two looks for targets that nobody serves. A functions host beside the bridge has started by the first.
@@ -205,8 +205,8 @@ async def _tell_unserved(targets: UnservedTargets) -> None:
 
 
 def _opened(settings: Settings, plans: Plans, environ: Mapping[str, str]) -> contextlib.AbstractAsyncContextManager[Runtime]:
-    """The runtime that the settings name. A message may be ENVELOPE bytes larger than the largest input."""
-    largest = settings.max_input_bytes + ENVELOPE
+    """The runtime that the settings name."""
+    largest = _largest(settings)
     if settings.runtime is RuntimeName.EMBEDDED:
         return EmbeddedRuntime.open(settings, plans.entities, max_message=largest, dead_letters=events.DEADLETTERS)
     from bridge.adapters.dapr import DaprRuntime  # noqa: PLC0415 - gRPC is for this runtime only: 14 MB, a tenth of the start
@@ -220,6 +220,13 @@ def _opened(settings: Settings, plans: Plans, environ: Mapping[str, str]) -> con
         probe=events.probe(),
         dead_letters=events.DEADLETTERS,
     )
+
+
+def _largest(settings: Settings) -> int:
+    """The most bytes of the body of a message: what the bus is said to carry, else room for every input, output and reply."""
+    if settings.max_event_bytes is not None:
+        return settings.max_event_bytes
+    return max(settings.max_input_bytes, settings.max_output_bytes, events.MAX_REPLY) + ENVELOPE
 
 
 @contextlib.asynccontextmanager
