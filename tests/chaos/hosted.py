@@ -35,7 +35,10 @@ class FunctionsHost:
 
     @classmethod
     def beside_with_csharp(cls, bridge: BridgeProcess) -> FunctionsHost:
-        """As `beside`, with the C# function of its own automation where there is a .NET."""
+        """As `beside`, with the C# function of its own automation where there is a .NET.
+
+        Only where there is one bridge: one without a functions host beside it refuses an automation that `completes: settled`.
+        """
         if (dotnet := dotnet_kit.runner()) is None:
             return cls.beside(bridge)
         apps, catalogue = bridge.data_dir.with_name("apps"), bridge.data_dir.with_name("automations.yaml")
