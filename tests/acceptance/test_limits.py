@@ -25,22 +25,6 @@ async def test_without_room_nothing_is_accepted_and_the_caller_told_when_to_come
     assert app.calls == []
 
 
-async def test_what_the_bus_cannot_carry_is_refused_with_the_reason_and_the_next_request_is_taken(app: Scripted, tmp_path: Path) -> None:
-    config = scripted_config(app.url, "max_event_bytes: 256000")
-    async with (
-        BridgeProcess(tmp_path / "data", config, environment={"SCRIPTED_KEY": KEY}) as bridge,
-        aiohttp.ClientSession(bridge.url) as http,
-    ):
-        for size, status in ((256_000, 413), (250_000, 200)):
-            headers = {"X-Correlation-Id": "large-1", "Prefer": "wait=30"}
-            async with http.post("/v1/automations/echo/requests", json={"text": "x" * size}, headers=headers) as answer:
-                assert answer.status == status, await answer.text()
-                told = await answer.json()
-                assert status == 200 or (told["code"], told["hint"]) == ("TooLarge", "Store the data and send where it is.")
-                assert status == 200 or "256000 are allowed" in told["detail"]
-    assert len(app.calls) == 1
-
-
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
