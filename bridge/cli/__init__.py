@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from bridge.cli import audit, automations, canary, deadletters, demo, doctor, functions, init, inputs, local, new, runs, up, why
+from bridge.cli import audit, automations, canary, deadletters, demo, doctor, functions, init, inputs, local, new, resilience, runs, up, why
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.cli.session import Session
@@ -32,6 +32,7 @@ Examples:
   bridge audit --since 24h
   bridge doctor components/azure deploy
   bridge canary canary.yaml --once
+  bridge resilience explain python-functions
 
 \b
 Exit codes:
@@ -110,6 +111,7 @@ app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(functions.app, name="functions")
 app.add_typer(local.app, name="local")
 app.add_typer(new.app, name="new")
+app.add_typer(resilience.app, name="resilience")
 
 
 def main() -> None:
