@@ -33,7 +33,7 @@ class TimeOfRun(NamedTuple):
 
 
 def next_pause(policy: Policy, attempts_made: int, outcome: Outcome, time: TimeOfRun, rng: Random) -> timedelta | None:
-    """The pause before the next attempt. None if there is none: success, the policy allows no more, or it would start after the deadline."""
+    """The pause before the next attempt; None after a success, if the policy allows no more, or if it would end after the deadline."""
     if not isinstance(outcome, Failed):
         return None
     decision = after_failure(policy.retry, attempts_made, outcome, time.elapsed, rng)
