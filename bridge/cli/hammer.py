@@ -33,7 +33,7 @@ def _span(text: str) -> float:
 def hammer(  # noqa: PLR0913, PLR0917 - these are the options of a command
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="APP", help="The app for which a policy is found, by its name in the catalogue.")],
-    url: Annotated[str, typer.Option(help="A function of a staging app; otherwise a scripted one is started.", metavar="URL")] = "",
+    function: Annotated[str, typer.Option(help="A function of a staging app; otherwise a scripted one is started.", metavar="URL")] = "",
     allow_host: Annotated[
         list[str] | None, typer.Option("--allow-host", metavar="HOST", help="Another machine than this that may be called.")
     ] = None,
@@ -46,7 +46,7 @@ def hammer(  # noqa: PLR0913, PLR0917 - these are the options of a command
     seed: Annotated[int, typer.Option(help="Scripted: what the faults are drawn from.")] = 1,
     first: Annotated[float, typer.Option("--from", min=0.1, help="Calls a second to begin with.")] = 5,
     last: Annotated[float, typer.Option("--to", min=0.1, help="Calls a second that are not exceeded.")] = 200,
-    seconds: Annotated[int, typer.Option(min=10, max=3600, help="How long all of it sends.")] = _SECONDS,
+    seconds: Annotated[int, typer.Option(min=5, max=3600, help="How long all of it sends.")] = _SECONDS,
     most: Annotated[int, typer.Option(min=50, max=1_000_000, help="The most calls.")] = _MOST,
     patience: Annotated[str, typer.Option(help="After which a call counts as hung, while it is measured.")] = "5s",
     deadline: Annotated[str, typer.Option(help="Of a request; otherwise the shortest of the automations that call APP, or 1m.")] = "",
@@ -57,7 +57,7 @@ def hammer(  # noqa: PLR0913, PLR0917 - these are the options of a command
 ) -> None:
     """Call a function at rising load, find timeout, retries and circuit breaker for it, try them, and write them with the reasons.
 
-    Without --url a function is started on this machine that fails as the options say. With --url the function runs for every call, so take
+    Without --function one is started on this machine that fails as the options say. With --function it runs for every call, so take
     one on staging. Only this machine is called, and hosts that --allow-host names. What is under way when the time is over is waited for.
     Exit code 0: the policy does what --aim says; 1: it does not, or there is none; 2: the command cannot be carried out so.
     """
@@ -69,12 +69,14 @@ def hammer(  # noqa: PLR0913, PLR0917 - these are the options of a command
     screen = session.of(context).screen
     if not _APP.fullmatch(name):
         raise typer.BadParameter(f"APP {name!r} is not a name of an app; it has 1 to 63 of a-z, 0-9 and -.")
+    if first > last:
+        raise typer.BadParameter(f"--from {first:g} is more than --to {last:g}.")
     if key_env is not None and not os.environ.get(key_env):
         raise typer.BadParameter(f"--key-env: the variable {key_env} is not set.")
     try:
         request = hammerrun.HammerRequest(
             app=name,
-            target=guard.checked(url, allow_host or ()) if url else None,
+            target=guard.checked(function, allow_host or ()) if function else None,
             faults=Faults(errors, hangs, durations.parse(f"{_span(latency)}s"), breaks_at or None),
             seed=seed,
             load=(first, last, seconds, most),

@@ -41,7 +41,8 @@ def tell(screen: Screen, found: HammerReport) -> None:
         screen.line(step_line(step))
     screen.line("")
     if found.found is None:
-        screen.line("There is no policy: the function answered nothing at the first rate.", "red")
+        codes = ", ".join(f"{code} {number}" for code, number in found.measured.codes.most_common()) or "nothing was called"
+        screen.line(f"There is no policy: the function answered no call ({codes}).", "red")
         return
     for line in (*_attempts(found, found.found), "", *policy_words(found.found.policy), *_verdict(found, found.found)):
         screen.line(line)
@@ -73,7 +74,8 @@ def _verdict(found: HammerReport, policy: FoundPolicy) -> Iterator[str]:
         tried = found.tried
         yield (
             f"Tried with a bridge at {policy.rate:.1f}/s: {tried.succeeded:,} of {tried.asked:,} requests succeeded within "
-            f"{show(goal.deadline)} ({percent(tried.share, 2)}), with at most {tried.most_attempts} attempts, the slowest after {tried.within(1.0):.1f} s."
+            f"{show(goal.deadline)} ({percent(tried.share, 2)}), with at most {tried.most_attempts} attempts, "
+            f"the slowest after {tried.within(1.0):.1f} s."
         )
     if not policy.reached:
         yield f"That is the best of {policy.tried} policies, and less than {percent(goal.share, 2)}."

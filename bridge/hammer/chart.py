@@ -18,6 +18,7 @@ STYLE = """\
 <style>
   .page { fill: #ffffff } .text { fill: #0f172a } .faint { fill: #475569 } .line { stroke: #94a3b8 }
   .aim { stroke: #0f172a; stroke-dasharray: 4 3 }
+  .inside { fill: #ffffff; font-size: 10px }
   .answered { fill: #2563eb } .failed { fill: #d97706 } .hung { fill: #7f1d1d } .broken { fill: #fecaca } .tried { fill: #0f172a }
   @media (prefers-color-scheme: dark) {
     .page { fill: #0d1117 } .text { fill: #e2e8f0 } .faint { fill: #94a3b8 }
@@ -67,9 +68,9 @@ def _loads(report: HammerReport) -> Iterator[str]:
         yield _rect(kind, LEFT + 90 * number, 36, 11, 11)
         yield _text(LEFT + 90 * number + 16, 46, said)
     width = PANEL / max(len(steps), 1)
+    yield from _axis(LEFT)
     for number, step in enumerate(steps):
         yield from _load(step, LEFT + number * width, width)
-    yield from _axis(LEFT)
     yield _text(LEFT + PANEL / 2, HEIGHT - 14, "calls a second", kind="faint", anchor="middle")
 
 
@@ -97,15 +98,15 @@ def _attempts(report: HammerReport) -> Iterator[str]:
         yield f'<circle class="tried" cx="{MIDDLE + 185}" cy="42" r="4"/>'
         yield _text(MIDDLE + 195, 46, f"tried: {tried.succeeded:,} of {tried.asked:,}")
     width = PANEL / max(len(worked_out), len(seen), 1)
+    yield from _axis(MIDDLE)
     for number, share in enumerate(worked_out):
         left, top = MIDDLE + number * width, _height(share)
         yield _rect("answered", left + width * 0.2, top, width * 0.6, FLOOR - top)
-        yield _text(left + width / 2, top - 5, percent(share), kind="faint", anchor="middle")
+        yield _text(left + width / 2, FLOOR - 8, f"{share * 100:.2f}", kind="inside", anchor="middle")
     for number, share in enumerate(seen):
         yield f'<circle class="tried" cx="{MIDDLE + (number + 0.5) * width:.1f}" cy="{_height(share):.1f}" r="4"/>'
     for number in range(max(len(worked_out), len(seen))):
         yield _text(MIDDLE + (number + 0.5) * width, FLOOR + 16, str(number + 1), anchor="middle")
-    yield from _axis(MIDDLE)
     aim = _height(report.goal.share)
     yield f'<line class="aim" x1="{MIDDLE}" x2="{MIDDLE + PANEL}" y1="{aim:.1f}" y2="{aim:.1f}"/>'
     yield _text(MIDDLE + PANEL / 2, HEIGHT - 14, "attempts", kind="faint", anchor="middle")

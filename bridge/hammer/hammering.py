@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
+
+from pydantic_core import to_json
 
 from bridge import app
 from bridge.hammer import policyfile, search, trial
@@ -18,8 +19,9 @@ from bridge.hammer.measurement import LoadStep, Measurement
 from bridge.hammer.report import HammerReport
 from bridge.hammer.search import FoundPolicy, Goal
 from bridge.hammer.simulation import Tally
-from bridge.hammer.trial import TrialPlan
+from bridge.hammer.trial import CallBounds, TrialPlan
 from bridge.ports import FunctionCall
+from bridge.resilience import worst_case
 from bridge.settings import FunctionApp, Settings
 
 _MEASURING, _TRYING = 0.55, 0.35  #: of the time; the rest is for working out
@@ -68,7 +70,7 @@ async def hammer(plan: HammerPlan, listener: HammerListener) -> HammerReport:
 
 
 async def _measure(plan: HammerPlan, listener: HammerListener) -> tuple[Measurement, int]:
-    body = json.dumps(plan.input).encode()
+    body = to_json(plan.input)
     call = FunctionCall(plan.app, "POST", plan.target.path, body, {"content-type": "application/json"}, plan.patience)
     load = replace(plan.load, seconds=plan.load.seconds * _MEASURING)
     settings = Settings(function_apps={plan.app: FunctionApp.model_validate(plan.where)})
@@ -78,11 +80,11 @@ async def _measure(plan: HammerPlan, listener: HammerListener) -> tuple[Measurem
 
 
 async def _try(plan: HammerPlan, report: HammerReport, found: FoundPolicy, calls_left: int, listener: HammerListener) -> Tally | None:
-    each = found.usual.calls / max(found.usual.asked, 1)
-    number = min(int(found.rate * plan.load.seconds * _TRYING), int(calls_left / each))
-    if number < 1:
+    number, attempts = int(found.rate * plan.load.seconds * _TRYING), worst_case(found.policy).attempts or 1
+    if min(number, calls_left // attempts) < 1:
         return None
-    what = TrialPlan(plan.app, plan.target.path, plan.input, found.rate, number, plan.goal.deadline, plan.goal.room)
+    bounds = CallBounds(calls_left, attempts)
+    what = TrialPlan(plan.app, plan.target.path, plan.input, found.rate, number, plan.goal.deadline, plan.goal.room, bounds)
     with tempfile.TemporaryDirectory(prefix="bridge-hammer-") as name:
         settings = trial.settings_of(Path(name), what, policyfile.text(report), plan.where)
         return await trial.run(what, settings, lambda ended: listener.trying(what, ended))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -22,6 +22,16 @@ from bridge.run import Run
 _AUTOMATION = "hammer.trial"
 
 
+class CallBounds(NamedTuple):
+    """How many calls may be made of all requests together, and how many the policy allows for one."""
+
+    calls: int = 1_000_000
+    attempts: int = 1
+
+
+_UNBOUNDED = CallBounds()
+
+
 @dataclass(frozen=True)
 class TrialPlan:
     """What is asked for: so many requests at a rate a second, each with this input and deadline; `room` calls run at a time."""
@@ -33,6 +43,7 @@ class TrialPlan:
     requests: int
     deadline: timedelta
     room: int
+    bounds: CallBounds = _UNBOUNDED
 
 
 async def run(plan: TrialPlan, found: settings.Settings, tell: Callable[[int], None]) -> Tally:
@@ -43,20 +54,31 @@ async def run(plan: TrialPlan, found: settings.Settings, tell: Callable[[int], N
 
 async def ask(bridge: app.Bridge, plan: TrialPlan, tell: Callable[[int], None]) -> Tally:
     """Ask a bridge whose catalogue is that of the plan."""
-    tally, now = Tally(), asyncio.get_running_loop().time
+    tally, now, ended = Tally(), asyncio.get_running_loop().time, asyncio.Event()
     service, began = bridge.services.bridge, now()
 
     async def one(number: int) -> None:
         accepted = await service.submit(Submission(_AUTOMATION, plan.input, f"hammer-{number}"), LOCAL)
         run = await service.ended(accepted.run, plan.deadline.total_seconds() + 5)
         tally.add(run.status, _attempts(run), (run.updated_at - run.created_at).total_seconds())
+        ended.set()
         tell(tally.asked)
 
     async with asyncio.TaskGroup() as asking:
         for number in range(plan.requests):
             await asyncio.sleep(max(began + number / plan.rate - now(), 0))
+            while number > tally.asked and not _may_ask(plan.bounds, tally, number):
+                ended.clear()
+                await ended.wait()
+            if not _may_ask(plan.bounds, tally, number):
+                break
             asking.create_task(one(number))
     return tally
+
+
+def _may_ask(bounds: CallBounds, tally: Tally, asked: int) -> bool:
+    """Whether there is room for one more request, should every one that is under way take all attempts of the policy."""
+    return tally.calls + (asked - tally.asked + 1) * bounds.attempts <= bounds.calls
 
 
 def _attempts(run: Run) -> int:
