@@ -13,8 +13,8 @@ from bridge import catalog
 from bridge.catalog import Automation
 from bridge.entities import UNLIMITED
 from bridge.resilience import BreakerRules, Policy, Retry, worst_case
-from bridge.resilience.explanation import DeliveryLimits, Explanation, explain, opens_after
-from bridge.resilience.scenario import MOST_ATTEMPTS, answers, hangs, play, result
+from bridge.resilience.explanation import SCENARIOS, DeliveryLimits, Explanation, explain, opens_after
+from bridge.resilience.scenario import MOST_ATTEMPTS, START, answers, hangs, play, result
 
 SECOND = timedelta(seconds=1)
 SHIPPED = Policy(25 * SECOND, Retry("exponential", max_interval=15 * SECOND, max_retries=3), BreakerRules(timeout=30 * SECOND))
@@ -69,6 +69,27 @@ def test_what_the_caller_sees_under_the_shipped_policy(
     seen = explained(tmp_path, SHIPPED, deadline).targets[0].results[does]
     assert (seen.attempts, list(seen.ends)) == (attempts, ends)
     assert (seen.earliest.total_seconds(), seen.latest.total_seconds()) == pytest.approx(seconds)
+
+
+DRAWN, PLAYED = 60, 60
+
+
+@pytest.mark.parametrize("does", SCENARIOS)
+def test_whatever_pauses_are_drawn_the_course_stays_within_what_is_said(does: str) -> None:
+    """Sixty policies and deadlines, each with sixty random courses that the explanation has not played itself."""
+    for number in range(DRAWN):
+        rng = Random(number)
+        retry = Retry("exponential", max_interval=rng.choice([1, 4, 15]) * SECOND, max_retries=rng.choice([1, 3, 6]))
+        breaker = rng.choice([None, BreakerRules("consecutiveFailures > 2", rng.choice([1, 5]) * SECOND)])
+        policy, deadline = Policy(rng.choice([0.5, 2, 25]) * SECOND, retry, breaker), rng.choice([0.7, 2, 5, 60]) * SECOND
+        seen = result(policy, deadline, SCENARIOS[does])
+        for seed in range(1000, 1000 + PLAYED):
+            played = play(policy, deadline, SCENARIOS[does], Random(seed))
+            assert played.end is not None
+            after = played.end.at - START
+            assert seen.attempts[0] <= len(played.attempts) <= seen.attempts[1], (policy, deadline)
+            assert seen.earliest <= after <= seen.latest, (policy, deadline, seen, after)
+            assert (played.end.status, played.end.code) in seen.ends, (policy, deadline)
 
 
 def test_only_targets_of_the_app_are_shown(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def run(request: HammerRequest, screen: Screen) -> Exit:
     """Hammer, show what was found, and write the files. Raises ConfigurationError, OSError."""
     logs.setup(level="error", form="console")  # what fails is counted here, and the bridge would log each of it
     deadline = timedelta(seconds=request.deadline) if request.deadline else _shortest_deadline(request.app)
+    if screen.live:
+        screen.note(hammerview.LEGEND)
     with screen.err.status("measuring") if screen.live else _Quiet() as status:
         try:
             found = asyncio.run(_hammer(request, deadline, Progress(screen, status)))
@@ -117,15 +119,16 @@ class _Quiet:
 
 
 class Progress:
-    """Shows the progress: a line for each rate, and on a terminal what goes on."""
+    """Shows the progress on a terminal: a line for each rate, and what goes on."""
 
     def __init__(self, screen: Screen, status: Status | None) -> None:
         self._screen, self._status = screen, status
 
     def measured(self, step: LoadStep) -> None:
         """One more rate was measured."""
-        if not self._screen.as_json:
+        if self._screen.live:
             self._screen.note(hammerview.step_line(step), "yellow" if step.broken else "")
+        self._say(f"measuring: {step.rate:.0f}/s is done")
 
     def searching(self, measured: Measurement) -> None:
         """Policies are worked out now."""

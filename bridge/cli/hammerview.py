@@ -13,6 +13,7 @@ from bridge.hammer.search import FoundPolicy
 from bridge.resilience import Policy, worst_case
 
 _BAR = 24  #: characters
+LEGEND = "calls a second; █ answered ▒ failed ░ hung; from the usual time to that of 99 of 100"
 
 
 def bar(parts: dict[str, float]) -> str:
@@ -35,10 +36,11 @@ def step_line(step: LoadStep) -> str:
 
 
 def tell(screen: Screen, found: HammerReport) -> None:
-    """Print it."""
-    screen.line("calls a second; █ answered ▒ failed ░ hung; from the usual time to that of 99 of 100")
-    for step in sorted(found.measured.steps, key=lambda each: each.rate):
-        screen.line(step_line(step))
+    """Print it. Who watches has seen the loads as they were measured."""
+    if not (screen.live and screen.out.is_terminal):
+        screen.line(LEGEND)
+        for step in sorted(found.measured.steps, key=lambda each: each.rate):
+            screen.line(step_line(step))
     screen.line("")
     if found.found is None:
         codes = ", ".join(f"{code} {number}" for code, number in found.measured.codes.most_common()) or "nothing was called"
@@ -49,9 +51,10 @@ def tell(screen: Screen, found: HammerReport) -> None:
 
 
 def _attempts(found: HammerReport, policy: FoundPolicy) -> Iterator[str]:
-    tried = found.tried.cumulated() if found.tried is not None else []
+    worked_out, tried = policy.usual.cumulated(), found.tried.cumulated() if found.tried is not None else []
     yield "requests that succeed, by attempts; worked out and tried"
-    for number, share in enumerate(policy.usual.cumulated()):
+    for number in range(max(len(worked_out), len(tried))):
+        share = worked_out[min(number, len(worked_out) - 1)]
         seen = percent(tried[min(number, len(tried) - 1)], 2) if tried else "-"
         yield f"{number + 1:>6}    {bar({'█': share})}  {percent(share, 2):>8}  {seen:>8}"
 

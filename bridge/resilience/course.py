@@ -11,7 +11,7 @@ from random import Random
 from typing import Literal
 
 from bridge.outcome import Failed, Outcome
-from bridge.resilience.breaker import Allowed, Breaker, BreakerRules, BreakerState, CircuitOpen, allow, record, withdraw
+from bridge.resilience.breaker import Allowed, Breaker, BreakerRules, CircuitOpen, allow, record, withdraw
 from bridge.resilience.deadline import TimeOfRun, counts, next_pause, time_limit, too_late
 from bridge.resilience.policy import Policy
 
@@ -44,11 +44,6 @@ class CourseBreaker:
 
     def __init__(self, rules: BreakerRules | None) -> None:
         self._breaker = Breaker(rules) if rules is not None else None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it has opened, and no probe was let through since."""
-        return self._breaker is not None and self._breaker.state is BreakerState.OPEN
 
     def ask(self, now: datetime) -> Allowed | CircuitOpen:
         """Ask for permission to make one call."""

@@ -14,7 +14,7 @@ from bridge.ports import FunctionResponse
 from bridge.resilience.course import CallDue, Course, CourseBreaker, CourseEnd, PauseDue
 from bridge.resilience.policy import Policy
 
-_START = datetime(2026, 1, 1, tzinfo=UTC)
+START = datetime(2026, 1, 1, tzinfo=UTC)  #: when every course begins
 _DRAWS = 50  #: courses with random pauses, beside those with the shortest and the longest
 _LIMIT = 1000  #: bytes of an output
 NONE = timedelta(0)
@@ -73,12 +73,12 @@ class EdgeRandom(Random):
 def play(policy: Policy, deadline: timedelta, answer: Answer, rng: Random) -> PlayedCourse:
     """The course of an invocation whose function does the same at each attempt."""
     attempts: list[PlayedAttempt] = []
-    course, now = Course(policy, CourseBreaker(policy.breaker), _START, deadline, rng), _START
+    course, now = Course(policy, CourseBreaker(policy.breaker), START, deadline, rng), START
     while len(attempts) < MOST_ATTEMPTS:
         match course.next(now):
             case CallDue(limit):
                 outcome, took = answer(limit)
-                attempts.append(PlayedAttempt(now - _START, now + took - _START))
+                attempts.append(PlayedAttempt(now - START, now + took - START))
                 now += took
                 course.answered(outcome, now)
             case PauseDue(until):
@@ -105,7 +105,7 @@ def result(policy: Policy, deadline: timedelta, answer: Answer) -> ScenarioResul
 
 
 def _ended(course: PlayedCourse) -> timedelta:
-    return course.end.at - _START if course.end is not None else course.attempts[-1].ended
+    return course.end.at - START if course.end is not None else course.attempts[-1].ended
 
 
 def _is_random(policy: Policy) -> bool:
