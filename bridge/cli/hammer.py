@@ -17,16 +17,17 @@ from bridge.errors import ConfigurationError
 from bridge.files import textfile
 
 _SECONDS, _MOST = 60, 5000
+_FRONT_END = 230  #: seconds after which Azure's front end hangs up, so that no call takes longer
 _APP = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
-def _span(text: str) -> float:
+def _span(text: str, most: float = 86_400) -> float:
     try:
         seconds = durations.parse(text).total_seconds()
     except ValueError as fault:
         raise typer.BadParameter(str(fault)) from None
-    if not 0 < seconds <= 86_400:
-        raise typer.BadParameter(f"{text!r} is not between 1ms and 24h.")
+    if not 0 < seconds <= most:
+        raise typer.BadParameter(f"{text!r} is not above 0 and {most:g} s at most.")
     return seconds
 
 
@@ -80,7 +81,7 @@ def hammer(  # noqa: PLR0913, PLR0917 - these are the options of a command
             faults=Faults(errors, hangs, durations.parse(f"{_span(latency)}s"), breaks_at or None),
             seed=seed,
             load=(first, last, seconds, most),
-            patience=_span(patience),
+            patience=_span(patience, _FRONT_END),
             deadline=_span(deadline) if deadline else None,
             share=aim / 100,
             concurrency=concurrency,

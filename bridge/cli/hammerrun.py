@@ -56,7 +56,7 @@ def run(request: HammerRequest, screen: Screen) -> Exit:
         screen.note(hammerview.LEGEND)
     with screen.err.status("measuring") if screen.live else _Quiet() as status:
         try:
-            found = asyncio.run(_hammer(request, deadline, Progress(screen, status)))
+            found = asyncio.run(_hammer(request, deadline, HammerProgress(screen, status)))
         except PortError as fault:
             screen.note(f"The policy could not be tried: {fault.detail} {fault.hint}", "red")
             return Exit.FAILED
@@ -68,7 +68,7 @@ def run(request: HammerRequest, screen: Screen) -> Exit:
     return Exit.OK if found.good else Exit.FAILED
 
 
-async def _hammer(request: HammerRequest, deadline: timedelta, progress: Progress) -> report.HammerReport:
+async def _hammer(request: HammerRequest, deadline: timedelta, progress: HammerProgress) -> report.HammerReport:
     first, last, seconds, most = request.load
     async with _target(request) as target:
         plan = HammerPlan(
@@ -118,7 +118,7 @@ class _Quiet:
         return None
 
 
-class Progress:
+class HammerProgress:
     """Shows the progress on a terminal: a line for each rate, and what goes on."""
 
     def __init__(self, screen: Screen, status: Status | None) -> None:

@@ -18,7 +18,7 @@ from bridge.hammer.loadtest import LoadPlan, LoadTest
 from bridge.hammer.measurement import LoadStep, Measurement
 from bridge.hammer.report import HammerReport
 from bridge.hammer.search import FoundPolicy, Goal
-from bridge.hammer.simulation import Tally
+from bridge.hammer.simulation import RequestTally
 from bridge.hammer.trial import CallBounds, TrialPlan
 from bridge.ports import FunctionCall
 from bridge.resilience import worst_case
@@ -79,7 +79,9 @@ async def _measure(plan: HammerPlan, listener: HammerListener) -> tuple[Measurem
         return await test.run(), test.sent
 
 
-async def _try(plan: HammerPlan, report: HammerReport, found: FoundPolicy, calls_left: int, listener: HammerListener) -> Tally | None:
+async def _try(
+    plan: HammerPlan, report: HammerReport, found: FoundPolicy, calls_left: int, listener: HammerListener
+) -> RequestTally | None:
     number, attempts = int(found.rate * plan.load.seconds * _TRYING), worst_case(found.policy).attempts or 1
     if min(number, calls_left // attempts) < 1:
         return None

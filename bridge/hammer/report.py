@@ -7,7 +7,7 @@ from typing import Any
 
 from bridge.hammer.measurement import LoadStep, Measurement, quantile
 from bridge.hammer.search import FoundPolicy, Goal
-from bridge.hammer.simulation import Tally
+from bridge.hammer.simulation import RequestTally
 from bridge.resilience import worst_case
 
 
@@ -19,7 +19,7 @@ class HammerReport:
     goal: Goal
     measured: Measurement
     found: FoundPolicy | None
-    tried: Tally | None = None
+    tried: RequestTally | None = None
 
     @property
     def agrees(self) -> bool:
@@ -82,7 +82,7 @@ def _policy(found: FoundPolicy) -> dict[str, Any]:
     }
 
 
-def _tally(tally: Tally) -> dict[str, Any]:
+def _tally(tally: RequestTally) -> dict[str, Any]:
     return {
         "requests": tally.asked,
         "succeeded": tally.succeeded,

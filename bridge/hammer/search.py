@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from bridge.hammer.measurement import Measurement
-from bridge.hammer.simulation import Conditions, MeasuredFunction, Simulation, Tally
+from bridge.hammer.simulation import Conditions, MeasuredFunction, RequestTally, Simulation
 from bridge.resilience import BreakerRules, Policy, Retry, worst_case
 
 _REQUESTS = 3000  #: of one simulation
@@ -43,8 +43,8 @@ class FoundPolicy:
 
     policy: Policy
     rate: float
-    usual: Tally
-    surge: Tally | None
+    usual: RequestTally
+    surge: RequestTally | None
     reached: bool
     tried: int
 
@@ -69,7 +69,7 @@ def find(measured: Measurement, goal: Goal) -> FoundPolicy | None:
     return replace(min(found, key=_rank), tried=tried) if found else None
 
 
-def _reaches(usual: Tally, goal: Goal) -> bool:
+def _reaches(usual: RequestTally, goal: Goal) -> bool:
     """Whether enough requests succeed, with half of the failures to spare, and nearly all of them well before the deadline."""
     return 1 - usual.share <= (1 - goal.share) / 2 and usual.within(0.99) <= goal.deadline.total_seconds() / 4
 
@@ -115,13 +115,13 @@ def breaker(measured: Measurement, goal: Goal, attempts: int) -> BreakerRules:
     return BreakerRules(f"consecutiveFailures > {max(attempts + 1, in_a_row)}", min(recovers, goal.deadline / 4))
 
 
-def simulated(measured: Measurement, policy: Policy, goal: Goal, arrivals: list[float], *, cautious: bool = True) -> Tally:
+def simulated(measured: Measurement, policy: Policy, goal: Goal, arrivals: list[float], *, cautious: bool = True) -> RequestTally:
     """What becomes of requests that arrive at these times."""
     function = MeasuredFunction(measured, _SEED, cautious=cautious)
     return Simulation(policy, function.answer, Conditions(goal.deadline, goal.room, _SEED)).run(arrivals)
 
 
-def _surge(measured: Measurement, policy: Policy, goal: Goal, rate: float) -> Tally | None:
+def _surge(measured: Measurement, policy: Policy, goal: Goal, rate: float) -> RequestTally | None:
     """What becomes of a surge, and of the requests after it."""
     broken = measured.lowest_broken
     if broken is None:

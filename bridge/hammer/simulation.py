@@ -27,7 +27,7 @@ Answerer = Callable[[datetime, timedelta], tuple[Outcome, timedelta]]
 
 
 @dataclass
-class Tally:
+class RequestTally:
     """What became of requests: statuses, attempts of each, calls of all, and the seconds until each one that succeeded had ended."""
 
     ends: Counter[str] = field(default_factory=Counter)
@@ -137,9 +137,9 @@ class Simulation:
         self._order, self._under_way = count(), 0
         self._waiting: deque[Course] = deque()
         self._began: dict[Course, datetime] = {}
-        self.tally = Tally()
+        self.tally = RequestTally()
 
-    def run(self, arrivals: Sequence[float]) -> Tally:
+    def run(self, arrivals: Sequence[float]) -> RequestTally:
         """What becomes of requests that arrive at these times, in seconds."""
         for seconds in arrivals:
             at = START + timedelta(seconds=seconds)

@@ -15,11 +15,13 @@ import yaml
 from bridge import app, settings
 from bridge.auth import LOCAL
 from bridge.durations import show
+from bridge.errors import BridgeError
 from bridge.events import Submission
-from bridge.hammer.simulation import Tally
+from bridge.hammer.simulation import RequestTally
 from bridge.run import Run
 
 _AUTOMATION = "hammer.trial"
+_LONGEST = 120.0  #: seconds for which the end of a request is waited for; one that is unfinished then has not succeeded
 
 
 class CallBounds(NamedTuple):
@@ -46,21 +48,25 @@ class TrialPlan:
     bounds: CallBounds = _UNBOUNDED
 
 
-async def run(plan: TrialPlan, found: settings.Settings, tell: Callable[[int], None]) -> Tally:
-    """What came of the requests; `tell` gets how many have ended. Raises ConfigurationError, Unavailable, Refusal."""
+async def run(plan: TrialPlan, found: settings.Settings, tell: Callable[[int], None]) -> RequestTally:
+    """What came of the requests; `tell` gets how many have ended. Raises ConfigurationError, Unavailable."""
     async with app.open_bridge(found, {}) as bridge:
         return await ask(bridge, plan, tell)
 
 
-async def ask(bridge: app.Bridge, plan: TrialPlan, tell: Callable[[int], None]) -> Tally:
-    """Ask a bridge whose catalogue is that of the plan."""
-    tally, now, ended = Tally(), asyncio.get_running_loop().time, asyncio.Event()
+async def ask(bridge: app.Bridge, plan: TrialPlan, tell: Callable[[int], None]) -> RequestTally:
+    """Ask a bridge whose catalogue is that of the plan. A request that it refuses ends with the code of the refusal."""
+    tally, now, ended = RequestTally(), asyncio.get_running_loop().time, asyncio.Event()
     service, began = bridge.services.bridge, now()
 
     async def one(number: int) -> None:
-        accepted = await service.submit(Submission(_AUTOMATION, plan.input, f"hammer-{number}"), LOCAL)
-        run = await service.ended(accepted.run, plan.deadline.total_seconds() + 5)
-        tally.add(run.status, _attempts(run), (run.updated_at - run.created_at).total_seconds())
+        try:
+            accepted = await service.submit(Submission(_AUTOMATION, plan.input, f"hammer-{number}"), LOCAL)
+            run = await service.ended(accepted.run, min(plan.deadline.total_seconds() + 5, _LONGEST))
+        except BridgeError as fault:
+            tally.add(fault.code, 0, 0.0)
+        else:
+            tally.add(run.status, _attempts(run), (run.updated_at - run.created_at).total_seconds())
         ended.set()
         tell(tally.asked)
 
@@ -76,7 +82,7 @@ async def ask(bridge: app.Bridge, plan: TrialPlan, tell: Callable[[int], None]) 
     return tally
 
 
-def _may_ask(bounds: CallBounds, tally: Tally, asked: int) -> bool:
+def _may_ask(bounds: CallBounds, tally: RequestTally, asked: int) -> bool:
     """Whether there is room for one more request, should every one that is under way take all attempts of the policy."""
     return tally.calls + (asked - tally.asked + 1) * bounds.attempts <= bounds.calls
 

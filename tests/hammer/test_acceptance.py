@@ -20,7 +20,7 @@ from bridge.hammer import policyfile, trial
 from bridge.hammer.faults import Faults, FaultScript
 from bridge.hammer.report import HammerReport
 from bridge.hammer.search import Goal, find
-from bridge.hammer.simulation import Tally
+from bridge.hammer.simulation import RequestTally
 from bridge.hammer.trial import TrialPlan
 from bridge.resilience.explanation import Explanation, explain
 from bridge.run import Run
@@ -40,13 +40,13 @@ class Accepted:
     """All that came of one seed."""
 
     report: HammerReport
-    tried: Tally
+    tried: RequestTally
     runs: Sequence[Run]
     explained: Explanation
     folder: Path
 
 
-async def _tried(plan: TrialPlan, folder: Path, policy: str, seed: int) -> tuple[Tally, list[Run]]:
+async def _tried(plan: TrialPlan, folder: Path, policy: str, seed: int) -> tuple[RequestTally, list[Run]]:
     settings = trial.settings_of(folder, plan, policy, {"url": "http://127.0.0.1:1"})
     bridge = await started(settings, FaultyFunctions(FaultScript(Faults(), seed + 100)))
     tally = await trial.ask(bridge, plan, lambda _ended: None)

@@ -14,7 +14,7 @@ from bridge.hammer.faults import Faults
 from bridge.hammer.loadtest import LoadPlan
 from bridge.hammer.report import HammerReport
 from bridge.hammer.search import Goal, find
-from bridge.hammer.simulation import Tally
+from bridge.hammer.simulation import RequestTally
 from tests.hammer.measuring import measured_with
 
 GOAL = Goal(0.999, timedelta(minutes=1))
@@ -25,7 +25,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 def found(monkeypatch: pytest.MonkeyPatch) -> HammerReport:
     monkeypatch.setattr(search, "_REQUESTS", 400)
     measured = measured_with(Faults(), 1)
-    tried = Tally(ends=Counter(Succeeded=99, Failed=1), attempts=Counter({1: 80, 2: 20}), succeeded_after=Counter({1: 80, 2: 19}))
+    tried = RequestTally(ends=Counter(Succeeded=99, Failed=1), attempts=Counter({1: 80, 2: 20}), succeeded_after=Counter({1: 80, 2: 19}))
     return HammerReport("app", GOAL, measured, find(measured, GOAL), tried)
 
 
