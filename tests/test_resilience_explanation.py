@@ -13,7 +13,8 @@ from bridge import catalog
 from bridge.catalog import Automation
 from bridge.entities import UNLIMITED
 from bridge.resilience import BreakerRules, Policy, Retry, worst_case
-from bridge.resilience.explanation import SCENARIOS, DeliveryLimits, Explanation, explain, opens_after
+from bridge.resilience.breakerwords import opens_after
+from bridge.resilience.explanation import SCENARIOS, DeliveryLimits, Explanation, explain
 from bridge.resilience.scenario import MOST_ATTEMPTS, START, answers, hangs, play, result
 
 SECOND = timedelta(seconds=1)
@@ -42,7 +43,8 @@ def said(found: Explanation, words: str) -> bool:
 
 
 def test_the_last_attempt_of_the_table_ends_at_the_worst_case(tmp_path: Path) -> None:
-    for policy in (SHIPPED, CONSTANT, Policy(SECOND), Policy(SECOND, Retry("exponential", max_retries=5))):
+    only_429 = Policy(SECOND, Retry(duration=SECOND, max_retries=4, statuses=frozenset({429})))
+    for policy in (SHIPPED, CONSTANT, Policy(SECOND), Policy(SECOND, Retry("exponential", max_retries=5)), only_429):
         last = explained(tmp_path, policy).attempts[-1]
         assert last.latest is not None
         assert (last.number, last.latest + policy.timeout) == worst_case(policy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -54,7 +54,7 @@ def run(request: HammerRequest, screen: Screen) -> Exit:
     deadline = timedelta(seconds=request.deadline) if request.deadline else _shortest_deadline(request.app)
     if screen.live:
         screen.note(hammerview.LEGEND)
-    with screen.err.status("measuring") if screen.live else _Quiet() as status:
+    with screen.err.status("measuring") if screen.live else nullcontext() as status:
         try:
             found = asyncio.run(_hammer(request, deadline, HammerProgress(screen, status)))
         except PortError as fault:
@@ -106,16 +106,6 @@ def _write(request: HammerRequest, found: report.HammerReport, screen: Screen) -
         file.write_text(text, encoding="utf-8")
         if not screen.as_json:
             screen.note(f"wrote {file}")
-
-
-class _Quiet:
-    """Stands for a status line where nobody watches."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_fault: object) -> None:
-        return None
 
 
 class HammerProgress:

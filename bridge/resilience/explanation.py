@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
 from bridge.catalog import Automation
 from bridge.durations import show
 from bridge.entities import UNLIMITED
-from bridge.resilience import scenario
-from bridge.resilience.breaker import Breaker, BreakerRules, BreakerState, allow, failure
+from bridge.resilience import breakerwords, scenario
 from bridge.resilience.policy import Policy, Worst, worst_case
 from bridge.resilience.scenario import Answer, EdgeRandom, PlayedCourse, ScenarioResult
 
 _WITHOUT_END = timedelta(days=3650)  #: the deadline of a course that only the policy ends
-_MANY = 1000  #: failures in a row that no breaker waits for
-_NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 #: What the function does at every attempt, in the words of the table.
 SCENARIOS: dict[str, Answer] = {"answers 503": scenario.answers(503), "never answers": scenario.hangs, "answers 404": scenario.answers(404)}
@@ -78,7 +75,7 @@ def explain(app: str, policy: Policy, automations: Sequence[Automation], deliver
     hold = delivery.hold if delivery is not None else timedelta(0)
     held = max((_held(policy, each.deadline, hold) for each in targets), default=timedelta(0))
     found = Explanation(
-        app, policy, worst_case(policy), _attempts(policy), targets, tuple(breaker_words(policy.breaker)), delivery, held, ()
+        app, policy, worst_case(policy), _attempts(policy), targets, tuple(breakerwords.sentences(policy.breaker)), delivery, held, ()
     )
     return replace(found, remarks=tuple(_remarks(found)))
 
@@ -95,9 +92,9 @@ def _target(automation: Automation, name: str, policy: Policy) -> TargetExplanat
 def _attempts(policy: Policy) -> tuple[AttemptTimes, ...]:
     """The attempts of one invocation that always fails, without its breaker: earliest if it fails at once, latest if it never answers."""
     alone = replace(policy, breaker=None)
-    soon = scenario.play(alone, _WITHOUT_END, scenario.answers(503), EdgeRandom(highest=False))
+    soon = scenario.play(alone, _WITHOUT_END, scenario.hangs_up, EdgeRandom(highest=False))
     late = scenario.play(alone, _WITHOUT_END, scenario.hangs, EdgeRandom(highest=True))
-    low, high = _pauses(soon), _pauses(scenario.play(alone, _WITHOUT_END, scenario.answers(503), EdgeRandom(highest=True)))
+    low, high = _pauses(soon), _pauses(scenario.play(alone, _WITHOUT_END, scenario.hangs_up, EdgeRandom(highest=True)))
     return tuple(
         AttemptTimes(
             number + 1,
@@ -124,40 +121,6 @@ def _held(policy: Policy, deadline: timedelta, hold: timedelta) -> timedelta:
     return longest
 
 
-def opens_after(rules: BreakerRules) -> int | None:
-    """How many failures in a row open the breaker; None if they never do."""
-    breaker = Breaker(rules)
-    for number in range(1, _MANY + 1):
-        _, breaker = allow(breaker, _NOW)
-        breaker = failure(breaker, breaker.generation, _NOW)
-        if breaker.state is BreakerState.OPEN:
-            return number
-    return None
-
-
-def breaker_words(rules: BreakerRules | None) -> Iterator[str]:
-    """What the breaker does, in sentences."""
-    if rules is None:
-        yield "There is no circuit breaker: a function that is down is called for every request, as often as the retries allow."
-        return
-    number = opens_after(rules)
-    opens = f"opens with the {_ordinal(number)} failure in a row" if number else f"does not open with {_MANY} failures in a row"
-    yield f"The circuit breaker {opens}, whichever requests they belong to (trip: {rules.trip})."
-    yield "A failure is no answer, 408, 429 or 5xx; every other answer shows that the function works. Each function has its own breaker."
-    if rules.interval:
-        yield f"While it is closed, the counts restart every {show(rules.interval)}."
-    probes = "one call is let through" if rules.max_requests == 1 else f"{rules.max_requests} calls are let through"
-    yield (
-        f"While it is open, for {show(rules.timeout)}, work waits in the queue and spends no attempt; its deadline goes on. "
-        f"Then {probes}: success closes it, a failure opens it again."
-    )
-
-
-def _ordinal(number: int) -> str:
-    teens = 10 <= number % 100 <= 20
-    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
-
-
 def _remarks(found: Explanation) -> Iterator[str]:
     yield from _remarks_on_policy(found.policy, found.worst)
     for each in found.targets:
@@ -171,7 +134,7 @@ def _remarks_on_policy(policy: Policy, worst: Worst) -> Iterator[str]:
         yield "There are no retries: one failure of the function is the failure of the run."
     elif policy.retry.max_retries is None:
         yield "maxRetries has no limit: only the deadline ends the attempts, or the 15 minutes of an exponential policy."
-    number = opens_after(policy.breaker) if policy.breaker is not None else None
+    number = breakerwords.opens_after(policy.breaker) if policy.breaker is not None else None
     if number is not None and (worst.attempts is None or number <= worst.attempts):
         yield f"One request that fails {number} times opens the breaker for all others: raise the trip above the attempts of one request."
     yield "Retry-After of an answer lengthens the pause before the next attempt; if it ends after the deadline, the run fails at once."

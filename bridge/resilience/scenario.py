@@ -34,6 +34,11 @@ def hangs(limit: timedelta) -> tuple[Outcome, timedelta]:
     return classify(CallFailed("Timeout", "It gave no answer.", may_have_run=True), _LIMIT), limit
 
 
+def hangs_up(_limit: timedelta) -> tuple[Outcome, timedelta]:
+    """A function that closes the connection at once: a failure that every policy with retries takes."""
+    return classify(CallFailed("ConnectionLost", "It hung up.", may_have_run=True), _LIMIT), NONE
+
+
 class PlayedAttempt(NamedTuple):
     """When an attempt began and ended, from the start of the run."""
 
