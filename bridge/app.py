@@ -27,7 +27,7 @@ from bridge.errors import ConfigurationError
 from bridge.index import Index
 from bridge.intake import Intake, Rules
 from bridge.pipeline import Pipeline
-from bridge.ports import Clock, DeadLetterQueues, Requester, Runtime
+from bridge.ports import Clock, DeadLetterQueues, Functions, Requester, Runtime
 from bridge.recorder import Recorder
 from bridge.recovery import Recovery
 from bridge.resilience import Policies
@@ -307,3 +307,10 @@ async def open_requester(where: ServiceBusNamespace, requests: str, replies: str
 
     async with AzureRequester.open(where, requests, replies) as requester:
         yield requester
+
+
+def open_functions(settings: Settings) -> contextlib.AbstractAsyncContextManager[Functions]:
+    """The function apps of the settings by themselves, called over HTTP as a bridge calls them."""
+    from bridge.adapters.functions import HttpFunctions  # noqa: PLC0415 - as above
+
+    return HttpFunctions.open(settings)

@@ -7,7 +7,25 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from bridge.cli import audit, automations, canary, deadletters, demo, doctor, functions, init, inputs, local, new, package, runs, up, why
+from bridge.cli import (
+    audit,
+    automations,
+    canary,
+    deadletters,
+    demo,
+    doctor,
+    functions,
+    hammer,
+    init,
+    inputs,
+    local,
+    new,
+    package,
+    resilience,
+    runs,
+    up,
+    why,
+)
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.cli.session import Session
@@ -33,6 +51,8 @@ Examples:
   bridge audit --since 24h
   bridge doctor components/azure deploy
   bridge canary canary.yaml --once
+  bridge resilience explain python-functions
+  bridge hammer python-functions --errors 0.1 --breaks-at 30
 
 \b
 Exit codes:
@@ -107,11 +127,13 @@ app.command()(automations.automations)
 app.command()(audit.audit)
 app.command()(doctor.doctor)
 app.command()(canary.canary)
+app.command()(hammer.hammer)
 app.add_typer(deadletters.app, name="deadletters")
 functions.app.command("package")(package.package)
 app.add_typer(functions.app, name="functions")
 app.add_typer(local.app, name="local")
 app.add_typer(new.app, name="new")
+app.add_typer(resilience.app, name="resilience")
 
 
 def main() -> None:
