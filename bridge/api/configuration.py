@@ -56,7 +56,9 @@ def _ranges(statuses: frozenset[int] | tuple[int, ...]) -> str:
 
 def _settings(settings: Settings) -> SettingsView:
     return {
-        "requestTopics": sorted(settings.topics),
+        "requestTopics": {
+            topic: {"submitter": identity.submitter, "roles": sorted(identity.roles)} for topic, identity in sorted(settings.topics.items())
+        },
         "replyTopics": sorted(settings.reply_topics),
         "defaultReplyTopic": settings.default_reply_topic,
         "functionApps": sorted(settings.function_apps),

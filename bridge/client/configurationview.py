@@ -30,10 +30,17 @@ class LimitsView(TypedDict):
     retention: str
 
 
+class TopicIdentityView(TypedDict):
+    """The caller that the requests of a topic count as."""
+
+    submitter: str
+    roles: list[str]
+
+
 class SettingsView(TypedDict):
     """The settings that callers and functions meet."""
 
-    requestTopics: Annotated[list[str], Field(description="Where requests arrive.")]
+    requestTopics: Annotated[dict[str, TopicIdentityView], Field(description="Where requests arrive, and as whose they count.")]
     replyTopics: Annotated[list[str], Field(description="What a request may name for its reply.")]
     defaultReplyTopic: str
     functionApps: Annotated[list[str], Field(description="Those with an address in the settings.")]

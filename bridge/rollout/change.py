@@ -122,6 +122,16 @@ _BREAKING = (
         "request-topic-removed", Weight.BREAKS, CALLERS, "Nobody takes the requests that arrive there: let the topic run empty first."
     ),
     ChangeKind(
+        "topic-identity-changed",
+        Weight.BREAKS,
+        BOTH,
+        "A request that is delivered again is then another caller's, and a conflict; its requester cannot read the runs of before. Let the "
+        "topic run empty first.",
+    ),
+    ChangeKind(
+        "topic-roles-fewer", Weight.BREAKS, CALLERS, "Automations that ask for one of these roles refuse the requests of the topic."
+    ),
+    ChangeKind(
         "function-app-removed",
         Weight.BREAKS,
         IN_HAND,

@@ -1,6 +1,6 @@
 """Whether everything that fits one schema fits another: proved, refuted by a value or by its form, or not known.
 
-The proof is that of jsonschema-rs. A value that fits the one and not the other is shown to the reader, and stands over any proof.
+The proof is that of jsonschema-rs. A value that fits the one and not the other is shown to the reader, and stands over a proof.
 """
 
 from __future__ import annotations
@@ -76,16 +76,26 @@ class InputSide:
 def compare(before: InputSide, part: Any, after: InputSide, other: Any) -> ContainmentVerdict:
     """Whether everything that fits `part` of the schema before fits `other` of the schema after."""
     one, two = before.whole(part), after.whole(other)
+    if (proof := _proof(one, two)) is Contained.YES:
+        return ContainmentVerdict(proof)
     found = samples.between(one, two)
-    if found is not ...:
-        return ContainmentVerdict(Contained.NO, found)
+    return ContainmentVerdict(proof) if found is ... else ContainmentVerdict(Contained.NO, found)
+
+
+def refuted(before: Any, after: Any) -> ContainmentVerdict | None:
+    """That a value was found which fits the one and not the other, whatever is proved; None if none was found."""
+    found = samples.between(before, after)
+    return None if found is ... else ContainmentVerdict(Contained.NO, found)
+
+
+def _proof(one: Any, two: Any) -> Contained:
     try:
         proof = _canonical(two).covers(_canonical(one))
     except (ValueError, RecursionError, jsonschema_rs.ReferencingError):
-        return ContainmentVerdict(Contained.UNKNOWN)
+        return Contained.UNKNOWN
     if proof == Containment.YES:
-        return ContainmentVerdict(Contained.YES)
-    return ContainmentVerdict(Contained.NO if proof == Containment.NO else Contained.UNKNOWN)
+        return Contained.YES
+    return Contained.NO if proof == Containment.NO else Contained.UNKNOWN
 
 
 def _canonical(schema: Any) -> jsonschema_rs.CanonicalSchema:

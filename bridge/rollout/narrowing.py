@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.rollout.containment import Contained, ContainmentVerdict, InputSide, compare
+from bridge.rollout.containment import Contained, ContainmentVerdict, InputSide, compare, refuted
 from bridge.schemas.subschemas import mapping
 
 Path = tuple[str | int, ...]
@@ -68,8 +68,10 @@ class Narrowing:
 
 def narrowings(before: Any, after: Any) -> list[Narrowing]:
     """Where the schema `after` refuses what `before` takes, or may do so. None if it is proved that it does not."""
+    if before == after:
+        return []
     one, two = InputSide(before), InputSide(after)
-    verdict = compare(one, before, two, after)
+    verdict = refuted(before, after) or compare(one, before, two, after)
     if verdict.contained is Contained.YES:
         return []
     whole = Narrowing((), "", before, after, verdict)

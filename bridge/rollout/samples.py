@@ -62,6 +62,7 @@ class _Samples:
 
     def __init__(self, one: Any, two: Any) -> None:
         self._root, self._references = one, References(one)
+        self._found: dict[tuple[int, int], list[Any]] = {}
         found = list(nodes([one, two]))
         self._scalars = _distinct(itertools.chain(*map(_written, found), *map(_limits, found), _PLAIN))
         self._counts = sorted({count for node in found for key in _COUNTS for count in _around(node.get(key)) if 0 <= count <= 100})
@@ -78,7 +79,8 @@ class _Samples:
 
     def _objects(self, schema: Any, depth: int) -> Iterator[dict[str, Any]]:
         properties = self._properties(schema)
-        names = [*properties, *(name for name in self._names if name not in properties)][:_NAMES]
+        others = self._names if depth == _DEEP else ()
+        names = [*properties, *(name for name in others if name not in properties)][:_NAMES]
         if depth <= 0 or not names:
             return
         choices = {name: found for name in names if (found := self._fitting(self._property(schema, name), depth - 1))}
@@ -103,9 +105,16 @@ class _Samples:
             yield from ([found[0]] * count for count in self._counts)
 
     def _fitting(self, schema: Any, depth: int) -> list[Any]:
-        """Some values that fit a part of the first schema, written ones first."""
+        """Some values that fit a part of the first schema, written ones first. Found once for each part and depth."""
+        if not isinstance(schema, Mapping):
+            return [] if schema is False else list(_PLAIN[:_CHOICES])
+        if (key := (id(schema), depth)) not in self._found:
+            self._found[key] = self._searched(schema, depth)
+        return self._found[key]
+
+    def _searched(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
         definitions = {key: self._root[key] for key in ("$defs", "definitions") if isinstance(self._root, Mapping) and key in self._root}
-        fits = validator({**definitions, **schema} if isinstance(schema, Mapping) else schema)
+        fits = validator({**definitions, **schema})
         tried = itertools.islice(self.values(schema, depth), MOST // 4)
         return list(itertools.islice((value for value in tried if fits is not None and fits.is_valid(value)), _CHOICES))
 

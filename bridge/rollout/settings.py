@@ -7,7 +7,7 @@ from typing import Any
 
 from bridge import durations
 from bridge.client.answers import AutomationView
-from bridge.client.configurationview import SettingsView
+from bridge.client.configurationview import SettingsView, TopicIdentityView
 from bridge.rollout.change import ChangedFile, RolloutChange, change
 
 _FILE = ChangedFile.SETTINGS
@@ -38,14 +38,24 @@ def _topics(before: SettingsView, after: SettingsView) -> Iterator[RolloutChange
     for topic in sorted({*before["requestTopics"]} - {*after["requestTopics"]}):
         message = f"requests are no longer taken from the topic {topic}"
         yield change("request-topic-removed", _FILE, "topics", message, "topics")
-    for name, key in (("reply_topics", "replyTopics"), ("topics", "requestTopics")):
-        added = sorted({*_listed(after, key)} - {*_listed(before, key)})
-        yield from (change("topic-added", _FILE, name, f"{topic} is new", name) for topic in added)
+    for topic in sorted({*after["replyTopics"]} - {*before["replyTopics"]}):
+        yield change("topic-added", _FILE, "reply_topics", f"{topic} is new", "reply_topics")
+    yield from _identities(before["requestTopics"], after["requestTopics"])
 
 
-def _listed(settings: SettingsView, key: str) -> list[str]:
-    found: list[str] = settings[key]  # type: ignore[literal-required]  # one of two that are lists
-    return found
+def _identities(before: Mapping[str, TopicIdentityView], after: Mapping[str, TopicIdentityView]) -> Iterator[RolloutChange]:
+    """Whose the requests of a topic are."""
+    for topic, identity in sorted(after.items()):
+        if topic not in before:
+            yield change("topic-added", _FILE, "topics", f"{topic} is new", "topics", topic)
+            continue
+        was, lost = before[topic], sorted({*before[topic]["roles"]} - {*identity["roles"]})
+        if was["submitter"] != identity["submitter"]:
+            message = f"requests on {topic} count as those of {identity['submitter']}; they counted as those of {was['submitter']}"
+            yield change("topic-identity-changed", _FILE, "topics", message, "topics", topic)
+        if lost:
+            message = f"requests on {topic} no longer have the roles {', '.join(lost)}"
+            yield change("topic-roles-fewer", _FILE, "topics", message, "topics", topic)
 
 
 def _apps(before: SettingsView, after: SettingsView, running: Sequence[AutomationView]) -> Iterator[RolloutChange]:

@@ -36,6 +36,7 @@ ANSWERS: Mapping[str, Any] = {
     "Automations": answers.AutomationsView,
     "Policy": configurationview.PolicyView,
     "Limits": configurationview.LimitsView,
+    "TopicIdentity": configurationview.TopicIdentityView,
     "Settings": configurationview.SettingsView,
     "Configuration": configurationview.ConfigurationView,
     "DeadLetter": answers.DeadLetterView,
