@@ -275,6 +275,7 @@ def assemble(
         AllDeadLetters(deadletters, broker),
         audit,
         plans.catalog,
+        plans.policies,
         settings,
         ready,
         Waits(context, http_targets, nobody_serves),

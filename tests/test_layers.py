@@ -19,7 +19,7 @@ BANDS = [
     {"__main__", "cli", "scaffold", "doctor", "hammer", "publishing"},
     {"server"},
     {"app"},
-    {"canary"},
+    {"canary", "rollout"},
     {"api", "client"},
     {"service", "pipeline", "audit"},
     {"intake", "dispatch", "targets", "recorder", "recovery", "context", "validation"},
