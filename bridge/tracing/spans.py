@@ -118,7 +118,8 @@ def delivery(tracer: Tracer, delivered: Delivery, event: Event, system: str, run
     """The handling of a delivery: linked to where its event was made, and below it if that is the trace of the run."""
     made = tracing.of_event(event)
     own = tracing.of_run(run) if run is not None else made
-    parent = made if made.trace_id == own.trace_id else own
+    # A function that hands the traceparent on may have left out the state that belongs to it.
+    parent = TraceContext(made.traceparent, made.tracestate or own.tracestate) if made.trace_id == own.trace_id else own
     topic, _, subscription = delivered.source.partition("/")
     with _within(tracer.start(SpanKind.CONSUMER, f"process {topic}", parent, [made] if made.traceparent else [])) as span:
         if span.recording:
