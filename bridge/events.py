@@ -14,7 +14,7 @@ from bridge.cloudevents import REQUESTED, Event
 from bridge.idempotency import IdempotencyKey
 from bridge.ports import Message
 from bridge.run import Invocation, Run, Status, json_bytes, view_json
-from bridge.tracing import TraceContext, of_run
+from bridge.tracing import TraceContext
 
 SOURCE = "/automation-bridge"
 
@@ -120,6 +120,7 @@ def work(  # noqa: PLR0913 - the work, and when and where it is sent
         "invocationtoken": invocation.control.token,
         "invocationurl": event.get("invocationurl"),
         "deadline": event.get("expirytime"),
+        "traceparent": event.get("traceparent"),
         "completes": "settled" if target.completes == "settled" else "",
         "errors": "fail" if target.errors == "fail" else "",
     }
@@ -134,7 +135,10 @@ def work(  # noqa: PLR0913 - the work, and when and where it is sent
 def _invoked(  # noqa: PLR0913, PLR0917 - as `work`
     run: Run, invocation: Invocation, now: datetime, public_url: str, ahead: timedelta, trace: TraceContext | None = None
 ) -> Event:
-    invocation_id, (traceparent, tracestate) = f"{run.correlation_id}/{invocation.target}", trace or of_run(run)
+    invocation_id, (traceparent, tracestate) = (
+        f"{run.correlation_id}/{invocation.target}",
+        trace or (run.control.traceparent, run.control.tracestate),
+    )
     attributes = {
         "id": invocation_id,
         "type": INVOKED,
@@ -218,7 +222,7 @@ def reply_id(correlation_id: str, created_at: datetime) -> str:
 
 def ended(run: Run, public_url: str, trace: TraceContext | None = None) -> Message:
     """The reply: how the run ended. `trace` is its publishing in the trace of the run."""
-    traceparent, tracestate = trace or of_run(run)
+    traceparent, tracestate = trace or (run.control.traceparent, run.control.tracestate)
     attributes = {
         "id": reply_id(run.correlation_id, run.created_at),
         "type": _ENDED[run.status],

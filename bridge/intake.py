@@ -16,10 +16,10 @@ from typing import Any
 
 from msgspec import UNSET, Raw
 
-from bridge import cloudevents, events, lifecycle, logs, telemetry, tracing
+from bridge import cloudevents, events, lifecycle, telemetry, tracing
 from bridge.auth import ADMIN, Caller
 from bridge.catalog import Automation, Catalog
-from bridge.cloudevents import Event
+from bridge.cloudevents import Event, tracecontext
 from bridge.context import Context
 from bridge.dispatch import Dispatcher
 from bridge.errors import (
@@ -77,13 +77,15 @@ class Intake:
         """
         key = key or await _key(event, caller.name)
         if self._tracer is None:
-            return await self._accepted(event, caller, key, tracing.of_event(event), delivered=delivered)
+            return await self._accepted(event, caller, key, None, delivered=delivered)
         with spans.acceptance(self._tracer, event) as span:
             accepted = await self._accepted(event, caller, key, span.context, delivered=delivered)
             spans.accepted(span, accepted.run, created=accepted.created)
             return accepted
 
-    async def _accepted(self, event: Event, caller: Caller, key: IdempotencyKey, trace: TraceContext, *, delivered: bool) -> Acceptance:
+    async def _accepted(
+        self, event: Event, caller: Caller, key: IdempotencyKey, trace: TraceContext | None, *, delivered: bool
+    ) -> Acceptance:
         existing = await self._runs.get_recent(key.correlation_id) if delivered else await self._runs.get(key.correlation_id)
         if existing is not None:
             return Acceptance(_same(existing, key), created=False)
@@ -91,8 +93,7 @@ class Intake:
         await self._validation.require_fit(automation, event)
         clock, now = self._runs.clock.start()
         run = new_run(event, key, automation, self._rules, now, clock=clock, trace=trace)
-        if trace.traceparent:
-            logs.TRACE.set(trace)
+        tracing.work_for(run)
         if self._runs.is_full:
             raise Full("The store of runs has no room.", hint="Raise data_limit, or shorten retention.", retry_after=30)
         try:
@@ -270,7 +271,7 @@ def new_run(  # noqa: PLR0913 - the request, what it is checked against, and the
 
     `trace` is where it stands in a trace, by default where its event was made. Raises Malformed or DeadlinePassed.
     """
-    traceparent, tracestate = trace or tracing.of_event(event)
+    traceparent, tracestate = trace or tracecontext.forwarded(event.get("traceparent"), event.get("tracestate"))
     return Run(
         correlation_id=key.correlation_id,
         automation=automation.name,
@@ -309,7 +310,7 @@ def refused_run(event: Event, key: IdempotencyKey, rules: Rules, now: datetime, 
     """A run for a request from a topic that is refused. The caller ends it with the reason."""
     known = rules.catalog.automations.get(event.subject)
     reply_topic = event.get("replytopic")
-    traceparent, tracestate = tracing.of_event(event)
+    traceparent, tracestate = tracecontext.forwarded(event.get("traceparent"), event.get("tracestate"))
     return Run(
         correlation_id=key.correlation_id,
         automation=key.automation,

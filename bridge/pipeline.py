@@ -84,7 +84,7 @@ class Pipeline:
         )
         run = accepted.run
         if self._context.tracer is None:
-            logs.TRACE.set(tracing.of_run(run))
+            tracing.work_for(run)
         if run.status.final:
             await self._recorder.reply_if_ended(run, event.id)
             return
@@ -96,7 +96,7 @@ class Pipeline:
         """`automation.invoked` of an HTTP target: make attempts until the invocation has ended, must wait, or may not start."""
         event = delivery.message.read_event()
         run, invocation = await self._recorder.addressed(event, event.id, recent=True)
-        logs.TRACE.set(tracing.of_run(run))
+        tracing.work_for(run)
         await self._http_targets.work(delivery, run, invocation.target, event.id)
 
     async def resulted(self, delivery: Delivery) -> None:
@@ -107,7 +107,7 @@ class Pipeline:
         result = read_result(event.data, self._settings.max_output_bytes)
         run, invocation = await self._recorder.addressed(event, event.get("causationid"))
         if self._context.tracer is None:
-            logs.TRACE.set(tracing.of_run(run))
+            tracing.work_for(run)
             await self._resulted(delivery, event, run, invocation, result)
             return
         with spans.delivery(self._context.tracer, delivery, event, self._settings.runtime, run):
@@ -146,7 +146,7 @@ class Pipeline:
         found = await self._runs.get(correlation_id(event))
         if found is None or event.type not in (events.DEADLINE, events.CANCEL):
             return
-        logs.TRACE.set(tracing.of_run(found))
+        tracing.work_for(found)
         if found.status.final:
             await self._recorder.reply_if_ended(found, event.id)
             return
@@ -171,7 +171,7 @@ class Pipeline:
         except Refusal:
             await self._dead_letter(delivery, code, reason)
             return
-        logs.TRACE.set(tracing.of_run(run))
+        tracing.work_for(run)
         reason = redact_text(reason, secrets_of(run))
         attempts = delivery.message.properties.get("deliveryCount", str(delivery.attempt))
         outcome = _given_up(code, f"{reason}.{lifecycle.last_failure(invocation)}", attempts)
@@ -191,7 +191,7 @@ class Pipeline:
     async def _handle(self, step: Callable[[Delivery], Awaitable[None]], delivery: Delivery) -> Ack:
         """Answers RETRY for trouble with bus or store. Events that cannot be read, and mistakes of this code, become dead letters."""
         token = logs.RUN.set(delivery.message.correlation_id)
-        logs.TRACE.set(tracing.NOWHERE)  # a bus may start the task of a delivery where another one was published
+        tracing.work_for_nothing()
         try:
             await step(delivery)
         except Refusal as refusal:

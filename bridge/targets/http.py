@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
-from bridge import lifecycle, logs, resilience, telemetry, tracing
+from bridge import lifecycle, logs, resilience, telemetry
 from bridge.catalog import HttpTarget, failedwhen
 from bridge.context import Context
 from bridge.errors import CallFailed
@@ -232,7 +232,7 @@ class HttpTargets:
         if left <= timedelta(0):
             message = "The time limit passed before the call could start."
             return Failed(code="Timeout", message=message, retriable=True, unknown=now >= run.deadline)
-        trace = tracing.of_run(run) if span is None else span.context
+        trace = None if span is None else span.context
         headers = functioncall.headers(run, invocation, self._run_clock.ahead(run), self._context.public_url, trace)
         call = functioncall.made(run, target, left, headers)
         with telemetry.under_way(target.app):

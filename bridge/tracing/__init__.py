@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from bridge import logs
 from bridge.cloudevents import Event, tracecontext
 from bridge.run import Run
 
@@ -78,6 +79,18 @@ def of_event(event: Event) -> TraceContext:
 def of_run(run: Run) -> TraceContext:
     """Where the run was accepted."""
     return TraceContext(run.control.traceparent, run.control.tracestate)
+
+
+def work_for(run: Run) -> None:
+    """Let the log lines and the spans of this task belong to the trace of the run, if it is in one."""
+    if run.control.traceparent:
+        logs.TRACE.set(of_run(run))
+
+
+def work_for_nothing() -> None:
+    """Let them belong to no trace again: a bus may start the task of a delivery where the task of another run published it."""
+    if logs.TRACE.get()[0]:
+        logs.TRACE.set(NOWHERE)
 
 
 def moved(event: Event, context: TraceContext) -> Event:
