@@ -76,7 +76,7 @@ class Intake:
         request, another Refusal if the request is refused, Unavailable if it could not be made durable.
         """
         key = key or await _key(event, caller.name)
-        if self._tracer is None:
+        if self._tracer is None or self._tracer.skips(event.get("traceparent")):
             return await self._accepted(event, caller, key, None, delivered=delivered)
         with spans.acceptance(self._tracer, event) as span:
             accepted = await self._accepted(event, caller, key, span.context, delivered=delivered)
@@ -124,7 +124,7 @@ class Intake:
         """Publish the request, then store the run. The delivery of the request starts the work."""
         if delivered:
             return await self._runs.create(run)
-        if self._tracer is None:
+        if self._tracer is None or self._tracer.skips(run.control.traceparent):
             return await self._runs.create(run, first=[self._request(event, key, run)])
         with spans.request(self._tracer, event, events.REQUESTS, self._settings.runtime) as span:
             return await self._runs.create(run, first=[self._request(tracing.moved(event, span.context), key, run)])

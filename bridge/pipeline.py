@@ -72,10 +72,11 @@ class Pipeline:
     async def requested(self, delivery: Delivery) -> None:
         """`automation.requested`: create or load its run, and start the work."""
         event, fault = _request(delivery)
-        if self._context.tracer is None:
+        tracer = self._context.tracer
+        if tracer is None or tracer.skips(event.get("traceparent")):
             await self._requested(delivery, event, fault)
             return
-        with spans.delivery(self._context.tracer, delivery, event, self._settings.runtime):
+        with spans.delivery(tracer, delivery, event, self._settings.runtime):
             await self._requested(delivery, event, fault)
 
     async def _requested(self, delivery: Delivery, event: Event, fault: Malformed | None) -> None:
@@ -83,7 +84,7 @@ class Pipeline:
             self._intake.refuse_delivered(delivery, event, fault) if fault else self._intake.accept_delivered(delivery, event)
         )
         run = accepted.run
-        if self._context.tracer is None:
+        if not logs.TRACE.get()[0]:
             tracing.work_for(run)
         if run.status.final:
             await self._recorder.reply_if_ended(run, event.id)
@@ -106,11 +107,12 @@ class Pipeline:
             raise Malformed(f"Events of type {event.type[:100]!r} are not taken here.", hint=f"Send {events.RESULT}.")
         result = read_result(event.data, self._settings.max_output_bytes)
         run, invocation = await self._recorder.addressed(event, event.get("causationid"))
-        if self._context.tracer is None:
+        tracer = self._context.tracer
+        if tracer is None or tracer.skips(run.control.traceparent):
             tracing.work_for(run)
             await self._resulted(delivery, event, run, invocation, result)
             return
-        with spans.delivery(self._context.tracer, delivery, event, self._settings.runtime, run):
+        with spans.delivery(tracer, delivery, event, self._settings.runtime, run):
             await self._resulted(delivery, event, run, invocation, result)
 
     async def _resulted(self, delivery: Delivery, event: Event, run: Run, invocation: Invocation, result: Result) -> None:

@@ -164,11 +164,12 @@ class Recorder:
 
     def _reply(self, run: Run, sending: list[TraceSpan]) -> Message:
         """The reply, below the span in `sending`. Where there is none yet and telemetry is configured, one is begun."""
-        if self._context.tracer is None:
+        tracer = self._context.tracer
+        if tracer is None or tracer.skips(run.control.traceparent):
             return events.ended(run, self._context.public_url)
         if not sending:
             reply_id = events.reply_id(run.correlation_id, run.created_at)
-            sending.append(spans.reply(self._context.tracer, run, reply_id, self._context.settings.runtime))
+            sending.append(spans.reply(tracer, run, reply_id, self._context.settings.runtime))
         return events.ended(run, self._context.public_url, sending[0].context)
 
     def _tell_reply(self, run: Run) -> None:

@@ -20,7 +20,8 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased, Sampler
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
 from bridge.logs import OncePerMinute
@@ -28,6 +29,8 @@ from bridge.tracing import Attributes, SpanKind, TraceContext, TraceSpan
 
 SCOPE = "automation-bridge"  #: the instrumentation scope of the spans, and the name of the service unless OTEL_SERVICE_NAME says another
 LAST_EXPORT = 3.0  #: seconds that the last spans may take to leave when the bridge stops
+_ROOT = Context()
+_EVEN = frozenset("02468ace")  #: the last digit of the flags of a trace that nobody records
 _KINDS = {kind: trace.SpanKind[kind.name] for kind in SpanKind}
 #: The loggers that write a line for each export that failed, and for each span that the queue had no room for.
 _LOGGERS = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal")
@@ -38,22 +41,47 @@ class OtelTracer:
     """`tracing.Tracer` on a provider of the SDK."""
 
     def __init__(self, provider: TracerProvider) -> None:
-        self._tracer = provider.get_tracer(SCOPE)
+        self._tracer, self._sampler = provider.get_tracer(SCOPE), provider.sampler
         self._parent_decides = isinstance(provider.sampler, ParentBased)
+        self._ids = provider.id_generator if isinstance(provider.id_generator, _Ids) else None
 
     def start(self, kind: SpanKind, name: str, parent: TraceContext, links: Sequence[TraceContext] = ()) -> TraceSpan:
         """A span below `parent`, or the first one of a new trace.
 
-        Where the sampler leaves the decision to the parent, and nobody records its trace, there is nothing to make.
+        The sampler is asked about a new trace before the SDK makes anything, because that costs many times what its answer does.
         """
-        if self._parent_decides and parent.traceparent and not parent.sampled:
+        if self.skips(parent.traceparent):
             return _Unrecorded(parent)
-        context = trace.set_span_in_context(NonRecordingSpan(_remote(parent)), Context()) if parent.traceparent else Context()
+        if not parent.traceparent and self._ids is not None:
+            trace_id = self._ids.choose()
+            if self._sampler.should_sample(_ROOT, trace_id, name, _KINDS[kind]).decision is Decision.DROP:
+                return _Unrecorded(TraceContext(f"00-{trace_id:032x}-{self._ids.generate_span_id():016x}-00"))
+        context = trace.set_span_in_context(NonRecordingSpan(_remote(parent)), Context()) if parent.traceparent else _ROOT
         return _OtelSpan(
             self._tracer.start_span(
                 name, context=context, kind=_KINDS[kind], links=[trace.Link(_remote(each)) for each in links], record_exception=False
             )
         )
+
+    def skips(self, traceparent: str) -> bool:
+        """Whether the sampler leaves the decision to the parent, and nobody records its trace."""
+        return self._parent_decides and traceparent[54:55] in _EVEN
+
+
+class _Ids(RandomIdGenerator):
+    """Ids of the SDK, but a trace id may be chosen before its first span is made."""
+
+    _chosen = 0
+
+    def choose(self) -> int:
+        """The id of the next trace."""
+        self._chosen = super().generate_trace_id()
+        return self._chosen
+
+    def generate_trace_id(self) -> int:
+        """The one that was chosen, else a new one."""
+        chosen, self._chosen = self._chosen, 0
+        return chosen or super().generate_trace_id()
 
 
 class _OtelSpan:
@@ -114,6 +142,6 @@ async def exporting() -> AsyncIterator[OtelTracer]:
 
 def provider_of(processor: SpanProcessor, resource: Resource | None = None, sampler: Sampler | None = None) -> TracerProvider:
     """A provider of the SDK that hands its spans to `processor`; without a sampler the one that OTEL_TRACES_SAMPLER names."""
-    provider = TracerProvider(sampler=sampler, resource=resource or Resource.create(), shutdown_on_exit=False)
+    provider = TracerProvider(sampler=sampler, resource=resource or Resource.create(), shutdown_on_exit=False, id_generator=_Ids())
     provider.add_span_processor(processor)
     return provider

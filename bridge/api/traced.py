@@ -48,6 +48,13 @@ class Traced:
         if span is None:
             await self._app(scope, receive, send)
             return
+        scope = {**scope, "headers": _with(scope["headers"], span.context)}
+        if span.recording:
+            await self._answer_within(span, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _answer_within(self, span: TraceSpan, scope: Scope, receive: Receive, send: Send) -> None:
         status = 0
 
         async def noting(message: Message) -> None:
@@ -57,15 +64,17 @@ class Traced:
 
         token = logs.TRACE.set(span.context)
         try:
-            await self._app({**scope, "headers": _with(scope["headers"], span.context)}, receive, noting)
+            await self._app(scope, receive, noting)
         finally:
             logs.TRACE.reset(token)
             spans.door_closed(span, status)
 
     def _span(self, scope: Scope) -> TraceSpan | None:
-        named = route(scope["path"])
         caller = _caller(scope["headers"])
-        if named is None or not (caller.traceparent or (scope["method"] == "POST" and named in _ASKING)):
+        if not caller.traceparent and scope["method"] != "POST":
+            return None
+        named = route(scope["path"])
+        if named is None or not (caller.traceparent or named in _ASKING):
             return None
         return spans.door(self._tracer, scope, named, caller)
 
@@ -77,12 +86,14 @@ def route(path: str) -> str | None:
 
 def _caller(headers: Iterable[tuple[bytes, bytes]]) -> TraceContext:
     """The trace context of the caller. Several lines of `tracestate` are one list; with several of `traceparent` there is none."""
-    found = {name: [value.decode("latin-1") for given, value in headers if given == name] for name in _CONTEXT}
-    if len(found[b"traceparent"]) != 1:
+    parents = [value for name, value in headers if name == b"traceparent"]
+    if len(parents) != 1:
         return NOWHERE
-    return TraceContext(*tracecontext.forwarded(found[b"traceparent"][0], ",".join(found[b"tracestate"])))
+    states = ",".join(value.decode("latin-1") for name, value in headers if name == b"tracestate")
+    return TraceContext(*tracecontext.forwarded(parents[0].decode("latin-1"), states))
 
 
 def _with(headers: Iterable[tuple[bytes, bytes]], context: TraceContext) -> list[tuple[bytes, bytes]]:
-    own = [(name, text.encode("latin-1")) for name, text in zip(_CONTEXT, context, strict=True) if text]
-    return [*((name, value) for name, value in headers if name not in _CONTEXT), *own]
+    others = [each for each in headers if each[0] not in _CONTEXT]
+    others += [(name, text.encode("latin-1")) for name, text in zip(_CONTEXT, context, strict=True) if text]
+    return others

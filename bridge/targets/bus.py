@@ -59,7 +59,7 @@ class BusTargets:
     def _span(self, run: Run, target: str) -> TraceSpan | None:
         tracer, invocation = self._context.tracer, run.invocation(target)
         bus = invocation.control.target.bus if invocation is not None else None
-        if tracer is None or invocation is None or bus is None:
+        if tracer is None or invocation is None or bus is None or tracer.skips(run.control.traceparent):
             return None
         return spans.work(tracer, run, invocation, bus.name, self._context.settings.runtime)
 

@@ -200,10 +200,11 @@ class HttpTargets:
         invocation = run.invocation(target)
         assert invocation is not None  # noqa: S101 - its attempt was begun
         try:
-            if self._context.tracer is None:
+            tracer = self._context.tracer
+            if tracer is None or tracer.skips(run.control.traceparent):
                 outcome = await self._outcome(slot, run, invocation)
             else:
-                outcome = await self._outcome_traced(self._context.tracer, slot, run, invocation)
+                outcome = await self._outcome_traced(tracer, slot, run, invocation)
         finally:
             self._slots.release(slot)
         return await self._record(run, target, len(invocation.attempts) - 1, outcome, event_id)

@@ -30,9 +30,10 @@ class TraceContext(NamedTuple):
     @property
     def sampled(self) -> bool:
         """Whether whoever began the trace records it: the lowest bit of the flags (section 3.2.2.5.1)."""
-        return bool(self.traceparent) and int(self.traceparent[53:55], 16) & 1 == 1
+        return self.traceparent[54:55] in _ODD
 
 
+_ODD = frozenset("13579bdf")
 NOWHERE = TraceContext()  #: the context of what belongs to no trace
 
 
@@ -69,6 +70,12 @@ class Tracer(Protocol):
 
     def start(self, kind: SpanKind, name: str, parent: TraceContext, links: Sequence[TraceContext] = ()) -> TraceSpan:
         """A span below `parent`, or the first one of a new trace. `links` are spans of other work that led to it."""
+
+    def skips(self, traceparent: str) -> bool:
+        """Whether no span is made below this parent, because nobody records its trace. Then its context goes on as it came.
+
+        This is what most requests cost where few traces are recorded, so it is asked before anything else is done.
+        """
 
 
 def of_event(event: Event) -> TraceContext:

@@ -47,6 +47,20 @@ def test_only_a_sampler_that_heeds_the_parent_leaves_out_what_nobody_records(sam
     assert bool(recorded.spans) == recorded_at_all
 
 
+def test_of_new_traces_the_share_of_the_sampler_is_recorded_and_every_context_says_whether_its_trace_is() -> None:
+    sampler = TraceIdRatioBased(0.25)
+    recorded = Recorded(ParentBased(sampler))
+    spans = [recorded.tracer.start(SpanKind.SERVER, "call", NOWHERE) for _ in range(400)]
+    for span in spans:
+        span.end()
+    sampled = {span.context.trace_id for span in spans if span.context.sampled}
+    assert {f"{each.context.trace_id:032x}" for each in recorded.spans} == sampled
+    assert len({span.context.traceparent for span in spans}) == 400
+    assert all((int(span.context.trace_id[16:], 16) < sampler.bound) == span.context.sampled for span in spans)
+    assert 40 < len(sampled) < 160
+    assert [recorded.tracer.skips(span.context.traceparent) for span in spans] == [not span.context.sampled for span in spans]
+
+
 @pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch) -> None:
     """A collector that nobody has started."""
