@@ -55,12 +55,15 @@ async def test_a_file_that_cannot_be_used_stops_the_start_with_its_name_and_the_
 async def test_the_database_shrinks_when_most_runs_are_gone(app: Scripted, tmp_path: Path) -> None:
     """1,000 free pages (4 MB) stay, and so do replies that nobody takes, which have no input."""
     given = {"seconds": 0.01, "text": "x" * 100_000}
-    bridge = BridgeProcess(tmp_path / "data", scripted_config(app.url, "retention: 3s"), environment={"SCRIPTED_KEY": KEY})
+    bridge = BridgeProcess(tmp_path / "data", scripted_config(app.url, "retention: 10s"), environment={"SCRIPTED_KEY": KEY})
     file = bridge.data_dir / "bridge.db"
     async with bridge, aiohttp.ClientSession(bridge.url) as http:
-        for _ in range(100):
+
+        async def ask() -> None:
             async with http.post("/v1/automations/patient/requests", json=given, headers={"Prefer": "wait=20"}) as answer:
                 assert answer.status == 200
+
+        await asyncio.gather(*(ask() for _ in range(100)))
         assert file.stat().st_size > 8_000_000
         async with asyncio.timeout(60):
             while file.stat().st_size > 6_000_000:
