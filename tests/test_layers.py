@@ -41,6 +41,7 @@ BANDS = [
         "resilience",
         "entities",
         "sqlfilter",
+        "tracing",
     },
     {
         "settings",
