@@ -16,7 +16,7 @@ BRIDGE = ROOT / "bridge"
 
 #: From top to bottom; a module may import what stands in its own band or further down.
 BANDS = [
-    {"__main__", "cli", "scaffold", "doctor"},
+    {"__main__", "cli", "scaffold", "doctor", "hammer", "publishing"},
     {"server"},
     {"app"},
     {"canary", "rollout"},
@@ -41,6 +41,7 @@ BANDS = [
         "resilience",
         "entities",
         "sqlfilter",
+        "tracing",
     },
     {
         "settings",

@@ -24,6 +24,7 @@ from bridge.api.hotroutes import HotRoutes
 from bridge.api.invocations import Invocations
 from bridge.api.runs import Runs
 from bridge.api.submit import Submit
+from bridge.api.traced import Traced
 from bridge.audit import Audit
 from bridge.auth import Tokens
 from bridge.catalog import Catalog
@@ -34,6 +35,7 @@ from bridge.service import BridgeService
 from bridge.settings import Settings
 from bridge.targets.unserved import UnservedTargets
 from bridge.targets.waits import Waits
+from bridge.tracing import Tracer
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Services:
     ready: Ready
     waits: Waits
     unserved: UnservedTargets
+    tracer: Tracer | None = None
 
 
 def create(services: Services, hosts: frozenset[str]) -> ASGIApp:
@@ -65,7 +68,8 @@ def create(services: Services, hosts: frozenset[str]) -> ASGIApp:
     hot = HotRoutes(app, submit=submit.ask, publish=submit.publish, show=runs.show)
     bodies = BodiesInHand(hot, services.settings.max_bodies_in_hand)
     guard = Guard(bodies, tokens=Tokens(services.settings.tokens), hosts=hosts, origins=origins, below=public.path)
-    return Cors(guard, pages) if pages else guard
+    inner: ASGIApp = Traced(guard, services.tracer) if services.tracer is not None else guard
+    return Cors(inner, pages) if pages else inner
 
 
 def routes(services: Services) -> list[Route]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 from collections.abc import Awaitable, Callable
 
@@ -16,6 +17,7 @@ Handle = Callable[[Door, Message], Awaitable[None]]
 
 CREDIT = 50
 WORK = ("work/worker", "pair/worker")
+SEEN = "seen"  #: the queue to which the C# function sends what it was given
 REPLIES = ("automation-replies/requesters", "my-replies/me")
 
 
@@ -42,6 +44,17 @@ def reader(ledger: Ledger) -> Handle:
 
     async def handle(door: Door, message: Message) -> None:
         ledger.replied(json.loads(message.body))
+        await door.complete(message)
+
+    return handle
+
+
+def witness(ledger: Ledger) -> Handle:
+    """Takes note of everything that the C# function says it was given."""
+
+    async def handle(door: Door, message: Message) -> None:
+        given = json.loads(message.body)["what"]
+        ledger.worked(json.loads(given)["id"], hashlib.sha256(given.encode()).hexdigest())
         await door.complete(message)
 
     return handle
