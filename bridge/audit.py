@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from bridge import events
 from bridge.deadletters import DeadLetters
+from bridge.errors import LaterRelease
 from bridge.index import Entry, Index
 from bridge.ports import Clock
 from bridge.run import Run
@@ -32,6 +33,7 @@ _SETS = 1_024  #: how many sets hold the names that were seen
 
 NO_REPLY = "ended without a reply"
 NOT_ENDED = "past its deadline and not ended"
+NOT_READ = "written by a later release; whether it has ended is not known here"
 
 
 class _Shown(BaseModel):
@@ -96,7 +98,10 @@ class Audit:
                 continue
             has_reply = name in replied
             report.replies += has_reply
-            if run is not None and run.created_at == entry.created_at:
+            if isinstance(run, LaterRelease):
+                report.unfinished += 1
+                _name(report, entry.id, NOT_READ)
+            elif run is not None and run.created_at == entry.created_at:
                 _judge(report, run, self._runs.clock, has_reply=has_reply)
             elif has_reply:
                 report.forgotten += 1
@@ -118,21 +123,21 @@ def _judge(report: AuditReport, run: Run, clock: RunClock, *, has_reply: bool) -
     if not run.status.final:
         report.unfinished += 1
         if run.deadline + GRACE < report.taken_at - clock.ahead(run):
-            _name(report, run, NOT_ENDED)
+            _name(report, run.correlation_id, NOT_ENDED)
         return
     report.ended[run.status] = report.ended.get(run.status, 0) + 1
     if has_reply:
         return
     if run.updated_at + GRACE < report.taken_at - clock.ahead(run):
-        _name(report, run, NO_REPLY)
+        _name(report, run.correlation_id, NO_REPLY)
     else:
         report.replies_due += 1
 
 
-def _name(report: AuditReport, run: Run, what: str) -> None:
+def _name(report: AuditReport, correlation_id: str, what: str) -> None:
     report.discrepancy_count += 1
     if len(report.discrepancies) < MAX_NAMED:
-        report.discrepancies.append(Discrepancy(correlation_id=run.correlation_id, what=what))
+        report.discrepancies.append(Discrepancy(correlation_id=correlation_id, what=what))
 
 
 async def _since(index: Index, cursor: str, since: datetime | None) -> AsyncIterator[Sequence[Entry]]:

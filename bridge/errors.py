@@ -25,6 +25,7 @@ BridgeError
 ├── PortError                 adapters raise these and nothing else
 │   ├── Conflict                   the store holds another version of the key
 │   ├── Unavailable           503  try again later; it is not known whether anything was stored
+│   │   ├── LaterRelease      503  a bridge of a later release wrote it
 │   │   └── Full              503  the queue or the disk has no room
 │   └── Undeliverable         422  the bus refuses this message for good
 └── CallFailed                a function gave no answer
@@ -218,6 +219,12 @@ class Unavailable(PortError):
     def __init__(self, detail: str = "", *, hint: str = "", retry_after: int = 2) -> None:
         self.retry_after = retry_after  #: seconds
         super().__init__(detail, hint=hint)
+
+
+class LaterRelease(Unavailable):
+    """A bridge of a later release wrote what is in the store, and not all of it is known here."""
+
+    default_hint = "A bridge of that release can read it: roll forward, or back no further than to one that reads its records."
 
 
 class Full(Unavailable):

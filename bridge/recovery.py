@@ -105,7 +105,9 @@ class Recovery:
 
     async def _lost_among(self, entries: Sequence[Entry]) -> list[tuple[Run, Invocation]]:
         runs = await self._context.runs.get_many([entry.id for entry in entries])
-        return [(run, each) for run in runs if run and not run.status.final for each in run.invocations if self._is_lost(each)]
+        return [
+            (run, each) for run in runs if isinstance(run, Run) and not run.status.final for each in run.invocations if self._is_lost(each)
+        ]
 
     def _is_lost(self, invocation: Invocation) -> bool:
         last = invocation.attempts[-1] if invocation.attempts else None

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from bridge.catalog import Target
-from bridge.errors import Unavailable
+from bridge.errors import LaterRelease
 from bridge.redaction import masked
 
 #: Of the stored form; a record without a version has the same fields. A field that an earlier release may ignore needs no new number. A
@@ -288,7 +288,7 @@ def dump(run: Run) -> bytes:
 def load(value: bytes) -> Run:
     """Read a record that `dump` wrote, in this release or another.
 
-    Raises Unavailable if a later release wrote something that is not known here, msgspec.ValidationError for what is no record.
+    Raises LaterRelease if a later release wrote something that is not known here, msgspec.ValidationError for what is no record.
     """
     try:
         return _DECODER.decode(value)
@@ -296,11 +296,8 @@ def load(value: bytes) -> Run:
         newer = _HEADS.decode(value)
         if newer.version <= VERSION:
             raise
-        raise Unavailable(
-            f"Run {newer.correlation_id[:100]} was written by a later release (records of version {newer.version}), and not all of it is "
-            "known here.",
-            hint="Its work waits for a bridge of that release: roll forward, or back no further than to one that reads its records.",
-        ) from None
+        told = f"Run {newer.correlation_id[:100]} was written by a later release (records of version {newer.version})"
+        raise LaterRelease(f"{told}, and not all of it is known here.") from None
 
 
 class _Head(_Record, frozen=True):

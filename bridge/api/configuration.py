@@ -7,7 +7,7 @@ from itertools import groupby
 from bridge import durations
 from bridge.catalog import Automation, Catalog
 from bridge.client.answers import AutomationView
-from bridge.client.configurationview import ConfigurationView, PolicyView, SettingsView
+from bridge.client.configurationview import ConfigurationView, LimitsView, PolicyView, SettingsView
 from bridge.resilience import Policies, Policy, worst_case
 from bridge.settings import Settings
 
@@ -62,11 +62,18 @@ def _settings(settings: Settings) -> SettingsView:
         "replyTopics": sorted(settings.reply_topics),
         "defaultReplyTopic": settings.default_reply_topic,
         "functionApps": sorted(settings.function_apps),
-        "limits": {
-            "maxInputBytes": settings.max_input_bytes,
-            "maxBatchBytes": settings.max_batch_bytes,
-            "maxOutputBytes": settings.max_output_bytes,
-            "maxWait": durations.show(settings.max_wait),
-            "retention": durations.show(settings.retention),
-        },
+        "limits": _limits(settings),
     }
+
+
+def _limits(settings: Settings) -> LimitsView:
+    limits: LimitsView = {
+        "maxInputBytes": settings.max_input_bytes,
+        "maxBatchBytes": settings.max_batch_bytes,
+        "maxOutputBytes": settings.max_output_bytes,
+        "maxWait": durations.show(settings.max_wait),
+        "retention": durations.show(settings.retention),
+    }
+    if settings.max_event_bytes is not None:
+        limits["maxEventBytes"] = settings.max_event_bytes
+    return limits

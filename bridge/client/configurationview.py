@@ -24,6 +24,7 @@ class LimitsView(TypedDict):
     """Sizes in bytes, and times."""
 
     maxInputBytes: int
+    maxEventBytes: NotRequired[Annotated[int, Field(description="Absent where the bus sets none.")]]
     maxBatchBytes: int
     maxOutputBytes: int
     maxWait: str

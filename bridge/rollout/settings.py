@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ _FILE = ChangedFile.SETTINGS
 #: Names of the settings, by those of the answer.
 _NAMES: Mapping[str, str] = {
     "maxInputBytes": "max_input_bytes",
+    "maxEventBytes": "max_event_bytes",
     "maxBatchBytes": "max_batch_bytes",
     "maxOutputBytes": "max_output_bytes",
     "maxWait": "max_wait",
@@ -68,8 +70,14 @@ def _apps(before: SettingsView, after: SettingsView, running: Sequence[Automatio
 
 def _limits(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[RolloutChange]:
     for key, name in _NAMES.items():
-        had, has = before.get(key), after.get(key)
-        if had is None or has is None or had == has:
-            continue
-        lower = durations.parse(has) < durations.parse(had) if isinstance(had, str) else has < had
-        yield change("limit-lower" if lower else "limit-higher", _FILE, name, f"is {has}; it was {had}", name)
+        had, has = before.get(key, "none"), after.get(key, "none")
+        if had != has:
+            kind = "limit-lower" if _number(has) < _number(had) else "limit-higher"
+            yield change(kind, _FILE, name, f"is {has}; it was {had}", name)
+
+
+def _number(limit: int | str) -> float:
+    """A limit as a number: bytes, or seconds; no limit is more than any."""
+    if limit == "none":
+        return math.inf
+    return durations.parse(limit).total_seconds() if isinstance(limit, str) else limit

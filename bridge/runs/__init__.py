@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from bridge import run as records
 from bridge import telemetry
-from bridge.errors import Conflict, PortError, Unavailable, Undeliverable
+from bridge.errors import Conflict, LaterRelease, PortError, Unavailable, Undeliverable
 from bridge.index import Entry, Index
 from bridge.index.pagedlog import Append
 from bridge.ports import Bus, Clock, Message, Outbox, Store, Write
@@ -87,10 +87,10 @@ class RunStore:
             return cached.run
         return await self.get(correlation_id)
 
-    async def get_many(self, correlation_ids: list[str]) -> list[Run | None]:
-        """The runs in the order of the ids, read from the store. Raises Unavailable."""
+    async def get_many(self, correlation_ids: list[str]) -> list[Run | LaterRelease | None]:
+        """The runs in the order of the ids, read from the store; for one that cannot be read here the reason. Raises Unavailable."""
         stored = await self._store.get_many([_key(each) for each in correlation_ids])
-        return [records.load(each.value) if each is not None else None for each in stored]
+        return [_run_or_reason(each.value) if each is not None else None for each in stored]
 
     # Creation.
 
@@ -342,6 +342,13 @@ class RunStore:
     def _lifetime(self, run: Run) -> timedelta | None:
         """The time to live of a run: retention counts from its end, and a run that has not ended has none."""
         return max(run.expires_at - self.clock.now(run), timedelta(seconds=1)) if run.expires_at else None
+
+
+def _run_or_reason(value: bytes) -> Run | LaterRelease:
+    try:
+        return records.load(value)
+    except LaterRelease as reason:
+        return reason
 
 
 def _key(correlation_id: str) -> str:

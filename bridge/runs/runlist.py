@@ -11,6 +11,7 @@ from datetime import datetime
 from msgspec import UnsetType
 
 from bridge.auth import Caller
+from bridge.errors import LaterRelease
 from bridge.index import Batch, Entry, Index
 from bridge.index.pagedlog import PAGE
 from bridge.run import Run, Status
@@ -126,13 +127,13 @@ class _PageOfRuns:
         self._looked_at += place - self.place
         self.place = place
 
-    def add(self, places: Sequence[int], runs: Sequence[Run | None]) -> None:
-        """Add the runs of the entries at these places that fit, until the page is full."""
+    def add(self, places: Sequence[int], runs: Sequence[Run | LaterRelease | None]) -> None:
+        """Add the runs of the entries at these places that fit, until the page is full. What cannot be read here is left out."""
         for place, run in zip(places, runs, strict=True):
             self.move(place)
             entry = self._entries[place]
             # If the store has another run or none, the creation of this one failed, or the entry belongs to an earlier run of this id.
-            if run is not None and run.created_at == entry.created_at and self._wanted.fits(run) and self._caller.may_read(run):
+            if isinstance(run, Run) and run.created_at == entry.created_at and self._wanted.fits(run) and self._caller.may_read(run):
                 self._shown[entry.id] = run
                 self._bytes += _size(run)
                 if self.is_full:

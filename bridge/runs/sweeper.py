@@ -7,7 +7,7 @@ import logging
 from datetime import datetime, timedelta
 
 from bridge import events, telemetry
-from bridge.errors import PortError
+from bridge.errors import LaterRelease, PortError
 from bridge.index import Entry, Index
 from bridge.index.pagedlog import Span
 from bridge.ports import Bus, Clock
@@ -90,7 +90,9 @@ class Sweeper:
         late, waiting = 0, len(due) < len(entries)
         for piece in self._slices.pieces(due):
             for entry, run in zip(piece, await self._runs.get_many([entry.id for entry in piece]), strict=True):
-                if run is None:
+                if isinstance(run, LaterRelease):
+                    waiting = True
+                elif run is None:
                     waiting = waiting or entry.due is None or entry.due + LATE_CREATION > now
                 elif not run.status.final and run.deadline + GRACE < self._runs.clock.now(run):
                     await self._end(run)

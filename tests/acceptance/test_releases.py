@@ -149,6 +149,13 @@ async def test_a_run_that_only_a_later_release_can_read_waits_for_it(tmp_path: P
             assert (answer.status, problem["code"]) == (503, "Unavailable")
             assert "written by a later release (records of version 2)" in problem["detail"]
         assert (await runs(bridge, "before"))["before"]["status"] == "Succeeded"
+        async with Http(bridge.url) as http, http.get("/v1/requests") as answer:
+            assert [each["correlationId"] for each in (await answer.json())["items"]] == ["before"]
+        account = await audit(bridge)
+        assert (account["accepted"], account["unfinished"]) == (2, 1)
+        assert account["misfits"] == [
+            {"correlationId": "in-hand", "what": "written by a later release; whether it has ended is not known here"}
+        ]
         await bridge.stop()
 
         # The later release comes back. Here this one stands for it, with the run as it can read it.

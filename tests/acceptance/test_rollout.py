@@ -31,4 +31,5 @@ async def test_upgrade_and_roll_back_under_load_lose_nothing(tmp_path: Path) -> 
     plan = Plan(seconds=10, kills=4, seed=random.randrange(10**6), callers=12)
     came = await storm(plan, partial(rolling, tmp_path, partial(embedded, tmp_path)))
     assert came.wrong == (), f"seed {plan.seed}"
+    assert came.ends.total() == plan.kills
     assert came.verdict.accepted > 50

@@ -20,6 +20,7 @@ from bridge.client import BridgeClient
 from tests.acceptance.bridge_process import HERE, BridgeProcess
 from tests.acceptance.scripted import Scripted
 from tests.chaos.place import Door, Place
+from tests.chaos.wishes import ReplayRequest
 
 Opening = Callable[[Scripted], AbstractAsyncContextManager[Place]]
 
@@ -40,16 +41,27 @@ class Release:
 
     def config(self, usual: str) -> str:
         """The settings of a bridge, with what is different in this release."""
-        changed = {str(CATALOGUE): str(self.catalogue), str(POLICIES): str(self.policies), **self.settings}
+        files = {"catalogue": self.catalogue, "resiliency": self.policies}
+        changed = {_line(usual, name): f"{name}: {file}" for name, file in files.items()} | dict(self.settings)
         for old, new in changed.items():
             assert old in usual, f"{old} is not among the settings"
             usual = usual.replace(old, new)
         return usual
 
 
-def later(folder: Path) -> Release:
+def named(usual: str) -> Release:
+    """The release that the settings of a bridge name."""
+    catalogue, policies = (Path(_line(usual, name).removeprefix(f"{name}: ")) for name in ("catalogue", "resiliency"))
+    return Release(catalogue, policies)
+
+
+def _line(usual: str, name: str) -> str:
+    return next(line for line in usual.splitlines() if line.startswith(f"{name}: "))
+
+
+def later(folder: Path, catalogue: Path = CATALOGUE) -> Release:
     """More of everything: an automation, a target, properties, attempts, time; and a target at another place."""
-    automations = {each["metadata"]["name"]: each for each in yaml.safe_load_all(CATALOGUE.read_text()) if each}
+    automations = {each["metadata"]["name"]: each for each in yaml.safe_load_all(catalogue.read_text()) if each}
     echo, best = automations["echo"]["spec"], automations["fan.best-effort"]["spec"]
     echo["input"]["properties"]["note"] = {"type": "string"}
     echo["deadline"] = "2m"
@@ -89,6 +101,10 @@ class Rolling:
     def hosted(self) -> frozenset[str]:
         return self.place.hosted
 
+    @property
+    def wishes(self) -> Sequence[ReplayRequest]:
+        return self.place.wishes
+
     def worked(self) -> Iterable[tuple[str, str]]:
         return self.place.worked()
 
@@ -115,7 +131,9 @@ class Rolling:
 
 
 @asynccontextmanager
-async def rolling(folder: Path, opening: Opening, app: Scripted, earlier: Release | None = None) -> AsyncIterator[Rolling]:
+async def rolling(folder: Path, opening: Opening, app: Scripted) -> AsyncIterator[Rolling]:
     """The bridges of another place, first of the release that its settings name, and after each end of the other one."""
     async with opening(app) as place:
-        yield Rolling(place, (earlier or Release(), later(folder)), [bridge.config for bridge in place.bridges])
+        usual = [bridge.config for bridge in place.bridges]
+        known = named(usual[0])
+        yield Rolling(place, (known, later(folder, known.catalogue)), usual)

@@ -23,4 +23,5 @@ async def test_upgrade_and_roll_back_of_one_bridge_after_the_other_lose_nothing(
     plan = Plan(seconds=12, kills=5, seed=random.randrange(10**6), callers=10)
     came = await storm(plan, partial(rolling, tmp_path, partial(on_dapr, tmp_path, quick(tmp_path))))
     assert came.wrong == (), f"seed {plan.seed}"
+    assert came.ends.total() == plan.kills
     assert came.verdict.accepted > 50

@@ -22,6 +22,8 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"function_apps": {"shop": APP}}, {}, "function-app-removed"),
     ({}, {"function_apps": {"shop": APP}}, "function-app-added"),
     ({}, {"max_input_bytes": 1000}, "limit-lower"),
+    ({}, {"max_event_bytes": 256_000}, "limit-lower"),
+    ({"max_event_bytes": 256_000}, {"max_event_bytes": 1_000_000}, "limit-higher"),
     ({}, {"retention": "1d"}, "limit-lower"),
     ({}, {"retention": "30d"}, "limit-higher"),
 ]

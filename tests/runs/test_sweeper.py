@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from bridge.errors import Unavailable
 from bridge.index import PAGE, Entry, Index
 from bridge.lifecycle import AttemptResult, Causation
 from bridge.outcome import Succeeded
-from bridge.run import Run, dump
+from bridge.run import VERSION, Run, dump
 from bridge.runs import RunStore
 from bridge.runs.sweeper import GRACE, Sweeper
 from bridge.testing import NOON, FakeClock, MemoryBus, MemoryStore
@@ -96,6 +97,19 @@ async def test_runs_of_other_replicas_are_swept_too(world):
     await other.create(world.run("x"))
     world.clock.advance(5 * MINUTE)
     assert (await world.sweeper.sweep(), world.swept) == (1, ["x"])
+
+
+async def test_a_run_that_only_a_later_release_can_read_keeps_its_page_and_stops_no_other(world):
+    await world.create("x", "y")
+    key, record = "run/x", json.loads(dump(world.run("x")))
+    stored = await world.store.get(key)
+    await world.store.save(key, json.dumps({**record, "status": "Paused", "version": VERSION + 1}).encode(), stored.etag)
+    world.clock.advance(5 * MINUTE)
+    assert (await world.sweeper.sweep(), world.swept) == (1, ["y"])
+    await world.end("y")
+    stored = await world.store.get(key)
+    await world.store.save(key, json.dumps(record).encode(), stored.etag)
+    assert (await world.another_sweeper().sweep(), world.swept) == (1, ["x", "y"])
 
 
 async def test_a_run_is_swept_again_until_it_has_ended(world):
