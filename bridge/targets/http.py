@@ -11,17 +11,17 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from bridge import lifecycle, logs, resilience, telemetry
-from bridge.catalog import HttpTarget, failedwhen
+from bridge.catalog import HttpTarget
 from bridge.context import Context
 from bridge.errors import CallFailed
 from bridge.lifecycle import AskStatus, AttemptResult, Expired, Lapsed, Over, Start, Wait
-from bridge.outcome import Accepted, Failed, Outcome, Succeeded, classify, errorswritten, following, outputsnotsent
+from bridge.outcome import Accepted, Failed, Outcome
 from bridge.outcome.following import GoesOn
 from bridge.ports import Delivery, FunctionCall, FunctionResponse, Functions
 from bridge.recorder import Recorder, outcome_name, redacted
 from bridge.resilience import Again, CircuitOpen, Policies
 from bridge.run import Invocation, Run, Status
-from bridge.targets import functioncall
+from bridge.targets import answers, functioncall
 from bridge.targets.slots import Slot, Slots
 from bridge.targets.statuspolls import StatusPolls
 from bridge.tracing import Tracer, TraceSpan, spans
@@ -240,25 +240,12 @@ class HttpTargets:
             answer = await self._answer(call)
         if span is not None and isinstance(answer, FunctionResponse):
             spans.attempt_answered(span, answer.status)
-        outcome = self._explained(self._classified(answer, target), target)
+        outcome = self._explained(answers.classified(answer, target, self._settings.max_output_bytes), target)
         # If the deadline or a slow store cut the time limit short, a timeout says nothing about the function, and does not count.
         cut_short = isinstance(outcome, Failed) and outcome.unknown and left + SPENT < self._policies.for_app(target.app).timeout
         if not cut_short:
             self._slots.report(slot, outcome)
         return outcome
-
-    def _classified(self, answer: FunctionResponse | CallFailed, target: HttpTarget) -> Outcome:
-        limit = self._settings.max_output_bytes
-        if isinstance(answer, FunctionResponse) and answer.status == HTTPStatus.ACCEPTED:
-            outcome = following.accepted(answer, target.follow or "event", limit)
-        else:
-            outcome = classify(answer, limit)
-        if not isinstance(answer, FunctionResponse):
-            return outcome
-        if target.failed_when and isinstance(outcome, Succeeded):
-            outcome = failedwhen.judged(target.failed_when, answer, outcome)
-        outcome = outputsnotsent.noted(outcome, answer.headers.get(outputsnotsent.HEADER, ""))
-        return errorswritten.judged(outcome, errorswritten.count_in(answer.headers), target.errors)
 
     def _explained(self, outcome: Outcome, target: HttpTarget) -> Outcome:
         """The outcome with the reason as its hint where the host, and not a function, has answered."""
