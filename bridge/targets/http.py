@@ -51,7 +51,8 @@ class HttpTargets:
         self._functions, self._policies, self._settings = functions, policies, context.settings
         self._slots, self._run_clock = Slots(policies, context.clock), context.run_clock
         self._random = random.Random()  # noqa: S311 - spreads retries, protects nothing
-        self._begun: dict[str, Slot] = {}  # by invocation id: attempts that are saved and start when their message is delivered
+        #: Attempts that are saved and start when their message is delivered, by token: two requests of one id may be accepted at a time.
+        self._begun: dict[str, Slot] = {}
         self._working = 0
         self._polls = StatusPolls(context, functions)
 
@@ -70,7 +71,7 @@ class HttpTargets:
         if begun is run:
             self._slots.release(slot)
         else:
-            self._begun[f"{run.correlation_id}/{invocation.target}"] = slot
+            self._begun[invocation.control.token] = slot
         return begun
 
     def has_room(self, run: Run, invocation: Invocation) -> bool:
@@ -94,7 +95,7 @@ class HttpTargets:
     def withdraw(self, run: Run) -> None:
         """Release the slot, because the run was not stored."""
         for invocation in run.invocations:
-            slot = self._begun.pop(f"{run.correlation_id}/{invocation.target}", None)
+            slot = self._begun.pop(invocation.control.token, None)
             if slot is not None:
                 self._slots.release(slot)
 
@@ -102,7 +103,8 @@ class HttpTargets:
         """Make attempts until the invocation has ended, may not start, or must wait; then reschedule the message. Raises Unavailable."""
         self._working += 1
         try:
-            slot = self._begun.pop(f"{run.correlation_id}/{target}", None)
+            invocation = run.invocation(target)
+            slot = self._begun.pop(invocation.control.token, None) if invocation is not None else None
             current: Run | None = run if slot is None else await self._call(slot, run, target, event_id)
             while current is not None:
                 current = await self._step(delivery, current, target, event_id)
