@@ -27,7 +27,7 @@ from bridge.errors import ConfigurationError
 from bridge.index import Index
 from bridge.intake import Intake, Rules
 from bridge.pipeline import Pipeline
-from bridge.ports import Clock, DeadLetterQueues, Requester, Runtime
+from bridge.ports import Clock, DeadLetterQueues, Functions, Requester, Runtime
 from bridge.recorder import Recorder
 from bridge.recovery import Recovery
 from bridge.resilience import Policies
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from bridge.adapters.embedded.servicebus import Namespace
 
 #: The most bytes that an event may have beyond its data.
-ENVELOPE = 64 * 1024
+ENVELOPE = 128 * 1024
 #: How many deliveries of one subscription are handled at a time. Targets have limits of their own.
 CONCURRENCY = 256
 #: Seconds between two looks for targets that nobody serves. A functions host beside the bridge has started by the first.
@@ -211,8 +211,8 @@ async def _tell_unserved(targets: UnservedTargets) -> None:
 
 
 def _opened(settings: Settings, plans: Plans, environ: Mapping[str, str]) -> contextlib.AbstractAsyncContextManager[Runtime]:
-    """The runtime that the settings name. A message may be ENVELOPE bytes larger than the largest input."""
-    largest = settings.max_input_bytes + ENVELOPE
+    """The runtime that the settings name."""
+    largest = _largest(settings)
     if settings.runtime is RuntimeName.EMBEDDED:
         return EmbeddedRuntime.open(settings, plans.entities, max_message=largest, dead_letters=events.DEADLETTERS)
     from bridge.adapters.dapr import DaprRuntime  # noqa: PLC0415 - gRPC is for this runtime only: 14 MB, a tenth of the start
@@ -226,6 +226,13 @@ def _opened(settings: Settings, plans: Plans, environ: Mapping[str, str]) -> con
         probe=events.probe(),
         dead_letters=events.DEADLETTERS,
     )
+
+
+def _largest(settings: Settings) -> int:
+    """The most bytes of the body of a message: what the bus is said to carry, else room for every input, output and reply."""
+    if settings.max_event_bytes is not None:
+        return settings.max_event_bytes
+    return max(settings.max_input_bytes, settings.max_output_bytes, events.MAX_REPLY) + ENVELOPE
 
 
 @contextlib.asynccontextmanager
@@ -295,6 +302,7 @@ def assemble(  # noqa: PLR0913 - what the bridge is made of
         AllDeadLetters(deadletters, broker),
         audit,
         plans.catalog,
+        plans.policies,
         settings,
         ready,
         Waits(context, http_targets, nobody_serves),
@@ -328,3 +336,10 @@ async def open_requester(where: ServiceBusNamespace, requests: str, replies: str
 
     async with AzureRequester.open(where, requests, replies) as requester:
         yield requester
+
+
+def open_functions(settings: Settings) -> contextlib.AbstractAsyncContextManager[Functions]:
+    """The function apps of the settings by themselves, called over HTTP as a bridge calls them."""
+    from bridge.adapters.functions import HttpFunctions  # noqa: PLC0415 - as above
+
+    return HttpFunctions.open(settings)

@@ -21,7 +21,7 @@ from bridge.auth import ADMIN, Caller
 from bridge.catalog import Automation, Catalog
 from bridge.cloudevents import Event, tracecontext
 from bridge.context import Context
-from bridge.dispatch import Dispatcher
+from bridge.dispatch import WHERE_IT_IS, Dispatcher
 from bridge.errors import (
     CorrelationConflict,
     DeadlinePassed,
@@ -102,7 +102,7 @@ class Intake:
             else:
                 stored, created = await self._store(run, event, key, delivered=delivered)
         except Undeliverable as fault:
-            raise TooLarge(str(fault), hint="Store the data and send where it is.") from None
+            raise TooLarge(str(fault), hint=WHERE_IT_IS) from None
         if created:
             telemetry.step("run.accepted", automation=stored.automation, run=stored.correlation_id, by=caller.name)
             if self._runs.has_outbox:
@@ -122,6 +122,7 @@ class Intake:
 
     async def _store(self, run: Run, event: Event, key: IdempotencyKey, *, delivered: bool) -> tuple[Run, bool]:
         """Publish the request, then store the run. The delivery of the request starts the work."""
+        self._dispatcher.require_carried(run, self._settings.max_event_bytes)
         if delivered:
             return await self._runs.create(run)
         if self._tracer is None or self._tracer.skips(run.control.traceparent):

@@ -13,11 +13,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Raw
 
-from bridge import events, lifecycle, telemetry
+from bridge import events, lifecycle, resilience, telemetry
 from bridge.auth import invocation_with
 from bridge.cloudevents import LARGE, Event
 from bridge.context import Context
-from bridge.errors import DeadlinePassed, Full, Malformed, Unavailable, Undeliverable
+from bridge.errors import Full, Malformed, Unavailable, Undeliverable
 from bridge.index import Entry, Index
 from bridge.lifecycle import AttemptResult, Causation
 from bridge.outcome import Accepted, Failed, Outcome, Succeeded
@@ -66,12 +66,11 @@ class Recorder:
         outcome = await _redacted(result.outcome, run)
         result = result if outcome is result.outcome else replace(result, outcome=outcome)
         cause = self.cause(run, event_id)
-        too_late = isinstance(result.outcome, Failed) and (result.outcome.unknown or result.outcome.code == DeadlinePassed.code)
-        if too_late and NEARLY > run.deadline - cause.at > timedelta(0):
+        timed_out = resilience.too_late(result.outcome, run.deadline - cause.at)
+        if timed_out and cause.at < run.deadline:
             # The time limit of the call ended with the run's, and timers are not exact.
             await self._clock.sleep((run.deadline - cause.at).total_seconds())
             cause = self.cause(run, event_id)
-        timed_out = too_late and cause.at >= run.deadline
 
         def change(current: Run) -> Run:
             return lifecycle.expire(current, target, cause) if timed_out else lifecycle.finish(current, target, result, cause)

@@ -30,6 +30,7 @@ from bridge.auth import Tokens
 from bridge.catalog import Catalog
 from bridge.deadletters import AllDeadLetters
 from bridge.errors import BridgeError
+from bridge.resilience import Policies
 from bridge.service import BridgeService
 from bridge.settings import Settings
 from bridge.targets.unserved import UnservedTargets
@@ -45,6 +46,7 @@ class Services:
     deadletters: AllDeadLetters
     audit: Audit
     catalog: Catalog
+    policies: Policies
     settings: Settings
     ready: Ready
     waits: Waits
@@ -76,7 +78,7 @@ def routes(services: Services) -> list[Route]:
     submit, runs = Submit(services.bridge, services.settings), Runs(services.bridge, services.waits, services.settings)
     admin = Admin(services.deadletters, services.audit, services.settings)
     invocations = Invocations(services.bridge, services.settings)
-    about = About(services.catalog, services.ready, services.unserved, services.settings)
+    about = About(services.catalog, services.policies, services.ready, services.unserved, services.settings)
     return [
         _route("/v1/automations/{name}/requests", POST=submit.ask),
         _route("/v1/events", POST=submit.publish, OPTIONS=webhook.handshake),
@@ -87,6 +89,7 @@ def routes(services: Services) -> list[Route]:
         _route("/v1/requests", GET=runs.list),
         _route("/v1/automations", GET=about.automations),
         _route("/v1/automations/{name}", GET=about.automation),
+        _route("/v1/configuration", GET=about.configuration),
         _route("/v1/deadletters", GET=admin.dead_letters),
         _route("/v1/deadletters/{id}", GET=admin.dead_letter, DELETE=admin.discard),
         _route("/v1/deadletters/{id}/replay", POST=admin.replay),

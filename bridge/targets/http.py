@@ -19,7 +19,7 @@ from bridge.outcome import Accepted, Failed, Outcome
 from bridge.outcome.following import GoesOn
 from bridge.ports import Delivery, FunctionCall, FunctionResponse, Functions
 from bridge.recorder import Recorder, outcome_name, redacted
-from bridge.resilience import Again, CircuitOpen, Policies
+from bridge.resilience import CircuitOpen, Policies, TimeOfRun
 from bridge.run import Invocation, Run, Status
 from bridge.targets import answers, functioncall
 from bridge.targets.slots import Slot, Slots
@@ -32,8 +32,6 @@ MARGIN = timedelta(seconds=2)
 HOLD = timedelta(seconds=5)
 #: When an outcome cannot be stored, it is tried again after these pauses, in seconds. After them the message is delivered again.
 PATIENCE = (0.1, 0.4, 1.0, 3.0, 5.0, 10.0, 10.0)
-#: If the time limit was cut by more than this, a call without answer does not count for the circuit breaker.
-SPENT = timedelta(seconds=1)
 #: Until it is looked again whether an app has been started.
 STARTING = timedelta(seconds=1)
 #: The pauses before the first looks at the status of accepted work, in seconds, and until when it counts as just begun.
@@ -243,9 +241,8 @@ class HttpTargets:
         if span is not None and isinstance(answer, FunctionResponse):
             spans.attempt_answered(span, answer.status)
         outcome = self._explained(answers.classified(answer, target, self._settings.max_output_bytes), target)
-        # If the deadline or a slow store cut the time limit short, a timeout says nothing about the function, and does not count.
-        cut_short = isinstance(outcome, Failed) and outcome.unknown and left + SPENT < self._policies.for_app(target.app).timeout
-        if not cut_short:
+        # The deadline or a slow store may have cut the time limit short.
+        if resilience.counts(self._policies.for_app(target.app), outcome, left):
             self._slots.report(slot, outcome)
         return outcome
 
@@ -275,10 +272,9 @@ class HttpTargets:
         invocation, now = run.invocation(target), self._run_clock.now(run)
         if invocation is None or not isinstance(outcome, Failed):
             return None
-        retry, elapsed = self._policies.for_app(_http(invocation).app).retry, now - invocation.attempts[0].started_at
-        decision = resilience.after_failure(retry, attempt + 1, outcome, elapsed, self._random)
-        in_time = isinstance(decision, Again) and now + decision.after < run.deadline
-        return decision.after if isinstance(decision, Again) and in_time else None
+        policy = self._policies.for_app(_http(invocation).app)
+        time = TimeOfRun(elapsed=now - invocation.attempts[0].started_at, left=run.deadline - now)
+        return resilience.next_pause(policy, attempt + 1, outcome, time, self._random)
 
     def _begun_now(self, run: Run, name: str, target: HttpTarget) -> Run:
         """The run with a new attempt at the target of this name; the same run if none may start."""
@@ -288,7 +284,7 @@ class HttpTargets:
 
     def _limit(self, run: Run, target: HttpTarget, started_at: datetime) -> timedelta:
         """The time limit of an attempt: that of the app's policy, or the time until the deadline if that is shorter."""
-        return min(self._policies.for_app(target.app).timeout, run.deadline - started_at)
+        return resilience.time_limit(self._policies.for_app(target.app), run.deadline - started_at)
 
 
 def _http(invocation: Invocation) -> HttpTarget:

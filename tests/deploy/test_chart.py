@@ -152,7 +152,7 @@ def test_the_bridge_takes_its_settings(full: list[Json], tmp_path: Path) -> None
     environ = {each["name"]: each["value"] for each in container(full)["env"] if "value" in each}
     read = settings.load({"config": tmp_path / "bridge.yaml"}, environ, tmp_path)
     assert read.runtime is settings.RuntimeName.DAPR
-    assert read.max_input_bytes == 200_000
+    assert (read.max_input_bytes, read.max_event_bytes) == (200_000, 256_000)
     assert read.catalogue.exists()
     assert read.entities.exists()
     names = {each["metadata"]["name"]: each["spec"]["type"].partition(".")[0] for each in full if each["kind"] == "Component"}
