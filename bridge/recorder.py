@@ -129,7 +129,7 @@ class Recorder:
             error = "NotStored"
             try:
                 before, after = await self._runs.change(run.correlation_id, change, reply) or (run, run)
-                error = ""
+                error = "" if after is not before and after.status.final else error
             except (Undeliverable, Full):
                 pass  # the outbox refuses the reply; the outcome can be stored alone, and is more important
             else:

@@ -29,8 +29,9 @@ class HttpStack:
     2. `LimitedHttpProtocol`, uvicorn's HTTP protocol with limits on what a client may cost before its request is complete
     3. `StartupGate`, which answers only health checks until the bridge is open
     4. `Guard`: size and repetition of headers, Host and Origin, the caller's token
-    5. `BodiesInHand`, which counts the bytes of all bodies
-    6. the routes of `bridge.api`, which turn errors into problem+json
+    5. `Traced`, the span of the call, where telemetry is configured
+    6. `BodiesInHand`, which counts the bytes of all bodies
+    7. the routes of `bridge.api`, which turn errors into problem+json
     """
 
     def __init__(self, settings: Settings, listener: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -9,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from bridge import events
+from bridge.catalog import Automation
+from bridge.cloudevents import Event
 from bridge.errors import Conflict, Full, NotFound, Unavailable
 from bridge.ports import Ack, Delivery, FunctionCall, FunctionResponse, Message
 from bridge.run import Status, json_value
 from bridge.testing import NOON, json_answer
+from bridge.validation import Validation
 from tests.pipeline_kit import World, deliver_again, deliver_work_again, message, world
 
 
@@ -51,6 +55,22 @@ async def test_with_an_outbox_run_and_work_are_stored_together_or_not_at_all(tmp
     assert (started.bus.published, started.functions.calls) == ([], [])
     await started.ask("two")
     assert [started.sent(kind) for kind in ("invoked", "deadline")] == [["id-1/left", "id-1/right"], ["id-1/~deadline"]]
+
+
+async def test_of_the_same_request_twice_at_the_same_time_the_call_is_made_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = await world(tmp_path, outbox=True)
+    both_are_checked, fits = asyncio.Barrier(2), Validation.require_fit
+
+    async def in_another_process(self: Validation, automation: Automation, event: Event) -> None:
+        await both_are_checked.wait()
+        await fits(self, automation, event)
+
+    monkeypatch.setattr(Validation, "require_fit", in_another_process)
+    first, second = await asyncio.gather(started.ask("one"), started.ask("one"))
+    assert {first.created, second.created} == {True, False}
+    await started.bus.deliver()
+    assert (await started.run()).status is Status.SUCCEEDED
+    assert len(started.functions.calls) == 1
 
 
 async def test_with_an_outbox_the_first_attempt_is_saved_with_the_run(tmp_path: Path) -> None:

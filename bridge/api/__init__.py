@@ -67,9 +67,10 @@ def create(services: Services, hosts: frozenset[str]) -> ASGIApp:
     submit, runs = Submit(services.bridge, services.settings), Runs(services.bridge, services.waits, services.settings)
     hot = HotRoutes(app, submit=submit.ask, publish=submit.publish, show=runs.show)
     bodies = BodiesInHand(hot, services.settings.max_bodies_in_hand)
-    guard = Guard(bodies, tokens=Tokens(services.settings.tokens), hosts=hosts, origins=origins, below=public.path)
-    inner: ASGIApp = Traced(guard, services.tracer) if services.tracer is not None else guard
-    return Cors(inner, pages) if pages else inner
+    # Within the guard: no stranger can have the bridge make and send spans, as a `traceparent` with the flag for it would.
+    inner: ASGIApp = Traced(bodies, services.tracer) if services.tracer is not None else bodies
+    guard = Guard(inner, tokens=Tokens(services.settings.tokens), hosts=hosts, origins=origins, below=public.path)
+    return Cors(guard, pages) if pages else guard
 
 
 def routes(services: Services) -> list[Route]:

@@ -15,6 +15,7 @@ _CONTEXT = (b"traceparent", b"tracestate")
 #: The calls that ask for a run. All others get a span only if their caller is in a trace: whoever looks for the end of a run asks a hundred
 #: times, and each look would be a trace of its own.
 _ASKING = ("/v1/automations/{name}/requests", "/v1/events", "/v1/requests/{correlationId}/rerun")
+#: Not the calls of functions at their invocation URL, once a second, nor what the guard lets pass without a token.
 _ROUTES = [
     (re.compile(pattern), route)
     for pattern, route in (
@@ -31,7 +32,6 @@ _ROUTES = [
         (r"/v1/deadletters/[^/]+", "/v1/deadletters/{id}"),
         (r"/v1/deadletters/[^/]+/replay", "/v1/deadletters/{id}/replay"),
         (r"/v1/audit", "/v1/audit"),
-        (r"/v1/invocations/[^/]+/[^/]+", "/v1/invocations/{correlationId}/{target}"),
     )
 ]
 
@@ -71,7 +71,7 @@ class Traced:
 
     def _span(self, scope: Scope) -> TraceSpan | None:
         caller = _caller(scope["headers"])
-        if not caller.traceparent and scope["method"] != "POST":
+        if scope["method"] == "OPTIONS" or not (caller.traceparent or scope["method"] == "POST"):
             return None
         named = route(scope["path"])
         if named is None or not (caller.traceparent or named in _ASKING):

@@ -11,17 +11,17 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from bridge import lifecycle, logs, resilience, telemetry
-from bridge.catalog import HttpTarget, failedwhen
+from bridge.catalog import HttpTarget
 from bridge.context import Context
 from bridge.errors import CallFailed
 from bridge.lifecycle import AskStatus, AttemptResult, Expired, Lapsed, Over, Start, Wait
-from bridge.outcome import Accepted, Failed, Outcome, Succeeded, classify, errorswritten, following, outputsnotsent
+from bridge.outcome import Accepted, Failed, Outcome
 from bridge.outcome.following import GoesOn
 from bridge.ports import Delivery, FunctionCall, FunctionResponse, Functions
 from bridge.recorder import Recorder, outcome_name, redacted
 from bridge.resilience import CircuitOpen, Policies, TimeOfRun
 from bridge.run import Invocation, Run, Status
-from bridge.targets import functioncall
+from bridge.targets import answers, functioncall
 from bridge.targets.slots import Slot, Slots
 from bridge.targets.statuspolls import StatusPolls
 from bridge.tracing import Tracer, TraceSpan, spans
@@ -49,7 +49,8 @@ class HttpTargets:
         self._functions, self._policies, self._settings = functions, policies, context.settings
         self._slots, self._run_clock = Slots(policies, context.clock), context.run_clock
         self._random = random.Random()  # noqa: S311 - spreads retries, protects nothing
-        self._begun: dict[str, Slot] = {}  # by invocation id: attempts that are saved and start when their message is delivered
+        #: Attempts that are saved and start when their message is delivered, by token: two requests of one id may be accepted at a time.
+        self._begun: dict[str, Slot] = {}
         self._working = 0
         self._polls = StatusPolls(context, functions)
 
@@ -68,7 +69,7 @@ class HttpTargets:
         if begun is run:
             self._slots.release(slot)
         else:
-            self._begun[f"{run.correlation_id}/{invocation.target}"] = slot
+            self._begun[invocation.control.token] = slot
         return begun
 
     def has_room(self, run: Run, invocation: Invocation) -> bool:
@@ -92,7 +93,7 @@ class HttpTargets:
     def withdraw(self, run: Run) -> None:
         """Release the slot, because the run was not stored."""
         for invocation in run.invocations:
-            slot = self._begun.pop(f"{run.correlation_id}/{invocation.target}", None)
+            slot = self._begun.pop(invocation.control.token, None)
             if slot is not None:
                 self._slots.release(slot)
 
@@ -100,7 +101,8 @@ class HttpTargets:
         """Make attempts until the invocation has ended, may not start, or must wait; then reschedule the message. Raises Unavailable."""
         self._working += 1
         try:
-            slot = self._begun.pop(f"{run.correlation_id}/{target}", None)
+            invocation = run.invocation(target)
+            slot = self._begun.pop(invocation.control.token, None) if invocation is not None else None
             current: Run | None = run if slot is None else await self._call(slot, run, target, event_id)
             while current is not None:
                 current = await self._step(delivery, current, target, event_id)
@@ -238,24 +240,11 @@ class HttpTargets:
             answer = await self._answer(call)
         if span is not None and isinstance(answer, FunctionResponse):
             spans.attempt_answered(span, answer.status)
-        outcome = self._explained(self._classified(answer, target), target)
+        outcome = self._explained(answers.classified(answer, target, self._settings.max_output_bytes), target)
         # The deadline or a slow store may have cut the time limit short.
         if resilience.counts(self._policies.for_app(target.app), outcome, left):
             self._slots.report(slot, outcome)
         return outcome
-
-    def _classified(self, answer: FunctionResponse | CallFailed, target: HttpTarget) -> Outcome:
-        limit = self._settings.max_output_bytes
-        if isinstance(answer, FunctionResponse) and answer.status == HTTPStatus.ACCEPTED:
-            outcome = following.accepted(answer, target.follow or "event", limit)
-        else:
-            outcome = classify(answer, limit)
-        if not isinstance(answer, FunctionResponse):
-            return outcome
-        if target.failed_when and isinstance(outcome, Succeeded):
-            outcome = failedwhen.judged(target.failed_when, answer, outcome)
-        outcome = outputsnotsent.noted(outcome, answer.headers.get(outputsnotsent.HEADER, ""))
-        return errorswritten.judged(outcome, errorswritten.count_in(answer.headers), target.errors)
 
     def _explained(self, outcome: Outcome, target: HttpTarget) -> Outcome:
         """The outcome with the reason as its hint where the host, and not a function, has answered."""

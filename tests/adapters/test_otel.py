@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
@@ -76,6 +78,16 @@ async def test_a_collector_that_is_away_keeps_neither_a_span_nor_the_end() -> No
     async with asyncio.timeout(20), otel.exporting() as tracer:
         for _ in range(1_000):
             tracer.start(SpanKind.INTERNAL, "accept", NOWHERE).end()
+
+
+def test_spans_that_are_asked_for_without_the_libraries_are_refused_at_the_start_with_the_mend(tmp_path: Path) -> None:
+    without = "import sys; sys.modules['opentelemetry'] = None; from bridge.cli import main; main()"
+    command = [sys.executable, "-c", without, "up", "--port", "0", "--data-dir", str(tmp_path / "data")]
+    environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
+    assert done.returncode == 2
+    assert "pip install 'automation-bridge[otel]'" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_bridge_without_telemetry_loads_nothing_of_it() -> None:

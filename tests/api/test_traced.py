@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import re
 from typing import Any
 
@@ -12,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from bridge import api, logs
 from bridge.api.traced import Traced, route
 from bridge.catalog import Catalog
-from bridge.settings import Settings
+from bridge.settings import Settings, Token
 from tests.tracing_kit import CALLER, TRACE_ID, UNSAMPLED, Recorded, attributes, traceparent_of
 
 SUBMIT = "/v1/automations/report/requests"
@@ -102,8 +104,6 @@ async def test_a_call_that_is_cut_off_ends_its_span() -> None:
         ("POST", "/v1/events", True),
         ("POST", "/v1/requests/order-1/rerun", True),
         ("GET", "/v1/requests/order-1", False),
-        ("POST", "/v1/invocations/order-1/main", False),
-        ("OPTIONS", "/v1/events", False),
     ],
 )
 async def test_only_what_asks_for_a_run_begins_a_trace_and_every_call_joins_one(method: str, path: str, begins: bool) -> None:
@@ -111,13 +111,41 @@ async def test_only_what_asks_for_a_run_begins_a_trace_and_every_call_joins_one(
     assert len((await call(Behind(), method, path, traceparent=CALLER)).spans) == 1
 
 
-@pytest.mark.parametrize("path", ["/healthz/live", "/healthz/ready", "/metrics", "/openapi.json", "/nothing"])
-async def test_what_monitoring_asks_has_no_span(path: str) -> None:
-    assert (await call(Behind(), "GET", path, traceparent=CALLER)).spans == []
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("GET", path) for path in ("/healthz/live", "/healthz/ready", "/metrics", "/openapi.json", "/nothing")),
+        ("POST", "/v1/invocations/order-1/main"),
+        ("OPTIONS", "/v1/events"),
+    ],
+)
+async def test_what_monitoring_and_functions_ask_and_what_needs_no_token_has_no_span(method: str, path: str) -> None:
+    assert (await call(Behind(), method, path, traceparent=CALLER)).spans == []
+
+
+@pytest.mark.parametrize(("token", "status"), [("wrong", 401), ("right", 400)])
+async def test_only_a_caller_whose_token_is_known_has_spans(token: str, status: int) -> None:
+    recorded = Recorded()
+    known = Token(name="ada", sha256=hashlib.sha256(b"right").hexdigest())
+    answered = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"no event"}
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/cloudevents+json", "traceparent": CALLER}
+    named = [(name.encode(), text.encode()) for name, text in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": "/v1/events", "scheme": "http", "headers": named, "query_string": b""}
+    made = dataclasses.replace(services(), settings=Settings(tokens=(known,)), tracer=recorded.tracer)
+    await api.create(made, frozenset())(scope, receive, send)
+    assert answered[0]["status"] == status
+    assert [attributes(each)["http.response.status_code"] for each in recorded.spans] == ([] if status == 401 else [status])
 
 
 def test_every_call_of_the_api_has_its_route() -> None:
-    paths = [each.path for each in api.routes(services()) if each.path.startswith("/v1/")]
+    paths = [each.path for each in api.routes(services()) if each.path.startswith("/v1/") and "/invocations/" not in each.path]
     assert paths
     assert [route(re.sub(r"\{\w+\}", "x", path)) for path in paths] == paths
 

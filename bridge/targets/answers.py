@@ -1,0 +1,24 @@
+"""What the answer of a function means for its target: as any answer, then by what the catalogue says of the target."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from bridge.catalog import HttpTarget, failedwhen
+from bridge.errors import CallFailed
+from bridge.outcome import Outcome, Succeeded, classify, errorswritten, following, outputsnotsent
+from bridge.ports import FunctionResponse
+
+
+def classified(answer: FunctionResponse | CallFailed, target: HttpTarget, limit: int) -> Outcome:
+    """The outcome of an attempt; `limit` is the largest output in bytes."""
+    if not isinstance(answer, FunctionResponse):
+        return classify(answer, limit)
+    if answer.status == HTTPStatus.ACCEPTED:
+        outcome = following.accepted(answer, target.follow or "event", limit)
+    else:
+        outcome = classify(answer, limit)
+    if target.failed_when and isinstance(outcome, Succeeded):
+        outcome = failedwhen.judged(target.failed_when, answer, outcome)
+    outcome = outputsnotsent.noted(outcome, answer.headers.get(outputsnotsent.HEADER, ""))
+    return errorswritten.judged(outcome, errorswritten.count_in(answer.headers), target.errors)
