@@ -27,7 +27,7 @@ from bridge.errors import ConfigurationError
 from bridge.index import Index
 from bridge.intake import Intake, Rules
 from bridge.pipeline import Pipeline
-from bridge.ports import Clock, DeadLetterQueues, Requester, Runtime
+from bridge.ports import Clock, DeadLetterQueues, Functions, Requester, Runtime
 from bridge.recorder import Recorder
 from bridge.recovery import Recovery
 from bridge.resilience import Policies
@@ -35,11 +35,13 @@ from bridge.runs import RunStore
 from bridge.runs.sweeper import Sweeper
 from bridge.service import BridgeService
 from bridge.settings import RuntimeName, ServiceBusNamespace, Settings
+from bridge.settings.exporting import exports_spans
 from bridge.steadytime import SteadyTime
 from bridge.targets.bus import BusTargets
 from bridge.targets.http import HttpTargets
 from bridge.targets.unserved import UnservedTargets
 from bridge.targets.waits import Waits
+from bridge.tracing import Tracer
 from bridge.validation import Validation
 
 if TYPE_CHECKING:
@@ -171,8 +173,12 @@ async def open_bridge(
     reason. Raises ConfigurationError or Unavailable.
     """
     plans = read_plans(settings)
-    async with _opened(settings, plans, environ) as runtime, _broker(settings, plans, runtime) as queues:
-        bridge = assemble(settings, plans, runtime, queues=queues)
+    async with (
+        _tracing(environ) as tracer,
+        _opened(settings, plans, environ) as runtime,
+        _broker(settings, plans, runtime) as queues,
+    ):
+        bridge = assemble(settings, plans, runtime, queues=queues, tracer=tracer)
         for warning in _uncounted(plans.catalog, settings):
             _log.warning(warning)
         runtime.dead_letter_to(bridge.pipeline.undeliverable)
@@ -230,6 +236,21 @@ def _largest(settings: Settings) -> int:
 
 
 @contextlib.asynccontextmanager
+async def _tracing(environ: Mapping[str, str]) -> AsyncIterator[Tracer | None]:
+    """What starts spans; None unless their export is configured. Raises ConfigurationError."""
+    if not exports_spans(environ):
+        yield None
+        return
+    try:
+        from bridge.adapters import otel  # noqa: PLC0415 - a bridge without telemetry does not need the libraries, and starts faster
+    except ImportError as fault:
+        missing = f"spans cannot be exported, because {fault.name} is not installed: pip install 'automation-bridge[otel]'"
+        raise ConfigurationError([f"{missing}, or set OTEL_TRACES_EXPORTER=none"]) from None
+    async with otel.exporting() as tracer:
+        yield tracer
+
+
+@contextlib.asynccontextmanager
 async def _broker(settings: Settings, plans: Plans, runtime: Runtime) -> AsyncIterator[DeadLetterQueues | None]:
     """The dead-letter sub-queues of the Service Bus namespace of the settings, else those of the runtime. Raises ConfigurationError."""
     if settings.servicebus is None:
@@ -241,10 +262,16 @@ async def _broker(settings: Settings, plans: Plans, runtime: Runtime) -> AsyncIt
         yield queues
 
 
-def assemble(
-    settings: Settings, plans: Plans, runtime: Runtime, clock: Clock | None = None, queues: DeadLetterQueues | None = None
+def assemble(  # noqa: PLR0913 - what the bridge is made of
+    settings: Settings,
+    plans: Plans,
+    runtime: Runtime,
+    clock: Clock | None = None,
+    *,
+    queues: DeadLetterQueues | None = None,
+    tracer: Tracer | None = None,
 ) -> Bridge:
-    """Wire the services to the runtime. `queues` has the dead letters of the broker."""
+    """Wire the services to the runtime. `queues` has the dead letters of the broker, `tracer` starts spans."""
     bus, store, clock = runtime.bus, runtime.store, clock or SystemClock()
     keep = settings.retention + timedelta(days=1)
     index, dead_letter_index, replies = (
@@ -252,7 +279,7 @@ def assemble(
     )
     runs = RunStore(store, bus, index, clock, runtime.outbox)
     deadletters = DeadLetters(store, bus, dead_letter_index, clock, DeadLetterSettings(keep, lease=settings.dispatch_lease))
-    context = Context(bus, clock, runs, deadletters, Signer(runtime.signing_key), settings)
+    context = Context(bus, clock, runs, deadletters, Signer(runtime.signing_key), settings, tracer)
     recorder = Recorder(context, replies)
     http_targets = HttpTargets(context, runtime.functions, plans.policies, recorder)
     bus_targets = BusTargets(context, recorder)
@@ -275,10 +302,12 @@ def assemble(
         AllDeadLetters(deadletters, broker),
         audit,
         plans.catalog,
+        plans.policies,
         settings,
         ready,
         Waits(context, http_targets, nobody_serves),
         nobody_serves,
+        tracer,
     )
     recovery = Recovery(context, index, pipeline.subscriptions()[f"{events.INVOCATIONS}/bridge"])
     sweeper = Sweeper(index, runs, bus, clock, every=settings.sweep_every)
@@ -307,3 +336,10 @@ async def open_requester(where: ServiceBusNamespace, requests: str, replies: str
 
     async with AzureRequester.open(where, requests, replies) as requester:
         yield requester
+
+
+def open_functions(settings: Settings) -> contextlib.AbstractAsyncContextManager[Functions]:
+    """The function apps of the settings by themselves, called over HTTP as a bridge calls them."""
+    from bridge.adapters.functions import HttpFunctions  # noqa: PLC0415 - as above
+
+    return HttpFunctions.open(settings)

@@ -64,6 +64,7 @@ class Dispatcher:
     def log_prepared(self, run: Run) -> None:
         """Log the steps that `prepare` made, once they are stored."""
         _log_scheduled(run)
+        self._bus_targets.settle(run)
         for each in run.invocations:
             if each.control.target.bus:
                 telemetry.step("run.dispatched", automation=run.automation, run=run.correlation_id, target=each.target, attempt=1)
@@ -71,6 +72,7 @@ class Dispatcher:
     def withdraw(self, run: Run) -> None:
         """Release the slots that `prepare` took, because the run was not stored."""
         self._http_targets.withdraw(run)
+        self._bus_targets.settle(run, error="NotStored")
 
     async def dispatch(self, run: Run, delivery: Delivery, event_id: str) -> None:
         """Start the work of a stored run; again, if its request is delivered again. Raises Unavailable.

@@ -7,7 +7,26 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from bridge.cli import audit, automations, canary, deadletters, demo, doctor, functions, init, inputs, local, new, package, runs, up, why
+from bridge.cli import (
+    audit,
+    automations,
+    canary,
+    check,
+    deadletters,
+    demo,
+    doctor,
+    functions,
+    hammer,
+    init,
+    inputs,
+    local,
+    new,
+    package,
+    resilience,
+    runs,
+    up,
+    why,
+)
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.cli.session import Session
@@ -32,12 +51,15 @@ Examples:
   bridge deadletters list
   bridge audit --since 24h
   bridge doctor components/azure deploy
+  bridge check --catalogue functions/automations.yaml
   bridge canary canary.yaml --once
+  bridge resilience explain python-functions
+  bridge hammer python-functions --errors 0.1 --breaks-at 30
 
 \b
 Exit codes:
   0    done; a run that was waited for succeeded
-  1    the run failed; audit, canary or doctor found something
+  1    the run failed; audit, canary, check or doctor found something
   2    the command line or the settings cannot be used
   3    the run timed out, or was unfinished when the wait ended
   4    the run was canceled
@@ -106,12 +128,15 @@ app.command()(runs.rerun)
 app.command()(automations.automations)
 app.command()(audit.audit)
 app.command()(doctor.doctor)
+app.command()(check.check)
 app.command()(canary.canary)
+app.command()(hammer.hammer)
 app.add_typer(deadletters.app, name="deadletters")
 functions.app.command("package")(package.package)
 app.add_typer(functions.app, name="functions")
 app.add_typer(local.app, name="local")
 app.add_typer(new.app, name="new")
+app.add_typer(resilience.app, name="resilience")
 
 
 def main() -> None:

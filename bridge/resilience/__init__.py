@@ -19,6 +19,7 @@ from bridge.resilience.breaker import (
     success,
     withdraw,
 )
+from bridge.resilience.deadline import TimeOfRun, counts, next_pause, time_limit, too_late
 from bridge.resilience.file import load
 from bridge.resilience.policy import Policies, Policy, Worst, worst_case
 from bridge.resilience.retry import Again, Retry, Stop, after_failure
@@ -36,15 +37,20 @@ __all__ = [
     "Policy",
     "Retry",
     "Stop",
+    "TimeOfRun",
     "Worst",
     "after_failure",
     "allow",
+    "counts",
     "failure",
     "in_a_row",
     "load",
+    "next_pause",
     "record",
     "shut_until",
     "success",
+    "time_limit",
+    "too_late",
     "withdraw",
     "worst_case",
 ]

@@ -24,10 +24,12 @@ REPLIES = ("automation-replies/requesters", "my-replies/me")
 async def serve(open_door: OpenDoor, entity: str, handle: Handle) -> None:
     """Hand every message of `entity` to `handle`, which settles it; connect again whenever the bus was away."""
     while True:
-        with contextlib.suppress(*AWAY):
+        try:
             async with open_door() as door, asyncio.TaskGroup() as group:
                 async for message in door.receive(entity, CREDIT):
                     group.create_task(_one(handle, door, message))
+        except* AWAY:  # alone, or in the group of the tasks
+            pass
         await asyncio.sleep(0.05)
 
 

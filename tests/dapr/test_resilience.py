@@ -16,7 +16,8 @@ import pytest
 from bridge import resilience
 from bridge.errors import ConfigurationError
 from bridge.outcome import Failed
-from bridge.resilience import Again, Breaker, BreakerState, Policy, Stop
+from bridge.resilience import Again, Breaker, BreakerState, Policy, Stop, scenario
+from bridge.resilience.explanation import SCENARIOS
 from tests.dapr.drawn import Case, Silence, draw
 from tests.dapr.scripted import Ended, Request, Stage, play_all, stage
 from tests.dapr.twin import Disagreement, Twin, came_to
@@ -100,6 +101,27 @@ def test_the_draw_reaches_what_there_is_to_compare(compared: Comparison) -> None
     assert {(BreakerState.OPEN, BreakerState.HALF_OPEN, then) for then in (BreakerState.OPEN, BreakerState.CLOSED)} <= {
         states[:3] for states in compared.states
     }
+
+
+ALWAYS = {"answers 503": 503, "never answers": Silence.IS_SLOW}
+EXPLAINED = [
+    {"retry": {"duration": "5ms", "maxRetries": 3, "matching": {"httpStatusCodes": "500-599"}}},
+    {"retry": {"policy": "exponential", "maxRetries": 2}},
+    {"retry": {"policy": "exponential", "maxInterval": "200ms", "maxRetries": 3}},
+    {"retry": {"duration": "5ms", "maxRetries": 0}},
+    {},
+]
+
+
+async def test_what_explain_says_of_a_function_that_always_fails_is_what_daprd_does(tmp_path: Path) -> None:
+    scripts = [(does, deed, policy) for does, deed in ALWAYS.items() for policy in EXPLAINED]
+    cases = [Case(f"a-{number}", [deed] * 9, timeout="200ms", **policy) for number, (_, deed, policy) in enumerate(scripts)]
+    async with stage(cases, tmp_path) as staged:
+        seen, policies = await play_all(staged, cases), resilience.load(staged.policies)
+    for (does, _, _), case, (request,) in zip(scripts, cases, seen, strict=True):
+        expected = scenario.result(policies.for_app(case.name), timedelta(minutes=5), SCENARIOS[does])
+        assert (len(request.attempts), len(request.attempts)) == expected.attempts, case
+        assert request.ended - request.sent >= expected.earliest.total_seconds(), case
 
 
 async def _differently(folder: Path, case: Case) -> tuple[list[Request], Policy]:

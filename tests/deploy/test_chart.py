@@ -255,6 +255,16 @@ def test_the_network_lets_in_callers_and_whoever_reads_metrics_and_nobody_else(f
     assert {port["port"] for port in outside["ports"]} == {443, 5671, 10000}
 
 
+def test_spans_may_leave_to_the_collector_of_the_sidecar_and_of_the_bridge() -> None:
+    asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel-collector.observability:4318", "OTEL_TRACES_SAMPLER": "parentbased_traceidratio"}
+    rendered = helm.documents(NEEDED, {"bridgeEnvironment": asked})
+    (bridge,) = only(rendered, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert asked.items() <= {each["name"]: each.get("value") for each in bridge["env"]}.items()
+    collector = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "observability"}}}
+    (rule,) = (each for each in only(rendered, "NetworkPolicy")["spec"]["egress"] if each["to"] == [collector])
+    assert {each["port"] for each in rule["ports"]} == {4317, 4318}
+
+
 def test_only_the_sidecar_has_the_identity_of_the_pod(shipped_way: list[Json]) -> None:
     assert annotations(shipped_way)["azure.workload.identity/skip-containers"] == "bridge"
     bus = {"settings": {"servicebus": {"namespace": "bridge-abc.servicebus.windows.net"}}}

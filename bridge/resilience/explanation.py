@@ -1,0 +1,170 @@
+"""Explains the policy of an app: attempts, pauses, what callers see, held against deadlines and the deliveries of the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import pairwise
+from typing import NamedTuple
+
+from bridge.catalog import Automation
+from bridge.durations import show
+from bridge.entities import UNLIMITED
+from bridge.resilience import breakerwords, scenario
+from bridge.resilience.policy import Policy, Worst, worst_case
+from bridge.resilience.scenario import Answer, EdgeRandom, PlayedCourse, ScenarioResult
+
+_WITHOUT_END = timedelta(days=3650)  #: the deadline of a course that only the policy ends
+
+#: What the function does at every attempt, in the words of the table.
+SCENARIOS: dict[str, Answer] = {"answers 503": scenario.answers(503), "never answers": scenario.hangs, "answers 404": scenario.answers(404)}
+
+
+@dataclass(frozen=True)
+class DeliveryLimits:
+    """How the broker delivers the work of HTTP targets. `handler_timeout` is Dapr's for Service Bus, None without such a component.
+
+    `hold` is the longest pause for which a delivery is kept; for a longer one the message is published anew.
+    """
+
+    source: str
+    lock: timedelta
+    deliveries: int
+    handler_timeout: timedelta | None
+    hold: timedelta
+
+
+class AttemptTimes(NamedTuple):
+    """When an attempt begins, at the earliest and the latest, and the pause before it; latest is None if there may be no such attempt."""
+
+    number: int
+    pause: tuple[timedelta, timedelta] | None
+    earliest: timedelta
+    latest: timedelta | None
+
+
+@dataclass(frozen=True)
+class TargetExplanation:
+    """What callers of one automation see, by what the function does."""
+
+    automation: str
+    target: str
+    deadline: timedelta
+    results: dict[str, ScenarioResult]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All that is said of one app. `held` is the longest time for which one delivery is kept."""
+
+    app: str
+    policy: Policy
+    worst: Worst
+    attempts: tuple[AttemptTimes, ...]
+    targets: tuple[TargetExplanation, ...]
+    breaker: tuple[str, ...]
+    delivery: DeliveryLimits | None
+    held: timedelta
+    remarks: tuple[str, ...]
+
+
+def explain(app: str, policy: Policy, automations: Sequence[Automation], delivery: DeliveryLimits | None = None) -> Explanation:
+    """Explain the policy of an app. `automations` may have targets of other apps too."""
+    targets = tuple(_target(each, name, policy) for each in automations for name in _names(each, app))
+    hold = delivery.hold if delivery is not None else timedelta(0)
+    held = max((_held(policy, each.deadline, hold) for each in targets), default=timedelta(0))
+    found = Explanation(
+        app, policy, worst_case(policy), _attempts(policy), targets, tuple(breakerwords.sentences(policy.breaker)), delivery, held, ()
+    )
+    return replace(found, remarks=tuple(_remarks(found)))
+
+
+def _names(automation: Automation, app: str) -> list[str]:
+    return [each.name for each in automation.targets if each.http is not None and each.http.app == app]
+
+
+def _target(automation: Automation, name: str, policy: Policy) -> TargetExplanation:
+    results = {does: scenario.result(policy, automation.deadline, answer) for does, answer in SCENARIOS.items()}
+    return TargetExplanation(automation.name, name, automation.deadline, results)
+
+
+def _attempts(policy: Policy) -> tuple[AttemptTimes, ...]:
+    """The attempts of one invocation that always fails, without its breaker: earliest if it fails at once, latest if it never answers."""
+    alone = replace(policy, breaker=None)
+    soon = scenario.play(alone, _WITHOUT_END, scenario.hangs_up, EdgeRandom(highest=False))
+    late = scenario.play(alone, _WITHOUT_END, scenario.hangs, EdgeRandom(highest=True))
+    low, high = _pauses(soon), _pauses(scenario.play(alone, _WITHOUT_END, scenario.hangs_up, EdgeRandom(highest=True)))
+    return tuple(
+        AttemptTimes(
+            number + 1,
+            (low[number - 1], high[number - 1] if number <= len(high) else low[number - 1]) if number else None,
+            attempt.began,
+            late.attempts[number].began if number < len(late.attempts) else None,
+        )
+        for number, attempt in enumerate(soon.attempts)
+    )
+
+
+def _pauses(course: PlayedCourse) -> list[timedelta]:
+    return [later.began - earlier.ended for earlier, later in pairwise(course.attempts)]
+
+
+def _held(policy: Policy, deadline: timedelta, hold: timedelta) -> timedelta:
+    """The longest time for which one delivery is kept: attempts that never answer, with pauses that are waited for in place."""
+    attempts = scenario.play(replace(policy, breaker=None), deadline, scenario.hangs, EdgeRandom(highest=True)).attempts
+    began, longest = attempts[0].began, timedelta(0)
+    for number, attempt in enumerate(attempts):
+        if number and attempt.began - attempts[number - 1].ended > hold:
+            began = attempt.began
+        longest = max(longest, attempt.ended - began)
+    return longest
+
+
+def _remarks(found: Explanation) -> Iterator[str]:
+    yield from _remarks_on_policy(found.policy, found.worst)
+    for each in found.targets:
+        yield from _remarks_on_deadline(each, found.policy, found.worst)
+    if found.delivery is not None and found.targets:
+        yield from _remarks_on_delivery(found.delivery, found.policy, found.held)
+
+
+def _remarks_on_policy(policy: Policy, worst: Worst) -> Iterator[str]:
+    if policy.retry is None:
+        yield "There are no retries: one failure of the function is the failure of the run."
+    elif policy.retry.max_retries is None:
+        yield "maxRetries has no limit: only the deadline ends the attempts, or the 15 minutes of an exponential policy."
+    number = breakerwords.opens_after(policy.breaker) if policy.breaker is not None else None
+    if number is not None and (worst.attempts is None or number <= worst.attempts):
+        yield f"One request that fails {number} times opens the breaker for all others: raise the trip above the attempts of one request."
+    yield "Retry-After of an answer lengthens the pause before the next attempt; if it ends after the deadline, the run fails at once."
+
+
+def _remarks_on_deadline(target: TargetExplanation, policy: Policy, worst: Worst) -> Iterator[str]:
+    name = f"{target.automation}/{target.target}"
+    fit = target.results["never answers"].attempts[0]
+    if policy.retry is not None and target.deadline < 2 * policy.timeout:
+        yield f"{name}: the deadline of {show(target.deadline)} has no room for a second attempt after one of {show(policy.timeout)}."
+    elif worst.duration is not None and worst.duration > target.deadline:
+        attempts = "without limit" if worst.attempts is None else str(worst.attempts)
+        yield (
+            f"{name}: the policy may take {show(worst.duration)}, and the deadline ends the run after {show(target.deadline)}: "
+            f"of a function that never answers {fit} attempts begin, not {attempts}."
+        )
+
+
+def _remarks_on_delivery(delivery: DeliveryLimits, policy: Policy, held: timedelta) -> Iterator[str]:
+    if delivery.handler_timeout is not None and timedelta(0) < delivery.handler_timeout <= policy.timeout:
+        yield (
+            f"handlerTimeoutInSec is {show(delivery.handler_timeout)}, and one call may take {show(policy.timeout)}: the delivery could "
+            "end while its function runs. Take a handlerTimeoutInSec above it, such as 300."
+        )
+    if held > delivery.lock:
+        yield f"A delivery is kept for {show(held)} at most, longer than its lock of {show(delivery.lock)}: the lock is renewed meanwhile."
+    if delivery.deliveries < UNLIMITED:
+        yield (
+            f"MaxDeliveryCount of {delivery.source} is {delivery.deliveries}: so many restarts of the bridge while the work is in hand "
+            f"make a dead letter of it. Write {UNLIMITED}."
+        )
+    else:
+        yield "A redelivery makes no attempts of its own: those that were made are on record, so retries and deliveries do not multiply."

@@ -1,0 +1,127 @@
+"""Working out requests under a policy, and finding the policy."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from bridge import resilience
+from bridge.hammer import policyfile, search
+from bridge.hammer.faults import Faults
+from bridge.hammer.measurement import LoadStep, MeasuredCall, Measurement
+from bridge.hammer.report import HammerReport
+from bridge.hammer.search import Goal, find, nice, simulated
+from bridge.resilience import BreakerRules, Policy, Retry, worst_case
+from tests.hammer.measuring import measured_with
+
+SECOND = timedelta(seconds=1)
+GOAL = Goal(0.999, 60 * SECOND)
+ANSWERED, FAILED, HUNG = MeasuredCall(0.05), MeasuredCall(0.05, "Http503", 503), MeasuredCall(5.0, "Timeout", None, hung=True)
+THRICE = Policy(SECOND, Retry(duration=SECOND, max_retries=2))
+SLOWLY = [float(each) for each in range(1000)]
+
+
+@pytest.fixture(autouse=True)
+def fewer_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests ask which policy is taken, and not how good it is to a thousandth."""
+    monkeypatch.setattr(search, "_REQUESTS", 400)
+
+
+def of(*calls: MeasuredCall, rate: float = 40) -> Measurement:
+    answered = [each._replace(status=each.status or (None if each.code else 200)) for each in calls]
+    return Measurement((LoadStep(rate, answered * 10),))
+
+
+def test_a_function_that_always_answers_is_called_once_for_each_request() -> None:
+    tally = simulated(of(ANSWERED), THRICE, GOAL, SLOWLY)
+    assert (tally.asked, tally.succeeded, tally.calls) == (1000, 1000, 1000)
+
+
+def test_a_function_that_never_answers_fails_after_all_attempts_and_their_pauses() -> None:
+    tally = simulated(of(HUNG), THRICE, GOAL, SLOWLY)
+    assert (tally.ends, tally.attempts) == ({"Failed": 1000}, {3: 1000})
+
+
+def test_retries_turn_a_share_of_failures_into_its_power() -> None:
+    tally = simulated(of(*[ANSWERED] * 3, FAILED), THRICE, GOAL, SLOWLY, cautious=False)
+    assert tally.share == pytest.approx(1 - 0.25**3, abs=0.01)
+    assert tally.cumulated()[0] == pytest.approx(0.75, abs=0.05)
+
+
+def test_caution_makes_failures_as_frequent_as_few_calls_leave_open() -> None:
+    few = of(*[ANSWERED] * 3, FAILED)
+    assert simulated(few, Policy(SECOND), GOAL, SLOWLY).share < simulated(few, Policy(SECOND), GOAL, SLOWLY, cautious=False).share - 0.05
+
+
+def test_the_deadline_ends_a_request_that_waits_for_an_open_breaker() -> None:
+    policy = Policy(SECOND, None, BreakerRules("consecutiveFailures >= 1", 3600 * SECOND))
+    tally = simulated(of(HUNG), policy, GOAL, [0, 10, 20])
+    assert (tally.ends, tally.attempts) == ({"Failed": 1, "TimedOut": 2}, {1: 1, 0: 2})
+
+
+def test_no_more_calls_run_at_a_time_than_there_is_room() -> None:
+    together = [0.0] * 4
+    one, four = (simulated(of(ANSWERED), THRICE, Goal(0.999, 60 * SECOND, room), together) for room in (1, 4))
+    assert [round(each, 3) for each in one.seconds] == [0.05, 0.1, 0.15, 0.2]
+    assert [round(each, 3) for each in four.seconds] == [0.05] * 4
+
+
+def test_the_same_measurement_gives_the_same_policy() -> None:
+    measured = measured_with(Faults(errors=0.3, breaks_at=None), 1)
+    one, other = find(measured, GOAL), find(measured, GOAL)
+    assert one is not None
+    assert other is not None
+    assert (one.policy, one.usual.ends) == (other.policy, other.usual.ends)
+
+
+def test_a_function_that_never_fails_gets_no_retries() -> None:
+    found = find(of(ANSWERED), GOAL)
+    assert found is not None
+    assert (found.reached, found.policy.retry, found.policy.timeout) == (True, None, SECOND)
+
+
+def test_a_goal_that_no_policy_reaches_is_said_and_the_best_is_given() -> None:
+    found = find(of(ANSWERED, *[FAILED] * 9), Goal(0.999, 5 * SECOND))
+    assert found is not None
+    assert not found.reached
+    assert 0 < found.usual.share < 0.999
+    longest = worst_case(found.policy).duration
+    assert longest is not None
+    assert longest <= 5 * SECOND
+
+
+def test_of_a_function_that_never_answers_no_policy_is_made() -> None:
+    assert find(of(HUNG), GOAL) is None
+
+
+def test_usual_failures_in_a_row_do_not_open_the_breaker() -> None:
+    rules = search.breaker(of(*[ANSWERED] * 3, FAILED), GOAL, 6)
+    in_a_row = int(rules.trip.rpartition(" ")[2])
+    assert of(*[ANSWERED] * 3, FAILED).failing_at_most ** (in_a_row + 1) * 1e7 <= 1
+    assert search.breaker(of(*[ANSWERED] * 200), GOAL, 3).trip == "consecutiveFailures > 4"
+
+
+def test_the_breaker_is_open_for_about_twice_the_recovery_and_a_quarter_of_the_deadline_at_most() -> None:
+    recovered = Measurement(of(ANSWERED).steps, recovery=2.1)
+    assert search.breaker(recovered, GOAL, 3).timeout == 5 * SECOND
+    assert search.breaker(recovered, Goal(0.999, 8 * SECOND), 3).timeout == 2 * SECOND
+    assert search.breaker(of(ANSWERED), Goal(0.999, 600 * SECOND), 3).timeout == 30 * SECOND
+
+
+@pytest.mark.parametrize(("seconds", "rounded"), [(0.101, 0.15), (0.3, 0.3), (1.0, 1.0), (1.01, 1.5), (8.4, 10), (23, 30), (0.0004, 0.001)])
+def test_numbers_are_those_that_people_write(seconds: float, rounded: float) -> None:
+    assert nice(max(seconds, 0.001)).total_seconds() == pytest.approx(rounded)
+
+
+@pytest.mark.parametrize("faults", [Faults(), Faults(errors=0, hangs=0, breaks_at=None), Faults(errors=0.9, breaks_at=None)])
+def test_every_policy_that_is_found_can_be_written_and_read(tmp_path, faults: Faults) -> None:
+    measured = measured_with(faults, 4)
+    found = find(measured, GOAL)
+    assert found is not None
+    text = policyfile.text(HammerReport("app", GOAL, measured, found))
+    (tmp_path / "resiliency.yaml").write_text(text)
+    assert resilience.load(tmp_path / "resiliency.yaml").for_app("app") == found.policy
+    assert all(len(line) <= 140 for line in text.splitlines())
+    assert ("NOT REACHED" in text) is not found.reached
+    assert "did not break" in text or "breaks at" in text
