@@ -35,18 +35,20 @@ from bridge.runs import RunStore
 from bridge.runs.sweeper import Sweeper
 from bridge.service import BridgeService
 from bridge.settings import RuntimeName, ServiceBusNamespace, Settings
+from bridge.settings.exporting import exports_spans
 from bridge.steadytime import SteadyTime
 from bridge.targets.bus import BusTargets
 from bridge.targets.http import HttpTargets
 from bridge.targets.unserved import UnservedTargets
 from bridge.targets.waits import Waits
+from bridge.tracing import Tracer
 from bridge.validation import Validation
 
 if TYPE_CHECKING:
     from bridge.adapters.embedded.servicebus import Namespace
 
 #: The most bytes that an event may have beyond its data.
-ENVELOPE = 64 * 1024
+ENVELOPE = 128 * 1024
 #: How many deliveries of one subscription are handled at a time. Targets have limits of their own.
 CONCURRENCY = 256
 #: Seconds between two looks for targets that nobody serves. A functions host beside the bridge has started by the first.
@@ -171,8 +173,12 @@ async def open_bridge(
     reason. Raises ConfigurationError or Unavailable.
     """
     plans = read_plans(settings)
-    async with _opened(settings, plans, environ) as runtime, _broker(settings, plans, runtime) as queues:
-        bridge = assemble(settings, plans, runtime, queues=queues)
+    async with (
+        _tracing(environ) as tracer,
+        _opened(settings, plans, environ) as runtime,
+        _broker(settings, plans, runtime) as queues,
+    ):
+        bridge = assemble(settings, plans, runtime, queues=queues, tracer=tracer)
         for warning in _uncounted(plans.catalog, settings):
             _log.warning(warning)
         runtime.dead_letter_to(bridge.pipeline.undeliverable)
@@ -205,8 +211,8 @@ async def _tell_unserved(targets: UnservedTargets) -> None:
 
 
 def _opened(settings: Settings, plans: Plans, environ: Mapping[str, str]) -> contextlib.AbstractAsyncContextManager[Runtime]:
-    """The runtime that the settings name. A message may be ENVELOPE bytes larger than the largest input."""
-    largest = settings.max_input_bytes + ENVELOPE
+    """The runtime that the settings name."""
+    largest = _largest(settings)
     if settings.runtime is RuntimeName.EMBEDDED:
         return EmbeddedRuntime.open(settings, plans.entities, max_message=largest, dead_letters=events.DEADLETTERS)
     from bridge.adapters.dapr import DaprRuntime  # noqa: PLC0415 - gRPC is for this runtime only: 14 MB, a tenth of the start
@@ -222,6 +228,28 @@ def _opened(settings: Settings, plans: Plans, environ: Mapping[str, str]) -> con
     )
 
 
+def _largest(settings: Settings) -> int:
+    """The most bytes of the body of a message: what the bus is said to carry, else room for every input, output and reply."""
+    if settings.max_event_bytes is not None:
+        return settings.max_event_bytes
+    return max(settings.max_input_bytes, settings.max_output_bytes, events.MAX_REPLY) + ENVELOPE
+
+
+@contextlib.asynccontextmanager
+async def _tracing(environ: Mapping[str, str]) -> AsyncIterator[Tracer | None]:
+    """What starts spans; None unless their export is configured. Raises ConfigurationError."""
+    if not exports_spans(environ):
+        yield None
+        return
+    try:
+        from bridge.adapters import otel  # noqa: PLC0415 - a bridge without telemetry does not need the libraries, and starts faster
+    except ImportError as fault:
+        missing = f"spans cannot be exported, because {fault.name} is not installed: pip install 'automation-bridge[otel]'"
+        raise ConfigurationError([f"{missing}, or set OTEL_TRACES_EXPORTER=none"]) from None
+    async with otel.exporting() as tracer:
+        yield tracer
+
+
 @contextlib.asynccontextmanager
 async def _broker(settings: Settings, plans: Plans, runtime: Runtime) -> AsyncIterator[DeadLetterQueues | None]:
     """The dead-letter sub-queues of the Service Bus namespace of the settings, else those of the runtime. Raises ConfigurationError."""
@@ -234,10 +262,16 @@ async def _broker(settings: Settings, plans: Plans, runtime: Runtime) -> AsyncIt
         yield queues
 
 
-def assemble(
-    settings: Settings, plans: Plans, runtime: Runtime, clock: Clock | None = None, queues: DeadLetterQueues | None = None
+def assemble(  # noqa: PLR0913 - what the bridge is made of
+    settings: Settings,
+    plans: Plans,
+    runtime: Runtime,
+    clock: Clock | None = None,
+    *,
+    queues: DeadLetterQueues | None = None,
+    tracer: Tracer | None = None,
 ) -> Bridge:
-    """Wire the services to the runtime. `queues` has the dead letters of the broker."""
+    """Wire the services to the runtime. `queues` has the dead letters of the broker, `tracer` starts spans."""
     bus, store, clock = runtime.bus, runtime.store, clock or SystemClock()
     keep = settings.retention + timedelta(days=1)
     index, dead_letter_index, replies = (
@@ -245,7 +279,7 @@ def assemble(
     )
     runs = RunStore(store, bus, index, clock, runtime.outbox)
     deadletters = DeadLetters(store, bus, dead_letter_index, clock, DeadLetterSettings(keep, lease=settings.dispatch_lease))
-    context = Context(bus, clock, runs, deadletters, Signer(runtime.signing_key), settings)
+    context = Context(bus, clock, runs, deadletters, Signer(runtime.signing_key), settings, tracer)
     recorder = Recorder(context, replies)
     http_targets = HttpTargets(context, runtime.functions, plans.policies, recorder)
     bus_targets = BusTargets(context, recorder)
@@ -268,10 +302,12 @@ def assemble(
         AllDeadLetters(deadletters, broker),
         audit,
         plans.catalog,
+        plans.policies,
         settings,
         ready,
         Waits(context, http_targets, nobody_serves),
         nobody_serves,
+        tracer,
     )
     recovery = Recovery(context, index, pipeline.subscriptions()[f"{events.INVOCATIONS}/bridge"])
     sweeper = Sweeper(index, runs, bus, clock, every=settings.sweep_every)

@@ -51,7 +51,7 @@ class Caller:
     def require_admin(self) -> None:
         """Raises Forbidden unless the caller is admin."""
         if not self.is_admin:
-            raise Forbidden(f"{self.name} is not admin.", hint=f"Dead letters need the role {ADMIN!r}.")
+            raise Forbidden(f"{self.name} is not admin.", hint=f"Dead letters, the audit and the configuration need the role {ADMIN!r}.")
 
 
 #: The caller when no tokens are configured. The API listens on loopback only then, and every client may do everything.

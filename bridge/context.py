@@ -12,6 +12,7 @@ from bridge.ports import Bus, Clock, Delivery
 from bridge.runs import RunStore
 from bridge.runs.runclock import RunClock
 from bridge.settings import Settings
+from bridge.tracing import Tracer
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Context:
     deadletters: DeadLetters
     signer: Signer
     settings: Settings
+    tracer: Tracer | None = None  #: starts spans; None where no telemetry is configured
 
     @property
     def public_url(self) -> str:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Raw
+from msgspec.structs import replace
+
 from bridge import events, telemetry
 from bridge.context import Context
+from bridge.errors import TooLarge
 from bridge.ports import Delivery, Message
 from bridge.recorder import Recorder
-from bridge.run import Run
+from bridge.run import Invocation, Run, json_bytes
 from bridge.targets.bus import BusTargets
 from bridge.targets.http import HttpTargets
+
+WHERE_IT_IS = "Store the data and send where it is."  #: what to do about an input that is too large
+_AROUND_INPUT = 16 * 1024  #: bytes that the event with the work has at most beyond the input and the id of the request
+_MAY_GROW = 64  #: bytes by which it is larger once it is sent: its times may have got fractions of a second
 
 
 class Dispatcher:
@@ -36,9 +44,27 @@ class Dispatcher:
                 work.append(events.invoked(run, invocation, run.created_at, self._public_url))
         return run, work
 
+    def require_carried(self, run: Run, most: int | None) -> None:
+        """Raises TooLarge if the bus carries `most` bytes and an event that starts the work of the new run has more.
+
+        It may be larger than the request, whose input it repeats: a function gets a token, a deadline and an address with it.
+        """
+        size = len(json_bytes(run.input_json))
+        if most is None or size + 6 * len(run.control.request_id) + _AROUND_INPUT <= most:  # an id may be escaped in JSON
+            return
+        bare = replace(run, input_json=Raw(b"null"))
+        size += max(len(self._work(bare, each).body) for each in run.invocations) - len(b"null") + _MAY_GROW
+        if size > most:
+            raise TooLarge(f"The event with the work has {size:,} bytes; {most:,} are allowed (max_event_bytes).", hint=WHERE_IT_IS)
+
+    def _work(self, run: Run, invocation: Invocation) -> Message:
+        event = events.work if invocation.control.target.bus else events.invoked
+        return event(run, invocation, run.created_at, self._public_url)
+
     def log_prepared(self, run: Run) -> None:
         """Log the steps that `prepare` made, once they are stored."""
         _log_scheduled(run)
+        self._bus_targets.settle(run)
         for each in run.invocations:
             if each.control.target.bus:
                 telemetry.step("run.dispatched", automation=run.automation, run=run.correlation_id, target=each.target, attempt=1)
@@ -46,6 +72,7 @@ class Dispatcher:
     def withdraw(self, run: Run) -> None:
         """Release the slots that `prepare` took, because the run was not stored."""
         self._http_targets.withdraw(run)
+        self._bus_targets.settle(run, error="NotStored")
 
     async def dispatch(self, run: Run, delivery: Delivery, event_id: str) -> None:
         """Start the work of a stored run; again, if its request is delivered again. Raises Unavailable.

@@ -14,6 +14,7 @@ from bridge.cloudevents import REQUESTED, Event
 from bridge.idempotency import IdempotencyKey
 from bridge.ports import Message
 from bridge.run import Invocation, Run, Status, json_bytes, view_json
+from bridge.tracing import TraceContext
 
 SOURCE = "/automation-bridge"
 
@@ -96,20 +97,30 @@ def invoked(run: Run, invocation: Invocation, now: datetime, public_url: str, *,
     return _message(INVOCATIONS, _invoked(run, invocation, now, public_url, ahead))
 
 
-def work(run: Run, invocation: Invocation, now: datetime, public_url: str, *, ahead: timedelta = timedelta(0)) -> Message:
+def work(  # noqa: PLR0913 - the work, and when and where it is sent
+    run: Run,
+    invocation: Invocation,
+    now: datetime,
+    public_url: str,
+    *,
+    ahead: timedelta = timedelta(0),
+    trace: TraceContext | None = None,
+) -> Message:
     """The message with the work of a bus target: the `automation.invoked` event, or the bare input. It expires at the deadline.
 
-    Its properties say what a function needs to know that does not read the event (contract 3.6).
+    Its properties say what a function needs to know that does not read the event (contract 3.6). `trace` is the dispatch in the trace of
+    the run.
     """
     target = invocation.control.target.bus
     assert target is not None  # noqa: S101 - the work of HTTP targets is `invoked`
-    event = _invoked(run, invocation, now, public_url, ahead)
+    event = _invoked(run, invocation, now, public_url, ahead, trace)
     named = {
         "correlationid": run.correlation_id,
         "invocationid": event.id,
         "invocationtoken": invocation.control.token,
         "invocationurl": event.get("invocationurl"),
         "deadline": event.get("expirytime"),
+        "traceparent": event.get("traceparent"),
         "completes": "settled" if target.completes == "settled" else "",
         "errors": "fail" if target.errors == "fail" else "",
     }
@@ -121,8 +132,13 @@ def work(run: Run, invocation: Invocation, now: datetime, public_url: str, *, ah
     return replace(message, body=json_bytes(run.input_json), content_type="application/json", event=None)
 
 
-def _invoked(run: Run, invocation: Invocation, now: datetime, public_url: str, ahead: timedelta) -> Event:
-    invocation_id = f"{run.correlation_id}/{invocation.target}"
+def _invoked(  # noqa: PLR0913, PLR0917 - as `work`
+    run: Run, invocation: Invocation, now: datetime, public_url: str, ahead: timedelta, trace: TraceContext | None = None
+) -> Event:
+    invocation_id, (traceparent, tracestate) = (
+        f"{run.correlation_id}/{invocation.target}",
+        trace or (run.control.traceparent, run.control.tracestate),
+    )
     attributes = {
         "id": invocation_id,
         "type": INVOKED,
@@ -133,8 +149,8 @@ def _invoked(run: Run, invocation: Invocation, now: datetime, public_url: str, a
         "expirytime": iso(run.deadline + ahead),
         "invocationtoken": invocation.control.token,
         "invocationurl": invocation_url(public_url, invocation_id),
-        "traceparent": run.control.traceparent,
-        "tracestate": run.control.tracestate,
+        "traceparent": traceparent,
+        "tracestate": tracestate,
     }
     return _event(attributes, data_json=json_bytes(run.input_json))
 
@@ -204,8 +220,9 @@ def reply_id(correlation_id: str, created_at: datetime) -> str:
     return f"{correlation_id}/{iso(created_at)}"
 
 
-def ended(run: Run, public_url: str) -> Message:
-    """The reply: how the run ended."""
+def ended(run: Run, public_url: str, trace: TraceContext | None = None) -> Message:
+    """The reply: how the run ended. `trace` is its publishing in the trace of the run."""
+    traceparent, tracestate = trace or (run.control.traceparent, run.control.tracestate)
     attributes = {
         "id": reply_id(run.correlation_id, run.created_at),
         "type": _ENDED[run.status],
@@ -213,8 +230,8 @@ def ended(run: Run, public_url: str) -> Message:
         "time": iso(run.updated_at),
         "correlationid": run.correlation_id,
         "causationid": run.control.request_id,
-        "traceparent": run.control.traceparent,
-        "tracestate": run.control.tracestate,
+        "traceparent": traceparent,
+        "tracestate": tracestate,
     }
     message = _message(run.control.reply_topic, _event(attributes, data_json=view_json(run, with_input=False)))
     if len(message.body) <= MAX_REPLY:

@@ -16,12 +16,12 @@ from typing import Any
 
 from msgspec import UNSET, Raw
 
-from bridge import cloudevents, events, lifecycle, telemetry
+from bridge import cloudevents, events, lifecycle, telemetry, tracing
 from bridge.auth import ADMIN, Caller
 from bridge.catalog import Automation, Catalog
 from bridge.cloudevents import Event, tracecontext
 from bridge.context import Context
-from bridge.dispatch import Dispatcher
+from bridge.dispatch import WHERE_IT_IS, Dispatcher
 from bridge.errors import (
     CorrelationConflict,
     DeadlinePassed,
@@ -40,6 +40,7 @@ from bridge.jsontext import parse_json
 from bridge.lifecycle import Causation
 from bridge.ports import Delivery, Message
 from bridge.run import VERSION, Control, Invocation, InvocationControl, Run, RunError, Status
+from bridge.tracing import TraceContext, spans
 from bridge.validation import Validation
 
 
@@ -65,7 +66,7 @@ class Intake:
 
     def __init__(self, context: Context, rules: Rules, dispatcher: Dispatcher, validation: Validation) -> None:
         self._runs, self._rules, self._dispatcher, self._validation = context.runs, rules, dispatcher, validation
-        self._signer, self._clock, self._settings = context.signer, context.clock, context.settings
+        self._signer, self._clock, self._settings, self._tracer = context.signer, context.clock, context.settings, context.tracer
 
     async def accept(self, event: Event, caller: Caller, *, key: IdempotencyKey | None = None, delivered: bool = False) -> Acceptance:
         """The run of this request. When this returns, the run and the messages that start its work are durable.
@@ -75,13 +76,24 @@ class Intake:
         request, another Refusal if the request is refused, Unavailable if it could not be made durable.
         """
         key = key or await _key(event, caller.name)
+        if self._tracer is None or self._tracer.skips(event.get("traceparent")):
+            return await self._accepted(event, caller, key, None, delivered=delivered)
+        with spans.acceptance(self._tracer, event) as span:
+            accepted = await self._accepted(event, caller, key, span.context, delivered=delivered)
+            spans.accepted(span, accepted.run, created=accepted.created)
+            return accepted
+
+    async def _accepted(
+        self, event: Event, caller: Caller, key: IdempotencyKey, trace: TraceContext | None, *, delivered: bool
+    ) -> Acceptance:
         existing = await self._runs.get_recent(key.correlation_id) if delivered else await self._runs.get(key.correlation_id)
         if existing is not None:
             return Acceptance(_same(existing, key), created=False)
         automation = check(event, caller, self._rules)
         await self._validation.require_fit(automation, event)
         clock, now = self._runs.clock.start()
-        run = new_run(event, key, automation, self._rules, now, clock=clock)
+        run = new_run(event, key, automation, self._rules, now, clock=clock, trace=trace)
+        tracing.work_for(run)
         if self._runs.is_full:
             raise Full("The store of runs has no room.", hint="Raise data_limit, or shorten retention.", retry_after=30)
         try:
@@ -90,7 +102,7 @@ class Intake:
             else:
                 stored, created = await self._store(run, event, key, delivered=delivered)
         except Undeliverable as fault:
-            raise TooLarge(str(fault), hint="Store the data and send where it is.") from None
+            raise TooLarge(str(fault), hint=WHERE_IT_IS) from None
         if created:
             telemetry.step("run.accepted", automation=stored.automation, run=stored.correlation_id, by=caller.name)
             if self._runs.has_outbox:
@@ -110,8 +122,17 @@ class Intake:
 
     async def _store(self, run: Run, event: Event, key: IdempotencyKey, *, delivered: bool) -> tuple[Run, bool]:
         """Publish the request, then store the run. The delivery of the request starts the work."""
-        request = [] if delivered else [events.requested(events.signed(event, key, self._signer, run.created_at))]
-        return await self._runs.create(run, first=request)
+        self._dispatcher.require_carried(run, self._settings.max_event_bytes)
+        if delivered:
+            return await self._runs.create(run)
+        if self._tracer is None or self._tracer.skips(run.control.traceparent):
+            return await self._runs.create(run, first=[self._request(event, key, run)])
+        with spans.request(self._tracer, event, events.REQUESTS, self._settings.runtime) as span:
+            return await self._runs.create(run, first=[self._request(tracing.moved(event, span.context), key, run)])
+
+    def _request(self, event: Event, key: IdempotencyKey, run: Run) -> Message:
+        """The message that carries the request to the pipeline."""
+        return events.requested(events.signed(event, key, self._signer, run.created_at))
 
     async def accept_delivered(self, delivery: Delivery, event: Event) -> Acceptance:
         """Like `accept`, for an event from a topic: a request that is refused becomes a run that ended with the reason.
@@ -238,13 +259,20 @@ def deadline(event: Event, automation: Automation, now: datetime) -> datetime:
 
 
 def new_run(  # noqa: PLR0913 - the request, what it is checked against, and the time
-    event: Event, key: IdempotencyKey, automation: Automation, rules: Rules, now: datetime, *, clock: str = ""
+    event: Event,
+    key: IdempotencyKey,
+    automation: Automation,
+    rules: Rules,
+    now: datetime,
+    *,
+    clock: str = "",
+    trace: TraceContext | None = None,
 ) -> Run:
     """A new run for a request that was checked, created `now` by `clock`. The plan is copied into it, and each invocation gets a token.
 
-    Raises Malformed or DeadlinePassed.
+    `trace` is where it stands in a trace, by default where its event was made. Raises Malformed or DeadlinePassed.
     """
-    traceparent, tracestate = tracecontext.forwarded(event.get("traceparent"), event.get("tracestate"))
+    traceparent, tracestate = trace or tracecontext.forwarded(event.get("traceparent"), event.get("tracestate"))
     return Run(
         correlation_id=key.correlation_id,
         automation=automation.name,

@@ -24,6 +24,9 @@ from pydantic_core import PydanticSerializationError, to_json
 RUN: ContextVar[str] = ContextVar("run", default="")
 """The correlation id of the run that the current task works for. A line without a run of its own gets it."""
 
+TRACE: ContextVar[tuple[str, str]] = ContextVar("trace", default=("", ""))
+"""The `traceparent` and `tracestate` of the span that the current task works in; empty without one. Its lines get the ids of both."""
+
 Entry = MutableMapping[str, Any]
 
 _log = logging.getLogger("bridge")
@@ -39,7 +42,7 @@ def setup(*, level: str, form: str) -> Any:
     """
     number = logging.getLevelNamesMapping()[level.upper()]
     to_line = json_line if form == "json" else console_line
-    processors: list[Any] = [structlog.processors.add_log_level, _Timestamp(), _run_of_task, structlog.processors.format_exc_info]
+    processors: list[Any] = [structlog.processors.add_log_level, _Timestamp(), _run_and_trace_of_task, structlog.processors.format_exc_info]
     structlog.configure(
         processors=[*processors, lambda _logger, _method, entry: to_line(entry)],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -117,9 +120,11 @@ class _Timestamp:
         return entry
 
 
-def _run_of_task(_logger: Any, _method: str, entry: Entry) -> Entry:
+def _run_and_trace_of_task(_logger: Any, _method: str, entry: Entry) -> Entry:
     if "run" not in entry and (run := RUN.get()):
         entry["run"] = run
+    if traceparent := TRACE.get()[0]:
+        entry["trace_id"], entry["span_id"] = traceparent[3:35], traceparent[36:52]
     return entry
 
 

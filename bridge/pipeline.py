@@ -15,7 +15,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from bridge import cloudevents, events, lifecycle, logs, telemetry
+from bridge import cloudevents, events, lifecycle, logs, telemetry, tracing
 from bridge.cloudevents import Event, wrapped
 from bridge.context import Context
 from bridge.deadletters import broker_reason
@@ -28,9 +28,10 @@ from bridge.outcome import Failed, Result, read_result
 from bridge.ports import Ack, Delivery, Handler, Message
 from bridge.recorder import Recorder, redacted, secrets_of
 from bridge.redaction import MAX_MESSAGE, redact_text
-from bridge.run import Run
+from bridge.run import Invocation, Run
 from bridge.targets.bus import BusTargets
 from bridge.targets.http import HttpTargets
+from bridge.tracing import spans
 
 _log = logging.getLogger("bridge")
 _CRASHED = "CrashedProcess"
@@ -71,10 +72,20 @@ class Pipeline:
     async def requested(self, delivery: Delivery) -> None:
         """`automation.requested`: create or load its run, and start the work."""
         event, fault = _request(delivery)
+        tracer = self._context.tracer
+        if tracer is None or tracer.skips(event.get("traceparent")):
+            await self._requested(delivery, event, fault)
+            return
+        with spans.delivery(tracer, delivery, event, self._settings.runtime):
+            await self._requested(delivery, event, fault)
+
+    async def _requested(self, delivery: Delivery, event: Event, fault: Malformed | None) -> None:
         accepted = await (
             self._intake.refuse_delivered(delivery, event, fault) if fault else self._intake.accept_delivered(delivery, event)
         )
         run = accepted.run
+        if not logs.TRACE.get()[0]:
+            tracing.work_for(run)
         if run.status.final:
             await self._recorder.reply_if_ended(run, event.id)
             return
@@ -86,6 +97,7 @@ class Pipeline:
         """`automation.invoked` of an HTTP target: make attempts until the invocation has ended, must wait, or may not start."""
         event = delivery.message.read_event()
         run, invocation = await self._recorder.addressed(event, event.id, recent=True)
+        tracing.work_for(run)
         await self._http_targets.work(delivery, run, invocation.target, event.id)
 
     async def resulted(self, delivery: Delivery) -> None:
@@ -95,6 +107,15 @@ class Pipeline:
             raise Malformed(f"Events of type {event.type[:100]!r} are not taken here.", hint=f"Send {events.RESULT}.")
         result = read_result(event.data, self._settings.max_output_bytes)
         run, invocation = await self._recorder.addressed(event, event.get("causationid"))
+        tracer = self._context.tracer
+        if tracer is None or tracer.skips(run.control.traceparent):
+            tracing.work_for(run)
+            await self._resulted(delivery, event, run, invocation, result)
+            return
+        with spans.delivery(tracer, delivery, event, self._settings.runtime, run):
+            await self._resulted(delivery, event, run, invocation, result)
+
+    async def _resulted(self, delivery: Delivery, event: Event, run: Run, invocation: Invocation, result: Result) -> None:
         outcome = self._bus_targets.outcome_of(invocation, result)
         if outcome is None:
             await self._progress(run, invocation.target, result)
@@ -127,6 +148,7 @@ class Pipeline:
         found = await self._runs.get(correlation_id(event))
         if found is None or event.type not in (events.DEADLINE, events.CANCEL):
             return
+        tracing.work_for(found)
         if found.status.final:
             await self._recorder.reply_if_ended(found, event.id)
             return
@@ -151,6 +173,7 @@ class Pipeline:
         except Refusal:
             await self._dead_letter(delivery, code, reason)
             return
+        tracing.work_for(run)
         reason = redact_text(reason, secrets_of(run))
         attempts = delivery.message.properties.get("deliveryCount", str(delivery.attempt))
         outcome = _given_up(code, f"{reason}.{lifecycle.last_failure(invocation)}", attempts)
@@ -170,6 +193,7 @@ class Pipeline:
     async def _handle(self, step: Callable[[Delivery], Awaitable[None]], delivery: Delivery) -> Ack:
         """Answers RETRY for trouble with bus or store. Events that cannot be read, and mistakes of this code, become dead letters."""
         token = logs.RUN.set(delivery.message.correlation_id)
+        tracing.work_for_nothing()
         try:
             await step(delivery)
         except Refusal as refusal:

@@ -21,10 +21,11 @@ from bridge.errors import Full, Malformed, Unavailable, Undeliverable
 from bridge.index import Entry, Index
 from bridge.lifecycle import AttemptResult, Causation
 from bridge.outcome import Accepted, Failed, Outcome, Succeeded
-from bridge.ports import Delivery
+from bridge.ports import Delivery, Message
 from bridge.redaction import redact_json, redact_text, secret_texts
 from bridge.run import Attempt, AttemptOutcome, Invocation, Run
 from bridge.runs import Outgoing
+from bridge.tracing import TraceSpan, spans
 
 #: A call without an answer that ended by less than this before the deadline ended at the deadline.
 NEARLY = timedelta(milliseconds=50)
@@ -117,19 +118,25 @@ class Recorder:
 
     async def _changed(self, run: Run, change: Callable[[Run], Run], event_id: str) -> tuple[Run, Run, bool]:
         """The run before and after, and whether its reply was published with it."""
+        sending: list[TraceSpan] = []  # the span of the reply, once there is one
 
         def reply(changed: Run) -> Outgoing:
             if not changed.status.final or changed.control.ended_by != event_id:
                 return Outgoing()
-            return Outgoing([events.ended(changed, self._context.public_url)], [events.deadline_key(changed)])
+            return Outgoing([self._reply(changed, sending)], [events.deadline_key(changed)])
 
         if self._runs.has_outbox:
+            error = "NotStored"
             try:
                 before, after = await self._runs.change(run.correlation_id, change, reply) or (run, run)
+                error = ""
             except (Undeliverable, Full):
                 pass  # the outbox refuses the reply; the outcome can be stored alone, and is more important
             else:
                 return before, after, before is not after
+            finally:
+                for span in sending:
+                    span.end(error)
         before, after = await self._runs.change(run.correlation_id, change) or (run, run)
         return before, after, False
 
@@ -145,13 +152,24 @@ class Recorder:
 
     async def _publish_reply(self, run: Run) -> None:
         """Publish the reply. One that the bus refuses for good becomes a dead letter (DESIGN 3.5.3)."""
-        reply = events.ended(run, self._context.public_url)
+        sending: list[TraceSpan] = []
+        reply = self._reply(run, sending)
         try:
-            await self._bus.publish([reply])
+            await spans.around(sending[0] if sending else None, self._bus.publish([reply]))
         except Undeliverable as fault:
             await self._context.deadletters.keep(Delivery(source=reply.topic, message=reply), "ReplyUndeliverable", str(fault))
         else:
             self._tell_reply(run)
+
+    def _reply(self, run: Run, sending: list[TraceSpan]) -> Message:
+        """The reply, below the span in `sending`. Where there is none yet and telemetry is configured, one is begun."""
+        tracer = self._context.tracer
+        if tracer is None or tracer.skips(run.control.traceparent):
+            return events.ended(run, self._context.public_url)
+        if not sending:
+            reply_id = events.reply_id(run.correlation_id, run.created_at)
+            sending.append(spans.reply(tracer, run, reply_id, self._context.settings.runtime))
+        return events.ended(run, self._context.public_url, sending[0].context)
 
     def _tell_reply(self, run: Run) -> None:
         telemetry.step("run.replied", automation=run.known_automation, run=run.correlation_id, topic=run.control.reply_topic)
@@ -202,7 +220,7 @@ def redacted(outcome: Outcome, run: Run) -> Outcome:
 
 
 def _fields(result: AttemptResult) -> dict[str, Any]:
-    fields: dict[str, Any] = {"attempt": result.attempt + 1, "outcome": _name(result.outcome)}
+    fields: dict[str, Any] = {"attempt": result.attempt + 1, "outcome": outcome_name(result.outcome)}
     if isinstance(result.outcome, Failed):
         fields["code"] = result.outcome.code
     if result.again is not None:
@@ -210,7 +228,8 @@ def _fields(result: AttemptResult) -> dict[str, Any]:
     return fields
 
 
-def _name(outcome: Outcome) -> str:
+def outcome_name(outcome: Outcome) -> str:
+    """The outcome as the record of the attempt has it."""
     match outcome:
         case Accepted():
             return AttemptOutcome.ACCEPTED

@@ -14,12 +14,16 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType, field
+from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from bridge.catalog import Target
+from bridge.errors import Unavailable
 from bridge.redaction import masked
 
-VERSION = 1  #: of the stored form; a record without a version has the same fields
+#: Of the stored form; a record without a version has the same fields. A field that an earlier release may ignore needs no new number. A
+#: value that it cannot read does, such as another status or kind of target: it then leaves the run to the bridges that can read it.
+VERSION = 1
 
 
 class Status(StrEnum):
@@ -263,7 +267,13 @@ def _encode_target(value: Any) -> Any:
 
 
 def _decode_target(_type: type, value: Any) -> Any:
-    return Target.model_validate(value)
+    try:
+        return Target.model_validate(value)
+    except ValidationError:
+        target = Target.model_validate(value, extra="ignore")
+        # A field of a later release stays in the record, and is there again when a bridge of that release has the run once more.
+        target.__dict__["json_form"] = Raw(to_json(value))
+        return target
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode_target)
@@ -276,8 +286,31 @@ def dump(run: Run) -> bytes:
 
 
 def load(value: bytes) -> Run:
-    """Read a record that `dump` wrote, or an earlier release without a version. Raises msgspec.ValidationError."""
-    return _DECODER.decode(value)
+    """Read a record that `dump` wrote, in this release or another.
+
+    Raises Unavailable if a later release wrote something that is not known here, msgspec.ValidationError for what is no record.
+    """
+    try:
+        return _DECODER.decode(value)
+    except msgspec.ValidationError:
+        newer = _HEADS.decode(value)
+        if newer.version <= VERSION:
+            raise
+        raise Unavailable(
+            f"Run {newer.correlation_id[:100]} was written by a later release (records of version {newer.version}), and not all of it is "
+            "known here.",
+            hint="Its work waits for a bridge of that release: roll forward, or back no further than to one that reads its records.",
+        ) from None
+
+
+class _Head(_Record, frozen=True):
+    """What every version of a record has."""
+
+    correlation_id: str = ""
+    version: int = 0
+
+
+_HEADS = msgspec.json.Decoder(_Head)
 
 
 def view_json(  # noqa: PLR0913 - parts of the view

@@ -12,12 +12,12 @@ from bridge import events, lifecycle, telemetry
 from bridge.auth import Caller, invocation_with
 from bridge.cloudevents import Event
 from bridge.context import Context
-from bridge.errors import AlreadyEnded, Forbidden, NotFound, Unauthorized
+from bridge.errors import AlreadyEnded, Forbidden, NotFound, Unauthorized, Undeliverable
 from bridge.events import Submission
 from bridge.idempotency import is_correlation_id
 from bridge.index import Index
 from bridge.intake import Acceptance, Intake
-from bridge.outcome import read_result
+from bridge.outcome import STORE_IT, read_result
 from bridge.run import Invocation, Run, Status, json_bytes
 from bridge.runs.runlist import RunFilter, RunList
 
@@ -120,8 +120,18 @@ class BridgeService:
         if count is not None:
             # At once, because the host sends the result next, on another way, and what the errors mean must be known when it comes.
             await self._runs.change(run.correlation_id, partial(self._with_errors, target=invocation.target, count=count))
-        await self._bus.publish([events.result(invocation_id, run, token, data, self._clock.now())])
+        await self._publish_result(invocation_id, run, token, data)
         return await self.invocation(invocation_id, token)
+
+    async def _publish_result(self, invocation_id: str, run: Run, token: str, data: dict[str, Any]) -> None:
+        """A result that the bus cannot carry fails the invocation with that reason. Raises Undeliverable for progress, Unavailable."""
+        try:
+            await self._bus.publish([events.result(invocation_id, run, token, data, self._clock.now())])
+        except Undeliverable as fault:
+            if data.get("status") == "running":
+                raise
+            error = {"code": "OutputTooLarge", "message": f"The result cannot be sent. {fault}", "hint": STORE_IT, "retriable": False}
+            await self._bus.publish([events.result(invocation_id, run, token, {"status": "failed", "error": error}, self._clock.now())])
 
     def _with_errors(self, run: Run, *, target: str, count: int) -> Run:
         return lifecycle.note_errors(run, target, count, now=self._runs.clock.now(run))

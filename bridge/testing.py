@@ -161,6 +161,7 @@ class MemoryBus:
     def __init__(self, clock: FakeClock) -> None:
         self.published: list[Message] = []
         self.unknown_topics: set[str] = set()  #: topics that `publish` refuses for good
+        self.largest: int | None = None  #: bytes of a body; `publish` refuses more for good
         self._clock = clock
         self._handlers: dict[str, Handler] = {}
         self._waiting: list[_Waiting] = []
@@ -171,7 +172,7 @@ class MemoryBus:
         self._faults.append(error)
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Store the messages. Raises Undeliverable for a topic among `unknown_topics`, and the error given to `fail`."""
+        """Store the messages. Raises Undeliverable for a topic among `unknown_topics` and over `largest`, and the error given to `fail`."""
         self.check(messages)
         now, steady = self._clock.now(), self._clock.steady()
         self.published += messages
@@ -186,6 +187,8 @@ class MemoryBus:
         for message in messages:
             if message.topic in self.unknown_topics:
                 raise Undeliverable(f"There is no topic {message.topic!r}.")
+            if self.largest is not None and len(message.body) > self.largest:
+                raise Undeliverable(f"A message of {len(message.body)} bytes is too large.")
 
     def forget(self, scheduled: Sequence[tuple[str, str]]) -> None:
         """Cancel scheduled messages, each named by topic and message id."""

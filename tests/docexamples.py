@@ -19,7 +19,7 @@ from bridge.local.freeports import free_ports
 
 DOCS = Path(__file__).parent.parent / "docs"
 _FILE = re.compile(r"^(?:[^\n]*In )?`([^`\n]+)`:?\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_COMMAND = re.compile(r"^(bridge (?:submit|why) .*?) {2,}# (.+)$", re.MULTILINE)
+_COMMAND = re.compile(r"^(bridge (?:submit|why|functions package) .*?) {2,}# (.+)$", re.MULTILINE)
 
 
 def files_of(page: Path) -> dict[str, list[str]]:
@@ -31,7 +31,7 @@ def files_of(page: Path) -> dict[str, list[str]]:
 
 
 def commands_of(page: Path) -> list[tuple[str, str]]:
-    """Each `bridge submit` and `bridge why` with the comment behind it, which says what comes of it."""
+    """Each `bridge submit`, `bridge why` and `bridge functions package` with the comment behind it, which says what comes of it."""
     return _COMMAND.findall(page.read_text())
 
 

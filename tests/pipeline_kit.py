@@ -21,6 +21,7 @@ from bridge.resilience import Policies
 from bridge.run import Run, dump, load
 from bridge.settings import Settings
 from bridge.testing import FakeClock, MemoryBus, MemoryOutbox, MemoryRuntime, MemoryStore, ScriptedFunctions, json_answer
+from bridge.tracing import Tracer
 
 CATALOGUE = """
 apiVersion: bridge/v1
@@ -124,13 +125,14 @@ class World:
     plans: Plans
     settings: Settings
     outbox: bool = False
+    tracer: Tracer | None = None
     bridge: Bridge = field(init=False)
 
     async def start(self) -> World:
         """A process: everything in memory is new, the bus and the store are what they were."""
         outbox = MemoryOutbox(self.bus, self.store) if self.outbox else None
         runtime = MemoryRuntime(self.bus, self.store, self.functions, outbox)
-        self.bridge = assemble(self.settings, self.plans, runtime, self.clock)
+        self.bridge = assemble(self.settings, self.plans, runtime, self.clock, tracer=self.tracer)
         for source, handler in self.bridge.pipeline.subscriptions().items():
             await self.bus.subscribe(source, handler, concurrency=1)
         return self
@@ -155,7 +157,7 @@ class World:
         await self.bus.deliver()
 
 
-async def world(folder: Path, retry: str = "twice", *, outbox: bool = False) -> World:
+async def world(folder: Path, retry: str = "twice", *, outbox: bool = False, tracer: Tracer | None = None) -> World:
     """A started bridge whose functions all answer with their name."""
     (folder / "catalogue.yaml").write_text(CATALOGUE)
     (folder / "policy.yaml").write_text(POLICY.replace("RETRY", retry))
@@ -163,7 +165,7 @@ async def world(folder: Path, retry: str = "twice", *, outbox: bool = False) -> 
     functions = ScriptedFunctions({f"/api/{name}": [json_answer(name)] for name in ("one", "left", "right")})
     known: Catalog = catalog.load(folder / "catalogue.yaml")
     policies: Policies = resilience.load(folder / "policy.yaml")
-    made = World(clock, MemoryBus(clock), MemoryStore(clock), functions, Plans(known, policies, Entities()), Settings(), outbox)
+    made = World(clock, MemoryBus(clock), MemoryStore(clock), functions, Plans(known, policies, Entities()), Settings(), outbox, tracer)
     return await made.start()
 
 

@@ -17,6 +17,7 @@ AUTOMATION = {
     "description": "Always works",
     "deadline": "2m",
     "succeedsWhen": "all",
+    "allow": {},
     "input": {"type": "object", "required": ["host"], "properties": {"host": {"type": "string"}}},
     "targets": [{"name": "here", "http": {"app": "python-functions", "path": "/api/works"}}],
 }

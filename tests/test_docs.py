@@ -20,7 +20,7 @@ _TARGET = re.compile(r"`make ([a-z-]+)")
 #: What only looks like a file: the version of the catalogue's documents.
 NO_FILES = {"bridge/v1"}
 #: Whose code blocks are files of a reader, each named before its block.
-EXAMPLES = {ROOT / "docs" / "existing-functions.md", ROOT / "docs" / "powershell.md"}
+EXAMPLES = {ROOT / "docs" / "existing-functions.md", ROOT / "docs" / "powershell.md", ROOT / "docs" / "telemetry.md"}
 
 
 def named(pattern: re.Pattern[str]) -> Iterator[tuple[Path, re.Match[str]]]:

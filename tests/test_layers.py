@@ -16,10 +16,10 @@ BRIDGE = ROOT / "bridge"
 
 #: From top to bottom; a module may import what stands in its own band or further down.
 BANDS = [
-    {"__main__", "cli", "scaffold", "doctor", "hammer"},
+    {"__main__", "cli", "scaffold", "doctor", "hammer", "publishing"},
     {"server"},
     {"app"},
-    {"canary"},
+    {"canary", "rollout"},
     {"api", "client"},
     {"service", "pipeline", "audit"},
     {"intake", "dispatch", "targets", "recorder", "recovery", "context", "validation"},
@@ -41,6 +41,7 @@ BANDS = [
         "resilience",
         "entities",
         "sqlfilter",
+        "tracing",
     },
     {
         "settings",

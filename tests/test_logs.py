@@ -69,6 +69,21 @@ def test_a_traceback_is_a_field(written: Any) -> None:
     assert line["exception"].splitlines()[-1] == "ZeroDivisionError: division by zero"
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_line_within_a_span_has_the_ids_of_its_trace_and_of_it(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def tell() -> None:
+        logs.TRACE.set(("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1"))
+        step.info("called the function", step="attempt.started", run="r-1")
+
+    step = logs.setup(level="info", form=form)
+    copy_context().run(tell)
+    step.info("accepted the request", step="run.accepted", run="r-2")
+    within, without = capsys.readouterr().err.splitlines()
+    for text in ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "trace_id", "span_id"):
+        assert text in within
+    assert "trace_id" not in without
+
+
 def test_the_run_is_that_of_the_task_unless_the_line_names_one(written: Any) -> None:
     def work() -> None:
         logs.RUN.set("r-1")

@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from msgspec.structs import replace
 
 from bridge import run as runs
+from bridge.errors import Unavailable
 from bridge.lifecycle import AttemptResult, Causation, begin, finish
 from bridge.outcome import Failed, Outcome, Succeeded
 from bridge.run import AttemptOutcome, Run, Status
@@ -131,3 +133,36 @@ def test_write_only_input_is_masked():
 
 def test_a_view_leaves_out_what_is_not_wanted():
     assert "input" not in json.loads(runs.view_json(a_run(data=1), with_input=False))
+
+
+# Records of other releases.
+
+
+def test_a_record_without_a_version_is_read():
+    record = json.loads(runs.dump(a_run(data={"a": 1})))
+    del record["version"]
+    assert runs.load(json.dumps(record).encode()).input == {"a": 1}
+
+
+@pytest.mark.parametrize("target", [http(), topic()], ids=["http", "topic"])
+def test_a_field_of_a_target_that_a_later_release_wrote_is_kept(target):
+    record = json.loads(runs.dump(a_run(target)))
+    plan = record["invocations"][0]["control"]["target"]
+    (kind,) = set(plan) - {"name"}
+    plan["zone"] = plan[kind]["priority"] = 2**60
+    run = runs.load(json.dumps(record).encode())
+    assert run.invocations[0].control.target == target
+    begun = begin(run, "main", now=NOON, until=NOON + MINUTE)
+    assert json.loads(runs.dump(begun))["invocations"][0]["control"]["target"] == plan
+
+
+def test_a_later_record_that_cannot_be_read_is_left_to_its_release():
+    record = {**json.loads(runs.dump(a_run())), "status": "Paused", "version": runs.VERSION + 1}
+    with pytest.raises(Unavailable, match=r"order-1 was written by a later release \(records of version 2\)"):
+        runs.load(json.dumps(record).encode())
+
+
+@pytest.mark.parametrize("record", [b"{", b"{}", b"[]", b'{"correlationId": "a", "version": 1}', b'{"version": "x"}'])
+def test_what_is_no_record_is_an_error(record):
+    with pytest.raises(msgspec.DecodeError):
+        runs.load(record)

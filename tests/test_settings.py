@@ -32,7 +32,7 @@ def test_without_anything_set_a_laptop_gets_the_embedded_runtime_on_loopback(tmp
     assert (found.runtime, found.host, found.port) == ("embedded", "127.0.0.1", 8080)
     assert found.data_dir == tmp_path / ".bridge"
     assert found.topics["automation-requests"].submitter == "automation-requests"
-    assert (found.retention, found.max_input_bytes) == (timedelta(days=7), 2**20)
+    assert (found.retention, found.max_input_bytes, found.max_event_bytes) == (timedelta(days=7), 2**20, None)
 
 
 def test_service_bus_clients_of_other_machines_need_tls(tmp_path: Path) -> None:
@@ -123,6 +123,7 @@ def test_another_value_in_a_file_is_no_size(tmp_path: Path, written: str) -> Non
         ("retention", "week", ["'week' is not a duration", '"7d"']),
         ("retention", "0", ["more than 0s"]),
         ("max_wait", "2m", ["expected 1m at most"]),
+        ("max_event_bytes", "200kB", ["expected 256000 at least", "replies"]),
         *(("data_limit", text, [f"'{text}' is not a size", '"8GiB"']) for text in ("8XB", "-1", "GiB", "much")),
         ("data_limit", "0", ["greater than 0"]),
         ("retention", "PT", ["'PT' is not a duration", '"PT30S"']),

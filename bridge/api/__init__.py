@@ -24,15 +24,18 @@ from bridge.api.hotroutes import HotRoutes
 from bridge.api.invocations import Invocations
 from bridge.api.runs import Runs
 from bridge.api.submit import Submit
+from bridge.api.traced import Traced
 from bridge.audit import Audit
 from bridge.auth import Tokens
 from bridge.catalog import Catalog
 from bridge.deadletters import AllDeadLetters
 from bridge.errors import BridgeError
+from bridge.resilience import Policies
 from bridge.service import BridgeService
 from bridge.settings import Settings
 from bridge.targets.unserved import UnservedTargets
 from bridge.targets.waits import Waits
+from bridge.tracing import Tracer
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,12 @@ class Services:
     deadletters: AllDeadLetters
     audit: Audit
     catalog: Catalog
+    policies: Policies
     settings: Settings
     ready: Ready
     waits: Waits
     unserved: UnservedTargets
+    tracer: Tracer | None = None
 
 
 def create(services: Services, hosts: frozenset[str]) -> ASGIApp:
@@ -63,7 +68,8 @@ def create(services: Services, hosts: frozenset[str]) -> ASGIApp:
     hot = HotRoutes(app, submit=submit.ask, publish=submit.publish, show=runs.show)
     bodies = BodiesInHand(hot, services.settings.max_bodies_in_hand)
     guard = Guard(bodies, tokens=Tokens(services.settings.tokens), hosts=hosts, origins=origins, below=public.path)
-    return Cors(guard, pages) if pages else guard
+    inner: ASGIApp = Traced(guard, services.tracer) if services.tracer is not None else guard
+    return Cors(inner, pages) if pages else inner
 
 
 def routes(services: Services) -> list[Route]:
@@ -71,7 +77,7 @@ def routes(services: Services) -> list[Route]:
     submit, runs = Submit(services.bridge, services.settings), Runs(services.bridge, services.waits, services.settings)
     admin = Admin(services.deadletters, services.audit, services.settings)
     invocations = Invocations(services.bridge, services.settings)
-    about = About(services.catalog, services.ready, services.unserved, services.settings)
+    about = About(services.catalog, services.policies, services.ready, services.unserved, services.settings)
     return [
         _route("/v1/automations/{name}/requests", POST=submit.ask),
         _route("/v1/events", POST=submit.publish, OPTIONS=webhook.handshake),
@@ -82,6 +88,7 @@ def routes(services: Services) -> list[Route]:
         _route("/v1/requests", GET=runs.list),
         _route("/v1/automations", GET=about.automations),
         _route("/v1/automations/{name}", GET=about.automation),
+        _route("/v1/configuration", GET=about.configuration),
         _route("/v1/deadletters", GET=admin.dead_letters),
         _route("/v1/deadletters/{id}", GET=admin.dead_letter, DELETE=admin.discard),
         _route("/v1/deadletters/{id}/replay", POST=admin.replay),

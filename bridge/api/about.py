@@ -9,10 +9,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bridge import durations, telemetry
-from bridge.api import openapi, showing
+from bridge import telemetry
+from bridge.api import configuration, openapi, reading, showing
 from bridge.catalog import Automation, Catalog
 from bridge.certificates import CertificateGauge
+from bridge.resilience import Policies
 from bridge.settings import Settings
 from bridge.targets.unserved import UnservedTargets
 
@@ -23,8 +24,8 @@ Ready = Callable[[], Awaitable[Mapping[str, str]]]
 class About:
     """The catalogue, and the endpoints for monitoring."""
 
-    def __init__(self, catalog: Catalog, ready: Ready, unserved: UnservedTargets, settings: Settings) -> None:
-        self._catalog, self._ready, self._unserved, self._settings = catalog, ready, unserved, settings
+    def __init__(self, catalog: Catalog, policies: Policies, ready: Ready, unserved: UnservedTargets, settings: Settings) -> None:
+        self._catalog, self._policies, self._ready, self._unserved, self._settings = catalog, policies, ready, unserved, settings
         self._certificates = CertificateGauge(settings.certificates)
 
     async def automations(self, _request: Request) -> Response:
@@ -34,6 +35,11 @@ class About:
     async def automation(self, request: Request) -> Response:
         """One automation with its input schema."""
         return showing.value(self._shown(self._catalog.get(request.path_params["name"])))
+
+    async def configuration(self, request: Request) -> Response:
+        """The catalogue, the policies and the settings that are no secret, to be compared with those of a rollout."""
+        reading.caller(request).require_admin()
+        return showing.value(configuration.configuration(self._catalog, self._policies, self._settings))
 
     async def live(self, _request: Request) -> Response:
         """Whether the process runs."""
@@ -59,13 +65,4 @@ class About:
 
     def _shown(self, automation: Automation) -> dict[str, Any]:
         nobody = {target.name: why for target in automation.targets if (why := self._unserved.why(automation.name, target))}
-        return {
-            "name": automation.name,
-            "description": automation.description,
-            "input": automation.input_schema,
-            "deadline": durations.show(automation.deadline),
-            "succeedsWhen": automation.rule.text,
-            "allow": automation.allow.model_dump(exclude_none=True),
-            "targets": [target.model_dump(mode="json", exclude_none=True, by_alias=True) for target in automation.targets],
-            **({"unserved": nobody} if nobody else {}),
-        }
+        return {**configuration.automation(automation), **({"unserved": nobody} if nobody else {})}

@@ -11,6 +11,7 @@ from bridge.cli import (
     audit,
     automations,
     canary,
+    check,
     deadletters,
     demo,
     doctor,
@@ -20,6 +21,7 @@ from bridge.cli import (
     inputs,
     local,
     new,
+    package,
     resilience,
     runs,
     up,
@@ -38,6 +40,7 @@ Examples:
   bridge new automation words.count --language powershell --trigger topic
   bridge up --functions functions
   bridge functions list
+  bridge functions package python --out dist
   bridge up --runtime dapr --with-sidecar
   bridge automations certificate.inspect
   bridge submit certificate.inspect pem=@server.pem --wait 20
@@ -48,6 +51,7 @@ Examples:
   bridge deadletters list
   bridge audit --since 24h
   bridge doctor components/azure deploy
+  bridge check --catalogue functions/automations.yaml
   bridge canary canary.yaml --once
   bridge resilience explain python-functions
   bridge hammer python-functions --errors 0.1 --breaks-at 30
@@ -55,7 +59,7 @@ Examples:
 \b
 Exit codes:
   0    done; a run that was waited for succeeded
-  1    the run failed; audit, canary or doctor found something
+  1    the run failed; audit, canary, check or doctor found something
   2    the command line or the settings cannot be used
   3    the run timed out, or was unfinished when the wait ended
   4    the run was canceled
@@ -124,9 +128,11 @@ app.command()(runs.rerun)
 app.command()(automations.automations)
 app.command()(audit.audit)
 app.command()(doctor.doctor)
+app.command()(check.check)
 app.command()(canary.canary)
 app.command()(hammer.hammer)
 app.add_typer(deadletters.app, name="deadletters")
+functions.app.command("package")(package.package)
 app.add_typer(functions.app, name="functions")
 app.add_typer(local.app, name="local")
 app.add_typer(new.app, name="new")

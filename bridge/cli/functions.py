@@ -1,4 +1,4 @@
-"""Commands about the function apps that run on this machine."""
+"""Commands about the function apps on this machine."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from bridge.client.answers import Problem
 _log = logging.getLogger("bridge")
 
 STYLES = {"Succeeded": "green", "Failed": "red", "TimedOut": "red", "Canceled": "yellow", "Canceling": "yellow", "Running": "cyan"}
+STYLES |= {"breaks": "red", "not judged": "yellow", "note": "dim"}
 _LONGEST = 20_000  #: characters of a value shown to people; `--json` and `--output` give all
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -35,6 +34,8 @@ from bridge.client.answers import (
     RunView,
     Unreachable,
 )
+from bridge.client.configurationview import ConfigurationView
+from bridge.client.deadletterquery import DeadLetterQuery
 from bridge.client.transport import LONGEST_WAIT, Transport
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "AuditReportView",
     "AutomationView",
     "BridgeClient",
+    "ConfigurationView",
     "DeadLetterQuery",
     "DeadLetterView",
     "InvocationView",
@@ -68,32 +70,6 @@ class Replayed(NamedTuple):
 
     dead_letter: DeadLetterView
     now: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetterQuery:
-    """Which dead letters to list.
-
-    `replayed` asks whether their event has been published again, `replay_of` for those that came back from a replay of that dead letter.
-    `entity` is a queue, a topic or a subscription, `text` stands somewhere in what is shown, `before` is later than when one was kept.
-    """
-
-    reason: str = ""
-    automation: str = ""
-    replayed: bool | None = None
-    replay_of: str = ""
-    with_event: bool = True
-    entity: str = ""
-    text: str = ""
-    before: datetime | None = None
-
-    def query(self) -> dict[str, str]:
-        """As the API takes it."""
-        replayed = {} if self.replayed is None else {"replayed": str(self.replayed).lower()}
-        without = {} if self.with_event else {"event": "false"}
-        named = {"reason": self.reason, "automation": self.automation, "replayOf": self.replay_of, "entity": self.entity, "text": self.text}
-        before = {"before": self.before.isoformat()} if self.before else {}
-        return {**named, **before, **replayed, **without}
 
 
 class BridgeClient:
@@ -233,6 +209,11 @@ class BridgeClient:
     async def automation(self, name: str) -> AutomationView:
         """One automation."""
         found: AutomationView = await self._transport.json("GET", f"/v1/automations/{_quoted(name)}")
+        return found
+
+    async def configuration(self) -> ConfigurationView:
+        """The catalogue, the policies of function calls and the settings that are no secret (role `admin`)."""
+        found: ConfigurationView = await self._transport.json("GET", "/v1/configuration")
         return found
 
     async def dead_letters(

@@ -87,6 +87,8 @@ def classify(answer: FunctionResponse | CallFailed, limit: int) -> Outcome:
     return refusal(answer)
 
 
+STORE_IT = "Store it and return where it is."  #: what to do about an output that is too large
+
 #: By reason of `CallFailed`: the code of the run's error, whether a retry may help, and the hint.
 _UNANSWERED = {
     "ConnectionFailed": ("ConnectionFailed", True, "Does the function app run, and is its address right?"),
@@ -96,7 +98,7 @@ _UNANSWERED = {
         True,
         "Raise the app's timeout in the resiliency file, or let the function answer 202 and send its result as an event.",
     ),
-    "AnswerTooLarge": ("OutputTooLarge", False, "Store it and return where it is."),
+    "AnswerTooLarge": ("OutputTooLarge", False, STORE_IT),
     "UnknownApp": ("UnknownApp", True, "Start the local functions host, or name the app under `function_apps` in the settings."),
 }
 
@@ -115,7 +117,7 @@ def _output(answer: FunctionResponse, limit: int) -> Outcome:
         return Failed("BadAnswer", f"The function answered {answer.status}, but {_clean(str(fault))}.", _SEND, status=answer.status)
     if len(output) > limit:
         message = f"The output has {len(output):,} bytes; {limit:,} are allowed."
-        return Failed("OutputTooLarge", message, "Store it and return where it is.", status=answer.status)
+        return Failed("OutputTooLarge", message, STORE_IT, status=answer.status)
     return Succeeded(Raw(output))
 
 
@@ -324,5 +326,5 @@ def _result(read: _ResultData, limit: int) -> Result:
     output = to_json(read.output)
     if len(output) > limit:
         message = f"The output has {len(output):,} bytes; {limit:,} are allowed."
-        return Result(Failed("OutputTooLarge", message, "Store it and return where it is."), errors_written=count)
+        return Result(Failed("OutputTooLarge", message, STORE_IT), errors_written=count)
     return Result(Succeeded(Raw(output)), errors_written=count)

@@ -61,14 +61,14 @@ def _python(app: Path, names: Names, trigger: ScaffoldTrigger, changes: FileChan
     changes.replace(main, pythonapp.registered(changes.text(main) or "", names.module, main))
     if trigger is ScaffoldTrigger.TOPIC:
         for name in _HELPERS:
-            changes.ensure(app / name, templates.helper(f"python/{name}").read_text(encoding="utf-8"))
+            changes.ensure(app / name, packaged.helper(f"python/{name}").read_text(encoding="utf-8"))
         before = changes.text(requirements) or ""
         if (after := pythonapp.required(before, "cloudevents", "cloudevents>=2.2,<3")) != before:
             changes.replace(requirements, after)
 
 
 def _module(app: Path, changes: FileChanges) -> None:
-    source = templates.helper(f"powershell/{_MODULE.as_posix()}")
+    source = packaged.helper(f"powershell/{_MODULE.as_posix()}")
     if not (app / _MODULE).exists():
         for path in sorted(each for each in source.rglob("*") if each.is_file()):
             changes.ensure(app / _MODULE / path.relative_to(source), path.read_text(encoding="utf-8"))

@@ -10,7 +10,6 @@ from bridge.files import packaged
 from bridge.scaffold.names import Names
 
 FOLDER = packaged.FOLDER / "new"
-_HELPERS = (packaged.FOLDER / "helpers", packaged.FOLDER.parents[1] / "functions")  #: in a wheel, and in a checkout
 
 
 def text(name: str, names: Names) -> str:
@@ -23,11 +22,6 @@ def files(folder: str, names: Names) -> Iterator[tuple[Path, str]]:
     root = FOLDER / folder
     for path in sorted(each for each in root.rglob("*") if each.is_file() and "__pycache__" not in each.parts):
         yield Path(_named(str(path.relative_to(root)), names)), _named(path.read_text(encoding="utf-8"), names)
-
-
-def helper(name: str) -> Path:
-    """A file or folder that functions need and that is the same in every app, such as `python/bridge_result.py`."""
-    return next(path for folder in _HELPERS if (path := folder / name).exists())
 
 
 def _named(template: str, names: Names) -> str:

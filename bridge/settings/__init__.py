@@ -29,7 +29,20 @@ from bridge.durations import Duration
 from bridge.errors import ConfigurationError
 from bridge.files import packaged
 from bridge.settings import sources
-from bridge.settings.values import Address, AppName, Bytes, CertificateSource, Location, Name, Origin, Positive, Span, Topic, Wait
+from bridge.settings.values import (
+    Address,
+    AppName,
+    Bytes,
+    CertificateSource,
+    EventBytes,
+    Location,
+    Name,
+    Origin,
+    Positive,
+    Span,
+    Topic,
+    Wait,
+)
 
 MAKE_A_TOKEN = "python3 -c 'import hashlib, secrets; t = secrets.token_urlsafe(32); print(t, hashlib.sha256(t.encode()).hexdigest())'"  # noqa: S105 - the command that makes one
 """Prints a token and its SHA-256: the first is for the caller, the second for the settings."""
@@ -162,6 +175,8 @@ class Settings(_Frozen):
     """How long an ended run can be looked up."""
     max_input_bytes: Bytes = 2**20
     """The largest input of one request, in bytes."""
+    max_event_bytes: EventBytes | None = None
+    """The largest event that the bus carries, in bytes; what leads to a larger one is refused. None: whatever the limits allow."""
     max_batch_bytes: Bytes = 4 * 2**20
     """The largest batch of events, in bytes."""
     max_bodies_in_hand: Bytes = 64 * 2**20

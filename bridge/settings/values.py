@@ -47,6 +47,7 @@ def _at_most_a_minute(span: timedelta) -> timedelta:
     return span
 
 
+LEAST_EVENT_BYTES = 256_000  #: of an event with room for its properties on Service Bus Standard, which takes 262,144 for both
 _BYTES = TypeAdapter(ByteSize)
 
 
@@ -56,6 +57,12 @@ def _size(value: object) -> int:
         with suppress(ValidationError):
             return int(_BYTES.validate_python(value))
     raise ValueError(f'{value!r} is not a size; write it like "900kB", "1MiB", "8GiB" or as a number of bytes')
+
+
+def _carried_by_every_tier(size: int) -> int:
+    if size < LEAST_EVENT_BYTES:
+        raise ValueError(f"expected {LEAST_EVENT_BYTES} at least, which every tier of Service Bus carries; replies need 200000 of them")
+    return size
 
 
 def _origin(text: str) -> str:
@@ -97,6 +104,7 @@ Positive = Annotated[int, Field(gt=0)]
 Span = Annotated[Duration, AfterValidator(_more_than_none)]
 Wait = Annotated[Span, AfterValidator(_at_most_a_minute)]
 Bytes = Annotated[int, BeforeValidator(_size), Field(gt=0)]
+EventBytes = Annotated[Bytes, AfterValidator(_carried_by_every_tier)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 AppName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,259}$")]

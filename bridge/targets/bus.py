@@ -17,6 +17,7 @@ from bridge.outcome import Failed, Outcome, Result, Succeeded, errorswritten, ou
 from bridge.ports import Delivery, Message
 from bridge.recorder import Recorder
 from bridge.run import Invocation, Run
+from bridge.tracing import TraceContext, TraceSpan, spans
 
 
 class BusTargets:
@@ -25,17 +26,42 @@ class BusTargets:
     def __init__(self, context: Context, recorder: Recorder) -> None:
         self._context, self._bus, self._clock, self._runs = context, context.bus, context.clock, context.runs
         self._recorder, self._lease, self._run_clock = recorder, context.settings.dispatch_lease, context.run_clock
+        self._sending: dict[
+            str, TraceSpan
+        ] = {}  # by token, which no other request has: dispatches that are being stored together with their run
 
     def dispatch_at_once(self, run: Run, invocation: Invocation) -> tuple[Run, Sequence[Message]]:
         """The run with its first attempt as accepted, and the messages with its work. An outbox stores both in one transaction."""
         now = self._run_clock.now(run)
         begun = lifecycle.begin(run, invocation.target, now=now, until=now + self._lease, process=self._run_clock.process)
-        messages = [events.work(run, invocation, now, self._context.public_url)]
+        messages = [events.work(run, invocation, now, self._context.public_url, trace=self._sent_at_once(begun, invocation.target))]
         if _ends_when_published(invocation):
             # Stored together, so that the result says the truth: the broker has the work.
             result = {"status": "succeeded", "output": None}
             messages.append(events.result(f"{run.correlation_id}/{invocation.target}", run, invocation.control.token, result, now))
         return lifecycle.accept(begun, invocation.target, 0, now=now), messages
+
+    def _sent_at_once(self, run: Run, target: str) -> TraceContext | None:
+        """Begin the span of a dispatch that is stored with its run; `settle` ends it."""
+        invocation, span = run.invocation(target), self._span(run, target)
+        if span is None or invocation is None:
+            return None
+        self._sending[invocation.control.token] = span
+        return span.context
+
+    def settle(self, run: Run, *, error: str = "") -> None:
+        """The dispatches of `dispatch_at_once` are stored, or with an error they are not."""
+        for each in run.invocations if self._sending else ():
+            span = self._sending.pop(each.control.token, None)
+            if span is not None:
+                span.end(error)
+
+    def _span(self, run: Run, target: str) -> TraceSpan | None:
+        tracer, invocation = self._context.tracer, run.invocation(target)
+        bus = invocation.control.target.bus if invocation is not None else None
+        if tracer is None or invocation is None or bus is None or tracer.skips(run.control.traceparent):
+            return None
+        return spans.work(tracer, run, invocation, bus.name, self._context.settings.runtime)
 
     async def dispatch(self, run: Run, delivery: Delivery, event_id: str) -> None:
         """Publish the work that may start, once for each target. An attempt is claimed before it and accepted after. Raises Unavailable.
@@ -70,8 +96,10 @@ class BusTargets:
         telemetry.step("run.dispatching", level="debug", **named)
         if now >= run.deadline:
             return  # saving the claim took too long; the timer ends the run
+        span, ahead = self._span(run, target), self._run_clock.ahead(run)
+        message = events.work(run, invocation, now, self._context.public_url, ahead=ahead, trace=span.context if span else None)
         try:
-            await self._bus.publish([events.work(run, invocation, now, self._context.public_url, ahead=self._run_clock.ahead(run))])
+            await spans.around(span, self._bus.publish([message]))
         except Undeliverable as fault:
             lost = Failed(code="Undeliverable", message=str(fault), hint="Does the topic of the catalogue exist on the bus?")
             await self._recorder.attempt_ended(run, target, AttemptResult(number, lost), event_id)

@@ -9,6 +9,7 @@ from bridge import events
 from bridge.catalog import HttpTarget, mapping
 from bridge.ports import FunctionCall
 from bridge.run import Invocation, Run, json_bytes, json_value
+from bridge.tracing import TraceContext
 
 
 def made(run: Run, target: HttpTarget, time_limit: timedelta, headers: Mapping[str, str]) -> FunctionCall:
@@ -24,9 +25,13 @@ def made(run: Run, target: HttpTarget, time_limit: timedelta, headers: Mapping[s
     return FunctionCall(target.app, target.method, request.path, request.body, {**request.headers, **headers}, time_limit)
 
 
-def headers(run: Run, invocation: Invocation, ahead: timedelta, public_url: str) -> dict[str, str]:
-    """The headers that every function gets. By `ahead` the wall clock is ahead of the run's time: functions go by the wall clock."""
+def headers(run: Run, invocation: Invocation, ahead: timedelta, public_url: str, trace: TraceContext | None = None) -> dict[str, str]:
+    """The headers that every function gets; `trace` is what its spans are below, by default what the run is.
+
+    By `ahead` the wall clock is ahead of the run's time: functions go by the wall clock.
+    """
     invocation_id = f"{run.correlation_id}/{invocation.target}"
+    traceparent, tracestate = trace or (run.control.traceparent, run.control.tracestate)
     named = {
         "x-correlation-id": run.correlation_id,
         "x-invocation-id": invocation_id,
@@ -34,7 +39,7 @@ def headers(run: Run, invocation: Invocation, ahead: timedelta, public_url: str)
         "x-deadline": events.iso(run.deadline + ahead),
         "x-invocation-token": invocation.control.token,
         "x-invocation-url": events.invocation_url(public_url, invocation_id),
-        "traceparent": run.control.traceparent,
-        "tracestate": run.control.tracestate,
+        "traceparent": traceparent,
+        "tracestate": tracestate,
     }
     return {name: value for name, value in named.items() if value}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
-from bridge import lifecycle, resilience, telemetry
+from bridge import lifecycle, logs, resilience, telemetry
 from bridge.catalog import HttpTarget, failedwhen
 from bridge.context import Context
 from bridge.errors import CallFailed
@@ -18,12 +18,13 @@ from bridge.lifecycle import AskStatus, AttemptResult, Expired, Lapsed, Over, St
 from bridge.outcome import Accepted, Failed, Outcome, Succeeded, classify, errorswritten, following, outputsnotsent
 from bridge.outcome.following import GoesOn
 from bridge.ports import Delivery, FunctionCall, FunctionResponse, Functions
-from bridge.recorder import Recorder
+from bridge.recorder import Recorder, outcome_name, redacted
 from bridge.resilience import CircuitOpen, Policies, TimeOfRun
 from bridge.run import Invocation, Run, Status
 from bridge.targets import functioncall
 from bridge.targets.slots import Slot, Slots
 from bridge.targets.statuspolls import StatusPolls
+from bridge.tracing import Tracer, TraceSpan, spans
 
 #: An attempt counts as lost when it takes longer than its time limit by this.
 MARGIN = timedelta(seconds=2)
@@ -194,18 +195,34 @@ class HttpTargets:
 
     async def _call(self, slot: Slot, run: Run, target: str, event_id: str) -> Run | None:
         """Make the attempt, which is saved already, and record its outcome."""
+        invocation = run.invocation(target)
+        assert invocation is not None  # noqa: S101 - its attempt was begun
         try:
-            invocation = run.invocation(target)
-            assert invocation is not None  # noqa: S101 - its attempt was begun
-            number = len(invocation.attempts)
-            telemetry.step("attempt.started", automation=run.automation, run=run.correlation_id, target=target, attempt=number)
-            outcome = await self._outcome(slot, run, invocation)
+            tracer = self._context.tracer
+            if tracer is None or tracer.skips(run.control.traceparent):
+                outcome = await self._outcome(slot, run, invocation)
+            else:
+                outcome = await self._outcome_traced(tracer, slot, run, invocation)
         finally:
             self._slots.release(slot)
-        return await self._record(run, target, number - 1, outcome, event_id)
+        return await self._record(run, target, len(invocation.attempts) - 1, outcome, event_id)
 
-    async def _outcome(self, slot: Slot, run: Run, invocation: Invocation) -> Outcome:
+    async def _outcome_traced(self, tracer: Tracer, slot: Slot, run: Run, invocation: Invocation) -> Outcome:
+        span = spans.attempt(tracer, run, invocation, _http(invocation))
+        token, ended = logs.TRACE.set(span.context), ("", "")
+        try:
+            outcome = await self._outcome(slot, run, invocation, span)
+            shown = redacted(outcome, run) if isinstance(outcome, Failed) and span.recording else outcome
+            ended = outcome_name(outcome), shown.code if isinstance(shown, Failed) else ""
+        finally:
+            logs.TRACE.reset(token)
+            spans.attempt_ended(span, *ended)
+        return outcome
+
+    async def _outcome(self, slot: Slot, run: Run, invocation: Invocation, span: TraceSpan | None = None) -> Outcome:
         """Call the function within the rest of the attempt's time, and classify its answer."""
+        number = len(invocation.attempts)
+        telemetry.step("attempt.started", automation=run.automation, run=run.correlation_id, target=invocation.target, attempt=number)
         target, now = _http(invocation), self._run_clock.now(run)
         started_at = invocation.attempts[-1].started_at
         left = self._limit(run, target, started_at) - (now - started_at)
@@ -214,10 +231,13 @@ class HttpTargets:
         if left <= timedelta(0):
             message = "The time limit passed before the call could start."
             return Failed(code="Timeout", message=message, retriable=True, unknown=now >= run.deadline)
-        headers = functioncall.headers(run, invocation, self._run_clock.ahead(run), self._context.public_url)
+        trace = None if span is None else span.context
+        headers = functioncall.headers(run, invocation, self._run_clock.ahead(run), self._context.public_url, trace)
         call = functioncall.made(run, target, left, headers)
         with telemetry.under_way(target.app):
             answer = await self._answer(call)
+        if span is not None and isinstance(answer, FunctionResponse):
+            spans.attempt_answered(span, answer.status)
         outcome = self._explained(self._classified(answer, target), target)
         # The deadline or a slow store may have cut the time limit short.
         if resilience.counts(self._policies.for_app(target.app), outcome, left):

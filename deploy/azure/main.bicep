@@ -235,6 +235,7 @@ output sidecarEnvironment object = union(
 )
 @description('For the environment of the bridge: what bus and store cannot carry is refused before it is accepted.')
 output bridgeEnvironment object = {
+  BRIDGE_MAX_EVENT_BYTES: serviceBusSku == 'Standard' ? '256000' : '1000000'
   BRIDGE_MAX_INPUT_BYTES: serviceBusSku == 'Standard' ? '200000' : store == 'cosmosdb' ? '500000' : '900000'
   BRIDGE_MAX_OUTPUT_BYTES: store == 'cosmosdb' ? '500000' : '1000000'
 }

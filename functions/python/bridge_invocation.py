@@ -42,9 +42,17 @@ class Invocation:
     """One invocation, for use in one thread. Without a `url` the bridge cannot be called, and only the deadline counts."""
 
     def __init__(
-        self, url: str = "", token: str = "", deadline: datetime | None = None, *, clock: Callable[[], float] = time.monotonic
+        self,
+        url: str = "",
+        token: str = "",
+        deadline: datetime | None = None,
+        *,
+        trace_context: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.deadline = deadline
+        self.trace_context = dict(trace_context or {})
+        """The `traceparent` and `tracestate` of the call, for `extract` of `opentelemetry.propagate`; empty where there is no trace."""
         self._url = url
         self._token = token
         self._clock = clock
@@ -56,14 +64,14 @@ class Invocation:
         """The invocation that an `automation.invoked` event starts, from the event's context attributes."""
         texts = (attributes.get(name) or "" for name in ("invocationurl", "invocationtoken", "expirytime"))
         url, token, deadline = map(str, texts)
-        return cls(url, token, _moment(deadline))
+        return cls(url, token, _moment(deadline), trace_context=_trace_context(attributes))
 
     @classmethod
     def of_headers(cls, headers: Mapping[str, str]) -> Invocation:
         """The invocation that an HTTP call starts, from its headers; `headers` must ignore case, or have its names in lower case."""
         texts = (headers.get(name) or "" for name in ("x-invocation-url", "x-invocation-token", "x-deadline"))
         url, token, deadline = texts
-        return cls(url, token, _moment(deadline))
+        return cls(url, token, _moment(deadline), trace_context=_trace_context(headers))
 
     @property
     def seconds_left(self) -> float | None:
@@ -124,6 +132,10 @@ def _call(method: str, url: str, token: str, data: Mapping[str, Any] | None) -> 
     finally:
         connection.close()
     return found if isinstance(found, dict) else {}
+
+
+def _trace_context(given: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(given.get(name)) for name in ("traceparent", "tracestate") if given.get(name)}
 
 
 def _moment(text: str) -> datetime | None:

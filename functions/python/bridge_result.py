@@ -6,6 +6,7 @@ format. It is one object: an array would become several messages.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from cloudevents.core.exceptions import CloudEventValidationError
@@ -18,6 +19,8 @@ SOURCE = "/python-functions"
 _REQUIRED = ("subject", "correlationid", "invocationtoken")
 #: Attributes of the invocation that are copied to its result.
 _COPIED = ("subject", "correlationid", "invocationtoken", "traceparent", "tracestate")
+#: Where an app that uses OpenTelemetry has loaded it.
+_PROPAGATION = "opentelemetry.propagate"
 
 
 class NotAnInvocation(ValueError):
@@ -58,5 +61,17 @@ def _result(invoked: CloudEvent, data: dict[str, Any]) -> str:
         "causationid": invoked.get_id(),
         "datacontenttype": "application/json",
         **{name: known[name] for name in _COPIED if known.get(name)},
+        **_trace_context(str(known.get("traceparent") or "")),
     }
     return JSONFormat().write(CloudEvent(attributes, data)).decode()
+
+
+def _trace_context(invoked: str) -> dict[str, str]:
+    """The span that the function works in, if it is of the trace of the invocation: then the result is below it."""
+    propagation = sys.modules.get(_PROPAGATION)
+    if propagation is None:
+        return {}
+    carrier: dict[str, str] = {}
+    propagation.inject(carrier)
+    current: dict[str, str] = {name: carrier[name] for name in ("traceparent", "tracestate") if name in carrier}
+    return current if invoked and current.get("traceparent", "")[:35] == invoked[:35] else {}

@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 
 from tests.acceptance.bridge_process import BridgeProcess, scripted_config
+from tests.acceptance.otlp_receiver import receiving
 from tests.acceptance.runtimes import Bus, Runtime
 
 API_TOKEN, FUNCTION_KEY = "marked-api-token", "marked-function-key"
@@ -206,7 +207,7 @@ def records(store: Mapping[str, str]) -> list[str]:
 async def test_no_secret_is_ever_seen(runtime: Runtime, tmp_path: Path, log_format: str) -> None:
     catalogue = [CATALOGUE.replace("NAME", name).replace("TARGET", target) for name, target in TARGETS.items()]
     (tmp_path / "marked.yaml").write_text("---".join(catalogue))
-    async with served() as function:
+    async with served() as function, receiving() as collector:
         config = scripted_config(
             function.url,
             f"tokens: [{{name: ada, sha256: {hashlib.sha256(API_TOKEN.encode()).hexdigest()}, roles: [admin]}}]",
@@ -214,7 +215,7 @@ async def test_no_secret_is_ever_seen(runtime: Runtime, tmp_path: Path, log_form
             f"log_format: {log_format}",
             "log_level: debug",
         )
-        bridge = runtime.bridge(tmp_path, config, {"SCRIPTED_KEY": FUNCTION_KEY})
+        bridge = runtime.bridge(tmp_path, config, {"SCRIPTED_KEY": FUNCTION_KEY, **collector.environment})
         async with bridge, aiohttp.ClientSession(bridge.url, headers={"Authorization": f"Bearer {API_TOKEN}"}) as http:
             driver = Driver(http)
             await over_http(driver, function)
@@ -232,7 +233,9 @@ async def test_no_secret_is_ever_seen(runtime: Runtime, tmp_path: Path, log_form
         "logs": [line for log in runtime.logs(bridge) for line in log.splitlines()],
         "processes": running.splitlines(),
         "store": records(stored),
+        "spans": collector.raw,
     }
+    assert len(collector.spans) > 20
     found = {(place, mark): part for place, parts in seen.items() for part in parts for mark in marks if mark in part}
     assert found == {}
     everything = b"".join(file.read_bytes() for file in runtime.files(bridge))

@@ -8,6 +8,7 @@ import itertools
 import json
 import random
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ import aiohttp
 from tests.chaos.door import AWAY, Refused
 from tests.chaos.ledger import Ledger
 from tests.chaos.place import Place
-from tests.chaos.wishes import ReplayRequest, draw
+from tests.chaos.wishes import WISHES, ReplayRequest, draw
 
 AGAIN = 0.05  #: seconds until a caller without an answer asks again
 #: What an honest repeat may be told: it is too late, or there is no room. The rest of a caller's mistakes it has made on purpose.
@@ -32,6 +33,7 @@ class Load:
     ledger: Ledger
     seed: int
     most: int
+    wishes: Sequence[ReplayRequest] = WISHES
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     lately: deque[tuple[str, ReplayRequest]] = field(default_factory=lambda: deque(maxlen=200))
 
@@ -54,7 +56,7 @@ class HttpCaller:
         for count in itertools.count():
             if self.load.over:
                 return
-            wish, name = draw(chance), f"h{self.number}-{count}"
+            wish, name = draw(chance, self.load.wishes), f"h{self.number}-{count}"
             await self.ask(name, wish, self._headers(chance))
             if name in self.load.ledger.accepted:
                 await self._go_on(name, wish, chance)
@@ -170,7 +172,7 @@ def _events(number: int, count: int, chance: random.Random, load: Load) -> list[
     if kind < 0.08 and load.lately:
         return [_asking(bad, PLAIN, "CorrelationConflict", correlationid=chance.choice(load.lately)[0])]
     elsewhere = {"replytopic": "my-replies"} if chance.random() < 0.3 else {}
-    event = _asking(f"t{number}-{count}", draw(chance), **elsewhere)
+    event = _asking(f"t{number}-{count}", draw(chance, load.wishes), **elsewhere)
     return [event] * chance.choices([1, 2, 4], [8, 1, 1])[0]
 
 

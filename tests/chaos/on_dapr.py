@@ -15,6 +15,7 @@ from tests.acceptance.scripted import Scripted
 from tests.chaos.door import LONGEST, Line, Message, Refused
 from tests.chaos.hosted import FunctionsHost
 from tests.chaos.place import SETTINGS, end_bridge
+from tests.chaos.wishes import WISHES, ReplayRequest
 from tests.dapr import streams
 from tests.dapr.machine import Machine
 from tests.dapr.process import bridge_on
@@ -98,6 +99,7 @@ class OnDapr:
     redis: Program
     ends: Mapping[str, int]
     hosted: frozenset[str]
+    wishes: Sequence[ReplayRequest] = WISHES
 
     @property
     def host(self) -> FunctionsHost:

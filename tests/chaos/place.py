@@ -17,6 +17,7 @@ from tests.acceptance.scripted import KEY, Scripted
 from tests.chaos import door as queue_door
 from tests.chaos.door import Line, Message
 from tests.chaos.hosted import FunctionsHost
+from tests.chaos.wishes import WISHES, ReplayRequest
 
 #: How often each way of ending a process is drawn.
 ENDS = {
@@ -45,12 +46,13 @@ OpenDoor = Callable[[], AbstractAsyncContextManager[Door]]
 class Place(Protocol):
     """Bridges that work together. `ends`: the ways in which a process of theirs can be ended, and how often each is drawn.
 
-    `hosted`: the subscriptions behind which a functions host of the place does the work.
+    `hosted`: the subscriptions behind which a functions host of the place does the work. `wishes`: what can be asked for.
     """
 
     bridges: Sequence[BridgeProcess]
     ends: Mapping[str, int]
     hosted: frozenset[str]
+    wishes: Sequence[ReplayRequest]
 
     def worked(self) -> Iterable[tuple[str, str]]:
         """What the functions of the host were given: the invocation, and what tells its messages apart; again if it came again."""
@@ -69,6 +71,7 @@ class Embedded:
     bridges: Sequence[BridgeProcess]
     ends: Mapping[str, int]
     hosted: frozenset[str]
+    wishes: Sequence[ReplayRequest] = WISHES
 
     @property
     def host(self) -> FunctionsHost:
@@ -90,10 +93,10 @@ class Embedded:
 @asynccontextmanager
 async def embedded(folder: Path, app: Scripted) -> AsyncIterator[Embedded]:
     bridge = BridgeProcess(folder / "data", scripted_config(app.url, *SETTINGS), environment={"SCRIPTED_KEY": KEY})
-    host = FunctionsHost.beside(bridge)
+    host = FunctionsHost.beside_with_csharp(bridge)
     async with bridge:
         await host.ready()
-        yield Embedded([bridge], ENDS, host.subscriptions)
+        yield Embedded([bridge], ENDS, host.subscriptions, host.wishes)
 
 
 async def end_bridge(bridge: BridgeProcess, how: str, chance: random.Random) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 from collections.abc import Awaitable, Callable
 
@@ -16,16 +17,19 @@ Handle = Callable[[Door, Message], Awaitable[None]]
 
 CREDIT = 50
 WORK = ("work/worker", "pair/worker")
+SEEN = "seen"  #: the queue to which the C# function sends what it was given
 REPLIES = ("automation-replies/requesters", "my-replies/me")
 
 
 async def serve(open_door: OpenDoor, entity: str, handle: Handle) -> None:
     """Hand every message of `entity` to `handle`, which settles it; connect again whenever the bus was away."""
     while True:
-        with contextlib.suppress(*AWAY):
+        try:
             async with open_door() as door, asyncio.TaskGroup() as group:
                 async for message in door.receive(entity, CREDIT):
                     group.create_task(_one(handle, door, message))
+        except* AWAY:  # alone, or in the group of the tasks
+            pass
         await asyncio.sleep(0.05)
 
 
@@ -40,6 +44,17 @@ def reader(ledger: Ledger) -> Handle:
 
     async def handle(door: Door, message: Message) -> None:
         ledger.replied(json.loads(message.body))
+        await door.complete(message)
+
+    return handle
+
+
+def witness(ledger: Ledger) -> Handle:
+    """Takes note of everything that the C# function says it was given."""
+
+    async def handle(door: Door, message: Message) -> None:
+        given = json.loads(message.body)["what"]
+        ledger.worked(json.loads(given)["id"], hashlib.sha256(given.encode()).hexdigest())
         await door.complete(message)
 
     return handle

@@ -24,7 +24,8 @@ from tests.chaos import programs
 from tests.chaos.clients import HttpCaller, Load, Publisher
 from tests.chaos.ledger import Ledger
 from tests.chaos.place import Place
-from tests.chaos.verdict import Verdict, judge
+from tests.chaos.verdict import Verdict, judge, unseen
+from tests.chaos.wishes import CSHARP
 
 PATIENCE = 120.0  #: seconds until everything accepted has ended: a deadline is at most a minute, a claim of a dead bridge 30 s
 TOGETHER = 20  #: look-ups under way
@@ -90,6 +91,7 @@ async def _programs(place: Place, ledger: Ledger) -> AsyncIterator[None]:
     worker, reader = programs.Worker(ledger), programs.reader(ledger)
     worked = [entity for entity in programs.WORK if entity not in place.hosted]
     served = [(entity, worker.handle) for entity in worked] + [(entity, reader) for entity in programs.REPLIES]
+    served += [(programs.SEEN, programs.witness(ledger))] if CSHARP in place.wishes else []
     tasks = [asyncio.create_task(programs.serve(partial(place.door, number), *each)) for number, each in enumerate(served)]
     try:
         yield
@@ -110,7 +112,7 @@ async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
 
 
 async def _under_load(plan: Plan, place: Place, ledger: Ledger) -> Counter[str]:
-    load = Load(ledger, plan.seed, MOST)
+    load = Load(ledger, plan.seed, MOST, place.wishes)
     async with AsyncExitStack() as stack:
         sessions = [aiohttp.ClientSession(bridge.url, timeout=aiohttp.ClientTimeout(15)) for bridge in place.bridges]
         for session in sessions:
@@ -155,7 +157,7 @@ async def _drained(bridge: BridgeProcess, ledger: Ledger) -> float:
             open_runs = [each for each in ledger.accepted if each not in ledger.runs]
             await _look(http, ledger, open_runs, wait=5)
             silent = any(not ledger.replies.get(each) for each in ledger.accepted)
-            if not open_runs and not silent:
+            if not open_runs and not silent and not unseen(ledger):
                 break
             await asyncio.sleep(0.2)
     return time.monotonic() - began

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.ledger import Ledger
-from tests.chaos.verdict import judge
+from tests.chaos.verdict import SETTLED, judge
 
 
 def run(status: str = "Succeeded", *outcomes: str) -> dict[str, Any]:
@@ -87,6 +87,14 @@ def test_an_effect_of_a_run_that_nobody_knows(ledger: Ledger) -> None:
 def test_an_event_that_leads_nowhere_has_its_dead_letter(ledger: Ledger, reason: str, well: bool) -> None:
     ledger.marks["bad-1-1"] = "Malformed"
     ledger.kept({"reason": reason, "body": '{"id": "bad-1-1"'})
+    assert (judge(ledger).wrong == ()) is well
+
+
+@pytest.mark.parametrize(("outcome", "sent", "well"), [("Succeeded", 0, False), ("Succeeded", 1, True), ("Failed", 0, True)])
+def test_a_message_is_settled_only_once_what_its_function_sends_is_there(ledger: Ledger, outcome: str, sent: int, well: bool) -> None:
+    attempts = [{"outcome": outcome}]
+    ledger.saw({**run(outcome), "correlationId": "r-2", "invocations": [{"target": SETTLED, "attempts": attempts}]})
+    ledger.effects[f"r-2/{SETTLED}"] = sent
     assert (judge(ledger).wrong == ()) is well
 
 

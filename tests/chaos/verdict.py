@@ -8,6 +8,7 @@ from tests.chaos.ledger import Ledger
 
 #: Outcomes of an attempt after which another one may follow (promise 4).
 REPEATABLE = frozenset(("Failed", "Unknown"))
+SETTLED = "csharp"  #: the target whose attempts succeed once its function has sent what it was given
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ def judge(ledger: Ledger) -> Verdict:
         *(f"{each}: ended without a reply" for each in unreplied),
         *(f"{each}: {'; '.join(sorted(ledger.endings[each]))}" for each in twice),
         *(f"{each}: run {ledger.effects[each]} times with the attempts {list(_attempts(ledger, each))}" for each in doubled),
+        *(f"{each}: succeeded, and the function has sent nothing" for each in unseen(ledger)),
         *(f"{mark}: acknowledged, and there is no dead letter {ledger.marks[mark]}" for mark in lost),
         *ledger.surprises,
     )
@@ -49,6 +51,7 @@ def judge(ledger: Ledger) -> Verdict:
         ("doubled without a reason", f"{len(doubled):,}"),
         ("repeated for a reason", f"{len(repeated):,} ({unknown:,} after an unknown attempt, the others after a failed one)"),
         ("work given again by the bus", f"{ledger.redelivered:,}"),
+        ("succeeded as a C# function settled its message", f"{_settled(ledger):,}, without what it sends {len(unseen(ledger)):,}"),
         ("replies", f"{sum(map(len, ledger.replies.values())):,}, and {_again(ledger):,} of them again"),
         ("dead letters", ", ".join(f"{reason} {count:,}" for reason, count in sorted(ledger.letter_count.items())) or "none"),
         ("bad events without their dead letter", f"{len(lost):,} of {len(ledger.marks):,}"),
@@ -56,6 +59,16 @@ def judge(ledger: Ledger) -> Verdict:
         ("answers that should not be", f"{len(ledger.surprises):,}"),
     )
     return Verdict(len(ledger.accepted), rows, wrong)
+
+
+def unseen(ledger: Ledger) -> list[str]:
+    """The invocations that succeeded because what their function sends was sent, and nobody has received it."""
+    done = (f"{each}/{SETTLED}" for each, run in ledger.runs.items() if "Succeeded" in run.attempts.get(SETTLED, ()))
+    return sorted(each for each in done if not ledger.effects.get(each))
+
+
+def _settled(ledger: Ledger) -> int:
+    return sum(run.status == "Succeeded" for run in ledger.runs.values() if SETTLED in run.attempts)
 
 
 def _explained(ledger: Ledger, invocation: str, count: int) -> bool:

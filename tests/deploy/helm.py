@@ -29,7 +29,7 @@ NEEDED: Json = {
         "KEYVAULT_NAME": "bridge-abc",
         "REDIS_HOST": "bridge-abc.westeurope.redis.azure.net:10000",
     },
-    "bridgeEnvironment": {"BRIDGE_MAX_INPUT_BYTES": "200000", "BRIDGE_MAX_OUTPUT_BYTES": "1000000"},
+    "bridgeEnvironment": {"BRIDGE_MAX_EVENT_BYTES": "256000", "BRIDGE_MAX_INPUT_BYTES": "200000", "BRIDGE_MAX_OUTPUT_BYTES": "1000000"},
     "functionHosts": [{"name": "python-functions", "host": "bridge-python-functions-abc.azurewebsites.net"}],
     "image": {"repository": "bridge.azurecr.io/automation-bridge", "digest": f"sha256:{'0' * 64}"},
     "catalogue": (CHECKOUT / "functions" / "automations.yaml").read_text(),

@@ -142,20 +142,22 @@ def test_cosmos_db_is_what_the_component_asks_for(expand: Expand) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sku", "store", "most_input", "most_output"),
+    ("sku", "store", "carried", "most_input", "most_output"),
     [
-        ("Standard", "redis", 200_000, 1_000_000),
-        ("Standard", "cosmosdb", 200_000, 500_000),
-        ("Premium", "redis", 2**20 - 100_000, 1_000_000),
-        ("Premium", "cosmosdb", 500_000, 500_000),
+        ("Standard", "redis", 256 * 1024, 200_000, 1_000_000),
+        ("Standard", "cosmosdb", 256 * 1024, 200_000, 500_000),
+        ("Premium", "redis", 2**20, 2**20 - 100_000, 1_000_000),
+        ("Premium", "cosmosdb", 2**20, 500_000, 500_000),
     ],
 )
 def test_the_bridge_refuses_what_bus_or_store_cannot_carry(
-    sku: str, store: str, most_input: int, most_output: int, expand: Expand, tmp_path: Path
+    sku: str, store: str, carried: int, most_input: int, most_output: int, expand: Expand, tmp_path: Path
 ) -> None:
     expanded = expand(f"param serviceBusSku = '{sku}'\nparam store = '{store}'")
     read = settings.load({}, expanded.outputs["bridgeEnvironment"], tmp_path)
-    assert read.max_input_bytes <= most_input
+    assert read.max_event_bytes is not None
+    assert carried - 50_000 < read.max_event_bytes < carried - 5_000  # its properties count as well
+    assert read.max_input_bytes <= min(most_input, read.max_event_bytes)
     assert read.max_output_bytes <= most_output
     assert expanded.of("Microsoft.ServiceBus/namespaces")[0]["sku"]["name"] == sku
 

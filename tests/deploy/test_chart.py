@@ -152,7 +152,7 @@ def test_the_bridge_takes_its_settings(full: list[Json], tmp_path: Path) -> None
     environ = {each["name"]: each["value"] for each in container(full)["env"] if "value" in each}
     read = settings.load({"config": tmp_path / "bridge.yaml"}, environ, tmp_path)
     assert read.runtime is settings.RuntimeName.DAPR
-    assert read.max_input_bytes == 200_000
+    assert (read.max_input_bytes, read.max_event_bytes) == (200_000, 256_000)
     assert read.catalogue.exists()
     assert read.entities.exists()
     names = {each["metadata"]["name"]: each["spec"]["type"].partition(".")[0] for each in full if each["kind"] == "Component"}
@@ -253,6 +253,16 @@ def test_the_network_lets_in_callers_and_whoever_reads_metrics_and_nobody_else(f
     outside = next(rule for rule in policy["egress"] if "ipBlock" in rule["to"][0])
     assert "169.254.169.254/32" in outside["to"][0]["ipBlock"]["except"], "the machine's own identity"
     assert {port["port"] for port in outside["ports"]} == {443, 5671, 10000}
+
+
+def test_spans_may_leave_to_the_collector_of_the_sidecar_and_of_the_bridge() -> None:
+    asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel-collector.observability:4318", "OTEL_TRACES_SAMPLER": "parentbased_traceidratio"}
+    rendered = helm.documents(NEEDED, {"bridgeEnvironment": asked})
+    (bridge,) = only(rendered, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert asked.items() <= {each["name"]: each.get("value") for each in bridge["env"]}.items()
+    collector = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "observability"}}}
+    (rule,) = (each for each in only(rendered, "NetworkPolicy")["spec"]["egress"] if each["to"] == [collector])
+    assert {each["port"] for each in rule["ports"]} == {4317, 4318}
 
 
 def test_only_the_sidecar_has_the_identity_of_the_pod(shipped_way: list[Json]) -> None:

@@ -135,6 +135,12 @@ def test_work_without_an_address_goes_on_alone() -> None:
     assert invocation.seconds_left is None
 
 
+def test_the_trace_context_is_that_of_the_event_or_the_headers_and_empty_without_one() -> None:
+    given = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "vendor=1"}
+    assert Invocation.of_event(given).trace_context == Invocation.of_headers(given).trace_context == given
+    assert Invocation.of_event({}).trace_context == Invocation().trace_context == {}
+
+
 def test_a_checkpoint_stops_canceled_work(bridge: FakeBridge, invocation: Invocation) -> None:
     bridge.answer = {"canceled": True}
     with pytest.raises(Stopped, match="its run was canceled") as caught:

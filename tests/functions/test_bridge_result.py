@@ -7,6 +7,8 @@ import pytest
 from bridge_result import NotAnInvocation, failed, read_invoked, succeeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.propagate import extract
+from opentelemetry.sdk.trace import TracerProvider
 
 INVOKED = {
     "specversion": "1.0",
@@ -40,6 +42,16 @@ def test_a_result_belongs_to_its_invocation() -> None:
     }
     assert (result["traceparent"], result["datacontenttype"]) == (INVOKED["traceparent"], "application/json")
     assert result["data"] == {"status": "succeeded", "output": {"rows": 1}}
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_result_is_below_the_span_that_the_function_works_in_if_that_is_of_the_trace(same: bool) -> None:
+    invoked = read_invoked(body())
+    parent = extract({"traceparent": INVOKED["traceparent"]}) if same else None
+    with TracerProvider(shutdown_on_exit=False).get_tracer("function").start_as_current_span("work", parent) as span:
+        result = json.loads(succeeded(invoked, 1))
+    own = f"{INVOKED['traceparent'][:35]}-{span.get_span_context().span_id:016x}-01"
+    assert result["traceparent"] == (own if same else INVOKED["traceparent"])
 
 
 def test_each_result_has_an_id_of_its_own() -> None:

@@ -36,6 +36,15 @@ Describe 'Invoke-Automation' {
         $result['data'].ToJsonString() | Should -BeExactly '{"status":"succeeded","output":2}'
     }
 
+    It 'puts the result below the activity that the function works in, if that is of the trace' {
+        $event = Get-Event
+        $same = [System.Diagnostics.Activity]::new('work').SetParentId('00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01').Start()
+        try { [string] (Read-Json (Invoke-Automation $event { 1 }))['traceparent'] | Should -BeExactly $same.Id } finally { $same.Stop() }
+        $other = [System.Diagnostics.Activity]::new('work').Start()
+        try { [string] (Read-Json (Invoke-Automation $event { 1 }))['traceparent'] | Should -BeExactly '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }
+        finally { $other.Stop() }
+    }
+
     It 'gives back <json> as it came' -ForEach @(
         '{"when":"2026-11-28T10:00:00Z"}', '[]', '[1]', '[[1]]', '{"a":[{"b":[]}]}', 'null', '""', '{"":1}', '{"a":1,"A":2}', '12345678901234567890', '"Zürich €"',
         '[null]', 'true', '{"Count":3,"Keys":[]}', '{"a":{"b":{"c":{"d":{"e":{"f":{"g":[1]}}}}}}}'

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from bridge.files import packaged
-from bridge.scaffold import templates
 
 ROOT = Path(__file__).parents[2]
 BUILD = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
@@ -19,4 +18,4 @@ def test_a_helper_is_in_the_wheel_under_the_name_that_is_looked_for(name: str) -
     wheel = packaged.FOLDER.relative_to(ROOT) / "helpers" / name
 
     assert BUILD[f"functions/{name}"] == str(wheel)
-    assert templates.helper(name) == ROOT / "functions" / name
+    assert packaged.helper(name) == ROOT / "functions" / name

@@ -24,12 +24,11 @@ from bridge.adapters.dapr.subscriptions import SubscriptionRegistry
 from bridge.errors import PortError, Undeliverable
 from bridge.ports import Handler, Message
 
-ENVELOPE = 64 * 2**10  #: bytes a message may have beyond its body
-
 
 class DaprBus:
     """Implements `ports.Bus`. `components` says which component carries each topic and queue; other names are refused.
 
+    `max_message` is the largest body in bytes.
     `dead_letters` are the sources to which a broker forwards its dead letters. `availability` says when nothing is to be published.
     """
 
@@ -87,10 +86,8 @@ class DaprBus:
     def _check(self, message: Message) -> None:
         if message.topic not in self._components:
             raise Undeliverable(f"There is no topic {message.topic!r}.", hint="Add it to the entities file, or correct the name.")
-        if len(message.body) > self._max_message + ENVELOPE:
-            raise Undeliverable(
-                f"A message of {len(message.body)} bytes is too large; {self._max_message + ENVELOPE} are allowed.", hint="Send less."
-            )
+        if len(message.body) > self._max_message:
+            raise Undeliverable(f"A message of {len(message.body)} bytes is too large; {self._max_message} are allowed.", hint="Send less.")
 
     def _must_be_scheduled(self, message: Message, now: datetime) -> bool:
         return message.deliver_at is not None and message.deliver_at > now and not is_service_bus(self._components[message.topic])

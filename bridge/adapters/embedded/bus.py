@@ -29,7 +29,6 @@ from bridge.steadytime import SteadyTime
 
 SCHEMA = (*table.SCHEMA, *rulebook.SCHEMA, *duplicates.SCHEMA, *sessions.SCHEMA)
 WINDOW = 2_000  #: messages of one queue or subscription that are kept in memory
-ENVELOPE = 64 * 2**10  #: bytes that a body may have beyond `max_message`: the envelope of the event
 _log = logging.getLogger("bridge.queue")
 _PURGE_EVERY = 1.0  #: seconds
 _PURGE_AT_ONCE = 200  #: messages
@@ -56,7 +55,7 @@ class EmbeddedBus:
         steady: SteadyTime | None = None,
     ) -> None:
         self.steady = steady or SteadyTime()
-        self.largest_message = max_message + ENVELOPE  #: bytes
+        self.largest_message = max_message  #: bytes
         self._ahead = 0.0
         self._database, self._limit = database, queue_limit
         self.rulebook = Rulebook(entities, database, self._rules_changed)

@@ -129,12 +129,16 @@ def _runs(settings: Settings) -> Node:
 
 
 def _catalogue() -> Node:
+    summary = "The catalogue, the policies of function calls and the settings that are no secret (role admin)"
     return {
         "/v1/automations": {"get": operation("automations", "The catalogue", {200: answer("Automations", "All automations.")}, (401,))},
         "/v1/automations/{name}": {
             "get": operation(
                 "automation", "One automation with its input schema", {200: answer("Automation", "The automation.")}, (401, 404), ["Name"]
             )
+        },
+        "/v1/configuration": {
+            "get": operation("configuration", summary, {200: answer("Configuration", "As the bridge was started with.")}, (401, 403))
         },
     }
 

@@ -1,6 +1,6 @@
 """The values of the HTTP API as JSON Schema 2020-12, for its OpenAPI description (contract 3.3).
 
-What the API answers is derived from the types in `bridge.client.answers`; what it takes is written here.
+What the API answers is derived from the types in `bridge.client`; what it takes is written here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from bridge.api.openapi.node import Node, reference
-from bridge.client import answers
+from bridge.client import answers, configurationview
 
 Schema = Node
 
@@ -34,6 +34,11 @@ ANSWERS: Mapping[str, Any] = {
     "Allow": answers.AllowView,
     "Automation": answers.AutomationView,
     "Automations": answers.AutomationsView,
+    "Policy": configurationview.PolicyView,
+    "Limits": configurationview.LimitsView,
+    "TopicIdentity": configurationview.TopicIdentityView,
+    "Settings": configurationview.SettingsView,
+    "Configuration": configurationview.ConfigurationView,
     "DeadLetter": answers.DeadLetterView,
     "DeadLetters": answers.DeadLettersView,
     "Missing": answers.MissingView,

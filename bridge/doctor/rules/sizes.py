@@ -16,18 +16,18 @@ _STANDARD = 256_000  #: bytes of a message (Service Bus quotas)
 _SIZE = TypeAdapter(ByteSize)
 
 
-def _limits(project: DoctorProject) -> Iterator[tuple[ConfigDocument, tuple[Key, ...], int | None]]:
-    """Each place that limits inputs of a bridge with Service Bus, and the limit."""
+def _limits(project: DoctorProject) -> Iterator[tuple[ConfigDocument, tuple[Key, ...], int | None, int | None]]:
+    """Each place that limits inputs of a bridge with Service Bus, the limit, and how much the bus is said to carry."""
     for document in project.settings_files:
         if document.get("runtime") == "dapr" or document.get("servicebus") is not None:
-            yield document, ("max_input_bytes",), _bytes(document.get("max_input_bytes"))
+            yield document, ("max_input_bytes",), _bytes(document.get("max_input_bytes")), _bytes(document.get("max_event_bytes"))
     for pod in pods(project):
         for path, _ in pod.containers() if is_bridge(pod) else ():
             listed = [(index, each) for index, each in pod.document.items(*path, "env") if isinstance(each, dict)]
             entries = {str(each.get("name")): (index, each.get("value")) for index, each in listed}
             if "BRIDGE_MAX_INPUT_BYTES" in entries:
                 index, value = entries["BRIDGE_MAX_INPUT_BYTES"]
-                yield pod.document, (*path, "env", index), _bytes(value)
+                yield pod.document, (*path, "env", index), _bytes(value), _bytes(entries.get("BRIDGE_MAX_EVENT_BYTES", (0, None))[1])
 
 
 def _bytes(value: object) -> int | None:
@@ -43,8 +43,9 @@ def _bytes(value: object) -> int | None:
     "A request of that size is taken for good by its own limit, and refused or lost where the bus carries it.",
 )
 def inputs_above_bus(project: DoctorProject) -> Iterator[Hit]:
-    """A limit for inputs above what Service Bus Standard carries (256 kB)."""
-    for document, path, inputs in _limits(project):
-        if inputs is not None and inputs > _STANDARD:
-            mend = "Take a smaller one, such as 200000; on Premium, which carries more, add `# doctor: ignore inputs-above-bus`."
-            yield hit(document, path, f"Inputs may have {inputs:,} bytes, more than the 256 kB of Service Bus Standard.", mend)
+    """A limit for inputs above what the bus is said to carry (`max_event_bytes`), or else above what Service Bus Standard does (256 kB)."""
+    for document, path, inputs, carried in _limits(project):
+        if inputs is not None and inputs > (carried or _STANDARD):
+            told = f"the {carried:,} of max_event_bytes" if carried else "the 256 kB of Service Bus Standard"
+            mend = "Take a smaller one, such as 200000; on Premium, which carries more, say how much with max_event_bytes, such as 1000000."
+            yield hit(document, path, f"Inputs may have {inputs:,} bytes, more than {told}.", mend)

@@ -21,7 +21,8 @@ log = logging.getLogger("bridge.functions")
 WORKERS = Path(__file__).parent / "workers"
 
 
-_PARTS = "function_app.py, {also} worker.config.json of a C# app, {also} folder with a function.json and a script or a custom handler"
+#: What a folder has that is a function app; `also` joins them.
+PARTS = "function_app.py, {also} worker.config.json of a C# app, {also} folder with a function.json and a script or a custom handler"
 _SIGNS = ("host.json", "local.settings.json")  #: that a folder is meant to be a function app
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")  #: of an app in the catalogue
 _RENAME = "rename the folder, to lower-case letters, digits and hyphens"
@@ -73,10 +74,10 @@ def discover(folder: Path) -> list[AppFolder]:
         elif functionjson.is_app(directory):
             log.warning("%s is not run: this host has no worker for its language.", directory)
         elif signs := [each for each in _SIGNS if (directory / each).is_file()]:
-            log.warning("%s is not run: it has %s, but no %s.", directory, signs[0], _PARTS.format(also="and no"))
+            log.warning("%s is not run: it has %s, but no %s.", directory, signs[0], PARTS.format(also="and no"))
     if not found:
         above = f" It is an app itself: name the folder above it, {folder.absolute().parent}." if language_of(folder) else ""
-        raise ConfigurationError([f"{folder} holds no function app: none of its folders has a {_PARTS.format(also='or a')}.{above}"])
+        raise ConfigurationError([f"{folder} holds no function app: none of its folders has a {PARTS.format(also='or a')}.{above}"])
     return found
 
 

@@ -133,7 +133,12 @@ async def _start(  # noqa: PLR0913, PLR0917 - what every app is given
         log.info("%s is ready at %s (%s).", app.name, running.entry["url"], running.entry["worker"])
         return running
 
-    started = await asyncio.gather(*(start(index, *each) for index, each in enumerate(configurations)))
+    starting = [asyncio.create_task(start(index, *each)) for index, each in enumerate(configurations)]
+    try:
+        started = await asyncio.gather(*starting)
+    except asyncio.CancelledError:
+        await asyncio.wait(starting)  # `gather` is over with the first of them, and each has a worker to end
+        raise
     if len(started) == sum(each.stopped for each in started):
         raise ConfigurationError(list(dict.fromkeys(refused)))
     return started

@@ -130,12 +130,16 @@ def read(root: Path, app: Path) -> HostJson:
 
     Raises ConfigurationError with every problem.
     """
+    return check(*merged(root, app))
+
+
+def merged(root: Path, app: Path) -> tuple[dict[str, Any], str]:
+    """What `read` checks, and how messages name it. Raises ConfigurationError."""
     override = app / "host.override.json"
     if not root.exists():
         raise ConfigurationError([f"{root} does not exist; --host-json must name the host.json that all apps share."])
-    merged = merge(read_object(root), read_object(override) if override.exists() else {})
-    named = f"{root} with {override}" if override.exists() else str(root)
-    return check(merged, named)
+    content = merge(read_object(root), read_object(override) if override.exists() else {})
+    return content, f"{root} with {override}" if override.exists() else str(root)
 
 
 def check(content: dict[str, Any], named: str) -> HostJson:

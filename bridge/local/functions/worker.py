@@ -166,7 +166,9 @@ class Worker(asyncio.SubprocessProtocol):
         except TimeoutError:
             raise AppLoadFailed(f"It has not loaded within {_START_SECONDS:.0f} s.") from None
         except WorkerLost:
-            raise AppLoadFailed("The worker ended while it loaded the app; the lines it wrote to the log may say why.") from None
+            raise AppLoadFailed(
+                "The worker ended while it loaded the app; the lines it wrote to the log may say why.", ended=True
+            ) from None
         if not hello["ok"]:
             raise AppLoadFailed(hello["error"]["message"], hello["error"]["stack"])
         return WorkerHello(f"{hello['engine']} on {hello['language']}", hello["functions"])
@@ -283,6 +285,8 @@ class Worker(asyncio.SubprocessProtocol):
         for waiting in unanswered:
             if not waiting.done():
                 waiting.set_exception(WorkerLost())
+        if not self._hello.cancelled():
+            self._hello.exception()  # nobody waits for it where the host stops meanwhile
         self._unanswered.clear()
         if not self.ended.done():
             self.ended.set_result(None)

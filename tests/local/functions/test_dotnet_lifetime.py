@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ import pytest
 from bridge.local.functions.rpc import dotnetapp
 
 from . import dotnet_kit, dotnet_rpc_kit
-from .conftest import Host, Hosts, need, wait_until
+from .conftest import PYTHON, Host, Hosts, need, wait_until
+from .powershell_kit import write_files
 
 Http = aiohttp.ClientSession
 
@@ -102,6 +104,25 @@ async def test_bodies_are_passed_on_while_they_come(host: Host, http: Http) -> N
 
     async with http.post(url(host, "aspnet", "Large?n=1"), data=slowly()) as answer:
         assert (await answer.text()).endswith("300000")
+
+
+def test_a_host_that_stops_while_its_apps_start_ends_their_workers_and_says_nothing_of_itself(
+    tmp_path: Path, data_dir: Path, hosts: Hosts
+) -> None:
+    need(dotnet_kit.runner() is not None, dotnet_kit.NEEDED)
+    need(PYTHON.exists(), f"{PYTHON} does not exist; `make setup` makes it")
+    dotnet_kit.copy_app("plain", tmp_path / "apps" / "plain")
+    sources = {"quick": "import azure.functions\napp = azure.functions.FunctionApp()\n", "slow": "import time\ntime.sleep(60)\n"}
+    for name, source in sources.items():
+        write_files(tmp_path / "apps" / name, {"function_app.py": source})
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    environment = {dotnetapp.VARIABLE: str(dotnet_kit.runner()), "TEST_STARTUP": "hang", "TICK_SCHEDULE": "0 0 0 1 1 *"}
+    host = hosts.start(data_dir, tmp_path / "apps", tmp_path / "host.json", "--python", str(PYTHON), **environment)
+    wait_until(lambda: len(workers(host)) == 3, "three workers")
+    started = workers(host)
+    assert host.stop() == 0
+    wait_until(lambda: not any(map(alive, started)), "the end of the workers")
+    assert not re.findall("Traceback|never retrieved|Exception ignored", host.log)
 
 
 async def test_a_host_that_stops_lets_calls_end_and_leaves_no_process(host: Host, http: Http) -> None:

@@ -93,6 +93,8 @@ def needed_for(command: str, reader: Reader) -> None:
         wait_until(lambda: "labels-functions" in reader.log(".bridge/functions.json"), "the app with packages of its own", 240)
         why = json.loads(reader.log(".bridge/functions.json"))["labels-functions"].get("problem", "")
         need("none can be made" not in why, f"no packages can be installed here: {why}")
+    elif "functions package" in command:
+        need("items" not in command or dotnet_kit.runner() is not None, dotnet_kit.NEEDED)
     elif "item.read" in command:
         need(dotnet_kit.runner() is not None, dotnet_kit.NEEDED)
         wait_until(lambda: "items-functions is ready" in reader.log(".bridge/functions.log"), "the C# app", 60)

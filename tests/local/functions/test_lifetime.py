@@ -125,6 +125,17 @@ def test_an_app_that_cannot_run_leaves_its_neighbours_alone(start_host: StartHos
     assert "nothing_of_this_name" in host.log
 
 
+def test_a_worker_that_is_killed_while_it_loads_its_app_is_started_once_more(start_host: StartHost, tmp_path: Path) -> None:
+    mark, sample = tmp_path / "mark", (APPS / "sample" / "function_app.py").read_text()
+    killed = f"import os, pathlib\nif not (mark := pathlib.Path({str(mark)!r})).exists():\n    mark.touch()\n    os.kill(os.getpid(), 9)\n"
+    (tmp_path / "apps" / "sample").mkdir(parents=True)
+    (tmp_path / "apps" / "sample" / "function_app.py").write_text(killed + sample)
+    host = start_host("--apps", str(tmp_path / "apps"))
+
+    host.wait_for_log("sample-functions is ready")
+    assert host.log.count("It is tried once more.") == 1
+
+
 def test_an_app_that_loads_for_long_delays_no_other(start_host: StartHost, tmp_path: Path) -> None:
     sample = (APPS / "sample" / "function_app.py").read_text()
     for name, text in (("broken", "import nothing_of_this_name\n"), ("long", "import time\ntime.sleep(600)\n"), ("sound", sample)):

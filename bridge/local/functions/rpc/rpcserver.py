@@ -64,6 +64,7 @@ class RpcServer:
         """End the stream and listen no more."""
         if self._server is not None:
             await self._server.stop(None)
+            self._server = None  # grpc wants the loop for its end, so it must not outlive it
 
     def take_with(self, take: Callable[[Any], None]) -> None:
         """Give each message that comes to `take`."""

@@ -54,8 +54,8 @@ class RpcWorker:
         worker_id = str(uuid.UUID(bytes=secrets.token_bytes(16)))  # 128 random bits; one of version 4 has 122
         held: dict[str, HeldMessages] = {}
         server = RpcServer(worker_id, partial(_holder, held))
-        await server.open()
         try:
+            await server.open()
             process = await workerprocess.start(program, server.port, worker_id)
         except BaseException:
             await server.close()

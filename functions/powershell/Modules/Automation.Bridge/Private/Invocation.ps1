@@ -71,6 +71,11 @@ function ConvertTo-ResultEvent([object] $Invocation, [System.Collections.IDictio
         invocationtoken = $Invocation.Token
     }
     foreach ($name in $script:Copied) { if ($known[$name]) { $result[$name] = "$($known[$name])" } }
+    $activity = [System.Diagnostics.Activity]::Current
+    # What the function works in, if it has telemetry of its own: then the result is below that. Before the span id stand version and trace.
+    if ($null -ne $activity -and $activity.IdFormat -eq 'W3C' -and $result['traceparent'] -and $result['traceparent'].Contains("-$($activity.TraceId)-")) {
+        $result['traceparent'] = $activity.Id
+    }
     $result['data'] = $Data
     return ConvertTo-Json -InputObject $result -Depth 100 -Compress
 }

@@ -1,0 +1,147 @@
+"""Spans through the OpenTelemetry SDK, exported by OTLP over HTTP. Loaded only where telemetry is configured (docs/telemetry.md).
+
+The SDK reads its own variables: sampler, batches, limits, resource, headers of the exporter; `settings.exporting` has refused what it would
+pass over with a warning. Spans wait in a bounded queue for a thread that exports them. A collector that is away costs the spans beyond that
+queue, and nobody a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib import metadata
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
+
+from bridge.logs import OncePerMinute
+from bridge.tracing import Attributes, SpanKind, TraceContext, TraceSpan
+
+SCOPE = "automation-bridge"  #: the instrumentation scope of the spans, and the name of the service unless OTEL_SERVICE_NAME says another
+LAST_EXPORT = 3.0  #: seconds that the last spans may take to leave when the bridge stops
+_ROOT = Context()
+_EVEN = frozenset("02468ace")  #: the last digit of the flags of a trace that nobody records
+_KINDS = {kind: trace.SpanKind[kind.name] for kind in SpanKind}
+#: The loggers that write a line for each export that failed, and for each span that the queue had no room for.
+_LOGGERS = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal")
+_once_per_minute = OncePerMinute()
+
+
+class OtelTracer:
+    """`tracing.Tracer` on a provider of the SDK."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._tracer, self._sampler = provider.get_tracer(SCOPE), provider.sampler
+        self._parent_decides = isinstance(provider.sampler, ParentBased)
+        self._ids = provider.id_generator if isinstance(provider.id_generator, _Ids) else None
+
+    def start(self, kind: SpanKind, name: str, parent: TraceContext, links: Sequence[TraceContext] = ()) -> TraceSpan:
+        """A span below `parent`, or the first one of a new trace.
+
+        The sampler is asked about a new trace before the SDK makes anything, because that costs many times what its answer does.
+        """
+        if self.skips(parent.traceparent):
+            return _Unrecorded(parent)
+        if not parent.traceparent and self._ids is not None:
+            trace_id = self._ids.choose()
+            if self._sampler.should_sample(_ROOT, trace_id, name, _KINDS[kind]).decision is Decision.DROP:
+                return _Unrecorded(TraceContext(f"00-{trace_id:032x}-{self._ids.generate_span_id():016x}-00"))
+        context = trace.set_span_in_context(NonRecordingSpan(_remote(parent)), Context()) if parent.traceparent else _ROOT
+        return _OtelSpan(
+            self._tracer.start_span(
+                name, context=context, kind=_KINDS[kind], links=[trace.Link(_remote(each)) for each in links], record_exception=False
+            )
+        )
+
+    def skips(self, traceparent: str) -> bool:
+        """Whether the sampler leaves the decision to the parent, and nobody records its trace."""
+        return self._parent_decides and traceparent[54:55] in _EVEN
+
+
+class _Ids(RandomIdGenerator):
+    """Ids of the SDK, but a trace id may be chosen before its first span is made."""
+
+    _chosen = 0
+
+    def choose(self) -> int:
+        """The id of the next trace."""
+        self._chosen = super().generate_trace_id()
+        return self._chosen
+
+    def generate_trace_id(self) -> int:
+        """The one that was chosen, else a new one."""
+        chosen, self._chosen = self._chosen, 0
+        return chosen or super().generate_trace_id()
+
+
+class _OtelSpan:
+    """`tracing.TraceSpan` of the SDK."""
+
+    def __init__(self, span: trace.Span) -> None:
+        self._span, self.recording, found = span, span.is_recording(), span.get_span_context()
+        traceparent = f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}"
+        self.context = TraceContext(traceparent, found.trace_state.to_header())
+
+    def set(self, attributes: Attributes) -> None:
+        self._span.set_attributes(attributes)
+
+    def end(self, error: str = "") -> None:
+        if error and self.recording:
+            self._span.set_attribute("error.type", error)
+            self._span.set_status(trace.StatusCode.ERROR)
+        self._span.end()
+
+
+class _Unrecorded:
+    """What stands for a span of a trace that nobody records: those below it are below its parent."""
+
+    recording = False
+
+    def __init__(self, context: TraceContext) -> None:
+        self.context = context
+
+    def set(self, attributes: Attributes) -> None:
+        pass
+
+    def end(self, error: str = "") -> None:
+        pass
+
+
+def _remote(context: TraceContext) -> SpanContext:
+    """The context of a span that somebody else made. Its texts were checked when they came in."""
+    _, trace_id, span_id, flags = context.traceparent.split("-")[:4]
+    state = TraceState.from_header([context.tracestate]) if context.tracestate else None
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)), trace_state=state)
+
+
+@asynccontextmanager
+async def exporting() -> AsyncIterator[OtelTracer]:
+    """A tracer whose spans are exported as the variables of OpenTelemetry say, until the context ends and the last ones have left."""
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_once_per_minute)
+    own = Resource.create({SERVICE_NAME: SCOPE, SERVICE_VERSION: metadata.version(SCOPE)})
+    provider = provider_of(BatchSpanProcessor(OTLPSpanExporter()), own.merge(OTELResourceDetector().detect()))
+    try:
+        yield OtelTracer(provider)
+    finally:
+        # In a thread that ends with the process, because the SDK may wait for a collector longer than whoever stops the bridge.
+        last = threading.Thread(target=provider.shutdown, name="last-spans", daemon=True)
+        last.start()
+        await asyncio.to_thread(last.join, LAST_EXPORT)
+
+
+def provider_of(processor: SpanProcessor, resource: Resource | None = None, sampler: Sampler | None = None) -> TracerProvider:
+    """A provider of the SDK that hands its spans to `processor`; without a sampler the one that OTEL_TRACES_SAMPLER names."""
+    provider = TracerProvider(sampler=sampler, resource=resource or Resource.create(), shutdown_on_exit=False, id_generator=_Ids())
+    provider.add_span_processor(processor)
+    return provider

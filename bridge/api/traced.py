@@ -1,0 +1,99 @@
+"""The span of a call of the API, where telemetry is configured; without it this layer is not there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bridge import logs
+from bridge.cloudevents import tracecontext
+from bridge.tracing import NOWHERE, TraceContext, Tracer, TraceSpan, spans
+
+_CONTEXT = (b"traceparent", b"tracestate")
+#: The calls that ask for a run. All others get a span only if their caller is in a trace: whoever looks for the end of a run asks a hundred
+#: times, and each look would be a trace of its own.
+_ASKING = ("/v1/automations/{name}/requests", "/v1/events", "/v1/requests/{correlationId}/rerun")
+_ROUTES = [
+    (re.compile(pattern), route)
+    for pattern, route in (
+        (r"/v1/automations/[^/]+/requests", _ASKING[0]),
+        (r"/v1/events", _ASKING[1]),
+        (r"/v1/requests/[^/]+/rerun", _ASKING[2]),
+        (r"/v1/requests/[^/]+", "/v1/requests/{correlationId}"),
+        (r"/v1/requests/[^/]+/output", "/v1/requests/{correlationId}/output"),
+        (r"/v1/requests/[^/]+/events", "/v1/requests/{correlationId}/events"),
+        (r"/v1/requests", "/v1/requests"),
+        (r"/v1/automations", "/v1/automations"),
+        (r"/v1/automations/[^/]+", "/v1/automations/{name}"),
+        (r"/v1/deadletters", "/v1/deadletters"),
+        (r"/v1/deadletters/[^/]+", "/v1/deadletters/{id}"),
+        (r"/v1/deadletters/[^/]+/replay", "/v1/deadletters/{id}/replay"),
+        (r"/v1/audit", "/v1/audit"),
+        (r"/v1/invocations/[^/]+/[^/]+", "/v1/invocations/{correlationId}/{target}"),
+    )
+]
+
+
+class Traced:
+    """ASGI middleware. What is inside sees the span of this call as the trace context of its caller."""
+
+    def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
+        self._app, self._tracer = app, tracer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request within its span."""
+        span = self._span(scope) if scope["type"] == "http" else None
+        if span is None:
+            await self._app(scope, receive, send)
+            return
+        scope = {**scope, "headers": _with(scope["headers"], span.context)}
+        if span.recording:
+            await self._answer_within(span, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _answer_within(self, span: TraceSpan, scope: Scope, receive: Receive, send: Send) -> None:
+        status = 0
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        token = logs.TRACE.set(span.context)
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            logs.TRACE.reset(token)
+            spans.door_closed(span, status)
+
+    def _span(self, scope: Scope) -> TraceSpan | None:
+        caller = _caller(scope["headers"])
+        if not caller.traceparent and scope["method"] != "POST":
+            return None
+        named = route(scope["path"])
+        if named is None or not (caller.traceparent or named in _ASKING):
+            return None
+        return spans.door(self._tracer, scope, named, caller)
+
+
+def route(path: str) -> str | None:
+    """The route that a path belongs to; None for what is no call of the API, such as a probe."""
+    return next((named for pattern, named in _ROUTES if pattern.fullmatch(path)), None)
+
+
+def _caller(headers: Iterable[tuple[bytes, bytes]]) -> TraceContext:
+    """The trace context of the caller. Several lines of `tracestate` are one list; with several of `traceparent` there is none."""
+    parents = [value for name, value in headers if name == b"traceparent"]
+    if len(parents) != 1:
+        return NOWHERE
+    states = ",".join(value.decode("latin-1") for name, value in headers if name == b"tracestate")
+    return TraceContext(*tracecontext.forwarded(parents[0].decode("latin-1"), states))
+
+
+def _with(headers: Iterable[tuple[bytes, bytes]], context: TraceContext) -> list[tuple[bytes, bytes]]:
+    others = [each for each in headers if each[0] not in _CONTEXT]
+    others += [(name, text.encode("latin-1")) for name, text in zip(_CONTEXT, context, strict=True) if text]
+    return others

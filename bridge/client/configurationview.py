@@ -1,0 +1,56 @@
+"""What a bridge runs by, as `GET /v1/configuration` tells it."""
+
+from __future__ import annotations
+
+from typing import Annotated, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from bridge.client.answers import AutomationView
+
+
+class PolicyView(TypedDict):
+    """What the policy of a function app comes to."""
+
+    timeout: Annotated[str, Field(description="Of one attempt.", examples=["25s"])]
+    attempts: NotRequired[Annotated[int, Field(description="The most; absent where only the deadline is a limit.")]]
+    longest: NotRequired[Annotated[str, Field(description="From the start of the first to the end of the last attempt; likewise.")]]
+    retried: Annotated[str, Field(description="The statuses after which an attempt is made again.", examples=["408,429,500-599"])]
+    breaker: NotRequired[Annotated[str, Field(description="When the circuit breaker opens, and for how long.")]]
+
+
+class LimitsView(TypedDict):
+    """Sizes in bytes, and times."""
+
+    maxInputBytes: int
+    maxBatchBytes: int
+    maxOutputBytes: int
+    maxWait: str
+    retention: str
+
+
+class TopicIdentityView(TypedDict):
+    """The caller that the requests of a topic count as."""
+
+    submitter: str
+    roles: list[str]
+
+
+class SettingsView(TypedDict):
+    """The settings that callers and functions meet."""
+
+    requestTopics: Annotated[dict[str, TopicIdentityView], Field(description="Where requests arrive, and as whose they count.")]
+    replyTopics: Annotated[list[str], Field(description="What a request may name for its reply.")]
+    defaultReplyTopic: str
+    functionApps: Annotated[list[str], Field(description="Those with an address in the settings.")]
+    limits: LimitsView
+
+
+class ConfigurationView(TypedDict):
+    """The catalogue, the policies of function calls and the settings that are no secret."""
+
+    automations: list[AutomationView]
+    policies: Annotated[dict[str, PolicyView], Field(description="By function app.")]
+    otherPolicy: Annotated[PolicyView, Field(description="Of every other function app.")]
+    settings: SettingsView

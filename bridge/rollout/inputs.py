@@ -1,0 +1,64 @@
+"""What changes in the input of an automation: which inputs are refused from now on, and which are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bridge.rollout import samples
+from bridge.rollout.change import ChangedFile, RolloutChange, change
+from bridge.rollout.containment import Contained
+from bridge.rollout.narrowing import Narrowing, narrowings
+
+_LISTED = 5  #: changes of one kind in one schema that are told
+
+
+def changes(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[RolloutChange]:
+    """Between two input schemas of an automation."""
+    narrower = narrowings(before, after)
+    for each in narrower:
+        yield change(_kind(each), ChangedFile.CATALOGUE, name, _narrower(each), "spec", "input", *each.path)
+    wider = narrowings(after, before)
+    told = {each.path for each in narrower}
+    for each in [each for each in wider if each.path not in told and each.verdict.contained is Contained.NO][:_LISTED]:
+        yield change("input-widened", ChangedFile.CATALOGUE, name, _wider(each), "spec", "input", *each.path)
+
+
+def _kind(found: Narrowing) -> str:
+    if found.opened:
+        return "property-described"
+    return "input-narrowed" if found.verdict.contained is Contained.NO else "input-unjudged"
+
+
+def _narrower(found: Narrowing) -> str:
+    text = _said(found, ("is required now", "is described now", "is no longer taken", "other properties are no longer taken"))
+    if found.verdict.contained is not Contained.NO:
+        return f"{text}; whether everything that was taken still is cannot be judged"
+    return f"{text}; refused from now on: {samples.shown(found.verdict.example)}" if found.verdict.example is not ... else text
+
+
+def _wider(found: Narrowing) -> str:
+    """The schema before refuses what the one after takes: the two change places."""
+    turned = Narrowing(found.path, found.keyword, found.after, found.before, found.verdict, found.name, found.opened)
+    text = _said(turned, ("is no longer required", "is no longer described", "is taken now", "other properties are taken now"))
+    return f"{text}; taken from now on: {samples.shown(found.verdict.example)}" if found.verdict.example is not ... else text
+
+
+def _said(found: Narrowing, words: Sequence[str]) -> str:
+    required, described, taken, others = words
+    where = ".".join(map(str, ("input", *found.path)))
+    if found.keyword == "required":
+        return f"{where}: {found.name} {required}"
+    if found.opened:
+        return f"{where}: {found.name} {described}"
+    if found.keyword == "properties" and found.name:
+        return f"{where}: {found.name} {taken}"
+    if found.keyword == "additionalProperties":
+        return f"{where}: {others}"
+    if not found.keyword:
+        return f"{where}: takes other values than before"
+    return f"{where}: is {_shown(found.after)}; it was {_shown(found.before)}"
+
+
+def _shown(value: Any) -> str:
+    return "not there" if value is ... else samples.shown(value)

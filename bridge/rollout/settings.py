@@ -1,0 +1,75 @@
+"""What changes in the settings that callers and functions meet: topics, addresses of function apps, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bridge import durations
+from bridge.client.answers import AutomationView
+from bridge.client.configurationview import SettingsView, TopicIdentityView
+from bridge.rollout.change import ChangedFile, RolloutChange, change
+
+_FILE = ChangedFile.SETTINGS
+#: Names of the settings, by those of the answer.
+_NAMES: Mapping[str, str] = {
+    "maxInputBytes": "max_input_bytes",
+    "maxBatchBytes": "max_batch_bytes",
+    "maxOutputBytes": "max_output_bytes",
+    "maxWait": "max_wait",
+    "retention": "retention",
+}
+
+
+def changes(before: SettingsView, after: SettingsView, running: Sequence[AutomationView]) -> Iterator[RolloutChange]:
+    """Between two sets of settings. `running` are the automations whose runs may be in hand."""
+    yield from _topics(before, after)
+    yield from _apps(before, after, running)
+    yield from _limits(before["limits"], after["limits"])
+
+
+def _topics(before: SettingsView, after: SettingsView) -> Iterator[RolloutChange]:
+    for topic in sorted({*before["replyTopics"]} - {*after["replyTopics"]}):
+        message = f"{topic} is no longer a reply topic: a request that names it is refused with ReplyTopicNotAllowed"
+        yield change("reply-topic-removed", _FILE, "reply_topics", message, "reply_topics")
+    if before["defaultReplyTopic"] != after["defaultReplyTopic"]:
+        message = f"replies go to {after['defaultReplyTopic']} where a request names no topic; they went to {before['defaultReplyTopic']}"
+        yield change("reply-topic-moved", _FILE, "default_reply_topic", message, "default_reply_topic")
+    for topic in sorted({*before["requestTopics"]} - {*after["requestTopics"]}):
+        message = f"requests are no longer taken from the topic {topic}"
+        yield change("request-topic-removed", _FILE, "topics", message, "topics")
+    for topic in sorted({*after["replyTopics"]} - {*before["replyTopics"]}):
+        yield change("topic-added", _FILE, "reply_topics", f"{topic} is new", "reply_topics")
+    yield from _identities(before["requestTopics"], after["requestTopics"])
+
+
+def _identities(before: Mapping[str, TopicIdentityView], after: Mapping[str, TopicIdentityView]) -> Iterator[RolloutChange]:
+    """Whose the requests of a topic are."""
+    for topic, identity in sorted(after.items()):
+        if topic not in before:
+            yield change("topic-added", _FILE, "topics", f"{topic} is new", "topics", topic)
+            continue
+        was, lost = before[topic], sorted({*before[topic]["roles"]} - {*identity["roles"]})
+        if was["submitter"] != identity["submitter"]:
+            message = f"requests on {topic} count as those of {identity['submitter']}; they counted as those of {was['submitter']}"
+            yield change("topic-identity-changed", _FILE, "topics", message, "topics", topic)
+        if lost:
+            message = f"requests on {topic} no longer have the roles {', '.join(lost)}"
+            yield change("topic-roles-fewer", _FILE, "topics", message, "topics", topic)
+
+
+def _apps(before: SettingsView, after: SettingsView, running: Sequence[AutomationView]) -> Iterator[RolloutChange]:
+    called = {target["http"]["app"] for each in running for target in each["targets"] if target.get("http")}
+    for app in sorted(({*before["functionApps"]} - {*after["functionApps"]}) & called):
+        yield change("function-app-removed", _FILE, "function_apps", f"{app} has no address any more", "function_apps")
+    for app in sorted({*after["functionApps"]} - {*before["functionApps"]}):
+        yield change("function-app-added", _FILE, "function_apps", f"{app} is new", "function_apps", app)
+
+
+def _limits(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[RolloutChange]:
+    for key, name in _NAMES.items():
+        had, has = before.get(key), after.get(key)
+        if had is None or has is None or had == has:
+            continue
+        lower = durations.parse(has) < durations.parse(had) if isinstance(had, str) else has < had
+        yield change("limit-lower" if lower else "limit-higher", _FILE, name, f"is {has}; it was {had}", name)

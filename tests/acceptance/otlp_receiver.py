@@ -1,0 +1,100 @@
+"""A collector in the test: it takes spans by OTLP over HTTP on loopback, and keeps them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+
+KINDS = {1: "INTERNAL", 2: "SERVER", 3: "CLIENT", 4: "PRODUCER", 5: "CONSUMER"}
+
+
+@dataclass(frozen=True)
+class ReceivedSpan:
+    """A span as it was sent. Ids are in hexadecimal; `error` says whether its status is one."""
+
+    name: str
+    kind: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    links: tuple[str, ...]
+    attributes: dict[str, Any]
+    resource: dict[str, Any]
+    error: bool
+
+
+@dataclass
+class Receiver:
+    """The collector, its address and what it got; `raw` is the same as text."""
+
+    url: str = ""
+    spans: list[ReceivedSpan] = field(default_factory=list)
+    raw: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which a program sends its spans here, soon after they have ended."""
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+
+    async def take(self, request: web.Request) -> web.Response:
+        sent = ExportTraceServiceRequest.FromString(await request.read())
+        self.headers.append(dict(request.headers))
+        self.raw.append(str(sent))
+        self.spans += _spans(sent)
+        return web.Response(body=ExportTraceServiceResponse().SerializeToString(), content_type="application/x-protobuf")
+
+    async def until(self, there: Callable[[list[ReceivedSpan]], bool]) -> list[ReceivedSpan]:
+        """The spans, once those that are waited for have come."""
+        async with asyncio.timeout(30):
+            while not there(self.spans):
+                await asyncio.sleep(0.02)
+        return self.spans
+
+    def tree(self) -> list[str]:
+        """Each span as `kind names`, the names being those of the spans that it is below and its own; `caller` stands for a strange one."""
+        by_id = {each.span_id: each for each in self.spans}
+
+        def path(span: ReceivedSpan) -> Iterator[str]:
+            if span.parent_id:
+                yield from path(by_id[span.parent_id]) if span.parent_id in by_id else ["caller"]
+            yield span.name
+
+        return sorted(f"{each.kind} {' > '.join(path(each))}" for each in self.spans)
+
+
+def _spans(sent: ExportTraceServiceRequest) -> Iterator[ReceivedSpan]:
+    for group in sent.resource_spans:
+        resource = _attributes(group.resource.attributes)
+        for span in (each for scope in group.scope_spans for each in scope.spans):
+            links = tuple(each.span_id.hex() for each in span.links)
+            ids = (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
+            yield ReceivedSpan(
+                span.name, KINDS[span.kind], *ids, links, _attributes(span.attributes), resource, error=span.status.code == 2
+            )
+
+
+def _attributes(given: Any) -> dict[str, Any]:
+    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in given}
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """A collector while the context is open."""
+    receiver = Receiver()
+    application = web.Application(client_max_size=10 * 2**20)
+    application.router.add_post("/v1/traces", receiver.take)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,87 @@
+"""Spans of the SDK: what is handed on of them, and that a collector which is away keeps nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
+
+from bridge.adapters import otel
+from bridge.local.freeports import free_ports
+from bridge.tracing import NOWHERE, SpanKind, TraceContext
+from tests.tracing_kit import CALLER, UNSAMPLED, Recorded, attributes, traceparent_of
+
+
+def test_a_span_hands_on_its_own_ids_and_the_tracestate_of_its_parent() -> None:
+    recorded = Recorded()
+    span = recorded.tracer.start(SpanKind.CLIENT, "call", TraceContext(CALLER, "vendor=1,other=2"))
+    span.end()
+    assert span.context == (traceparent_of(recorded.spans[0]), "vendor=1,other=2")
+    assert span.context.trace_id == CALLER[3:35]
+    assert span.context.sampled
+
+
+def test_a_later_version_of_the_trace_context_is_joined_as_well() -> None:
+    recorded = Recorded()
+    recorded.tracer.start(SpanKind.CLIENT, "call", TraceContext(f"01{CALLER[2:]}-more")).end()
+    assert recorded.tree() == ["CLIENT caller > call"]
+
+
+def test_an_error_is_the_status_of_a_span_and_its_kind() -> None:
+    recorded = Recorded()
+    recorded.tracer.start(SpanKind.CLIENT, "call", NOWHERE).end("Timeout")
+    (found,) = recorded.spans
+    assert (attributes(found), found.status.is_ok) == ({"error.type": "Timeout"}, False)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "recorded_at_all"),
+    [(ParentBased(ALWAYS_ON), False), (ALWAYS_ON, True), (TraceIdRatioBased(1), True), (ALWAYS_OFF, False)],
+)
+def test_only_a_sampler_that_heeds_the_parent_leaves_out_what_nobody_records(sampler, recorded_at_all) -> None:
+    recorded = Recorded(sampler)
+    recorded.tracer.start(SpanKind.INTERNAL, "accept", TraceContext(UNSAMPLED)).end()
+    assert bool(recorded.spans) == recorded_at_all
+
+
+def test_of_new_traces_the_share_of_the_sampler_is_recorded_and_every_context_says_whether_its_trace_is() -> None:
+    sampler = TraceIdRatioBased(0.25)
+    recorded = Recorded(ParentBased(sampler))
+    spans = [recorded.tracer.start(SpanKind.SERVER, "call", NOWHERE) for _ in range(400)]
+    for span in spans:
+        span.end()
+    sampled = {span.context.trace_id for span in spans if span.context.sampled}
+    assert {f"{each.context.trace_id:032x}" for each in recorded.spans} == sampled
+    assert len({span.context.traceparent for span in spans}) == 400
+    assert all((int(span.context.trace_id[16:], 16) < sampler.bound) == span.context.sampled for span in spans)
+    assert 40 < len(sampled) < 160
+    assert [recorded.tracer.skips(span.context.traceparent) for span in spans] == [not span.context.sampled for span in spans]
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collector that nobody has started."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_ports(1)[0]}")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "4")
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2")
+    monkeypatch.setattr(otel, "LAST_EXPORT", 0.5)
+
+
+@pytest.mark.usefixtures("away")
+async def test_a_collector_that_is_away_keeps_neither_a_span_nor_the_end() -> None:
+    async with asyncio.timeout(20), otel.exporting() as tracer:
+        for _ in range(1_000):
+            tracer.start(SpanKind.INTERNAL, "accept", NOWHERE).end()
+
+
+def test_a_bridge_without_telemetry_loads_nothing_of_it() -> None:
+    look = (
+        "import sys, bridge.cli, bridge.app, bridge.server, bridge.api;"
+        "print([each for each in sys.modules if each.startswith(('opentelemetry', 'requests'))])"
+    )
+    found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
