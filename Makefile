@@ -24,7 +24,7 @@ WORKERS ?= $(shell $(RUN)/python -c 'import os; print((os.cpu_count() or 1) + 1)
 .PHONY: help setup demo demo-dapr up check test mutants fuzz chaos chaos-dapr soak bench clean
 
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(DEV) $(FUNCTIONS) ## Make both virtual environments, with the tools for tests
 
@@ -80,6 +80,10 @@ helm: ## Find what the charts and alert rules are tested with, or build it with 
 .PHONY: image
 image: $(DEV) ## Do what the Dockerfile says without a container engine, and start what it makes (one minute)
 	@$(RUN)/python -m tests.image
+
+.PHONY: kubernetes-programs
+kubernetes-programs: ## Find what `make kubernetes` starts, or build it with Go (eight minutes)
+	@"$(PYTHON)" -m tools.kubernetes.binaries
 
 .PHONY: kubernetes
 kubernetes: $(DEV) ## Send the charts to a real API server, and have the real injector of Dapr patch the pod (one minute; building takes eight)
