@@ -102,7 +102,7 @@ def _attempts(report: HammerReport) -> Iterator[str]:
     for number, share in enumerate(worked_out):
         left, top = MIDDLE + number * width, _height(share)
         yield _rect("answered", left + width * 0.2, top, width * 0.6, FLOOR - top)
-        yield _text(left + width / 2, FLOOR - 8, f"{share * 100:.2f}", kind="inside", anchor="middle")
+        yield _text(left + width / 2, FLOOR - 8, f"{share * 100:.{2 if width > 70 else 1}f}", kind="inside", anchor="middle")
     for number, share in enumerate(seen):
         yield f'<circle class="tried" cx="{MIDDLE + (number + 0.5) * width:.1f}" cy="{_height(share):.1f}" r="4"/>'
     for number in range(max(len(worked_out), len(seen))):

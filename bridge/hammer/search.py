@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -16,6 +16,8 @@ _SEED = 20261130
 _MOST_RETRIES = 10
 _FURTHER = 2  #: policies with more retries than are needed, as a surge may want them
 _SHORTEST = timedelta(seconds=1)  #: of a timeout: below it a moment of the network is a failure
+_HOPELESS = 10  #: times as many failures as may be: what a single number already says is not worked out
+_SLOWER = (1, 2, 4)  #: shares of the rate that are tried, one after the other, until a policy does what it is meant to
 _MARGIN = 0.8  #: of the rate that the function bears, so that a moment of more does not break it
 _RARE = 1e-7  #: the probability that so many usual failures in a row open the breaker
 _RECOVERS = timedelta(seconds=30)  #: the breaker's timeout for a function that was not seen to break, about what an app takes to start
@@ -51,32 +53,42 @@ class FoundPolicy:
 
 def find(measured: Measurement, goal: Goal) -> FoundPolicy | None:
     """The best policy; None if the function answered nothing that a policy could be made of."""
-    rate = usable_rate(measured)
+    rate = usable_rate(measured, goal)
     if not measured.times or rate <= 0:
         return None
     found: list[FoundPolicy] = []
-    tried = 0
-    for policies in _families(measured, goal):
-        enough = 0
-        for policy in policies:
-            usual = simulated(measured, policy, goal, [number / rate for number in range(_REQUESTS)])
-            reached = _reaches(usual, goal)
-            surge = _surge(measured, policy, goal, rate) if reached else None
-            found.append(FoundPolicy(policy, rate, usual, surge, reached, 0))
-            tried, enough = tried + 1, enough + reached
-            if enough > _FURTHER:
-                break
-    return replace(min(found, key=_rank), tried=tried) if found else None
+    for slower in _SLOWER:
+        found += [each for policies in _families(measured, goal) for each in _worked_out(measured, policies, goal, rate / slower)]
+        if any(each.reached for each in found):
+            break
+    return replace(min(found, key=_rank), tried=len(found))
+
+
+def _worked_out(measured: Measurement, policies: Sequence[Policy], goal: Goal, rate: float) -> Iterator[FoundPolicy]:
+    """What policies with more and more retries come to, until some reach the goal. Those that cannot reach it are passed over."""
+    enough = 0
+    for policy in policies:
+        attempts = worst_case(policy).attempts or 1
+        if measured.failing**attempts > _HOPELESS * (1 - goal.share) and policy is not policies[-1]:
+            continue
+        usual = simulated(measured, policy, goal, [number / rate for number in range(_REQUESTS)])
+        reached = _reaches(usual, goal)
+        yield FoundPolicy(policy, rate, usual, _surge(measured, policy, goal, rate) if reached else None, reached, 0)
+        enough += reached
+        if enough > _FURTHER:
+            return
 
 
 def _reaches(usual: RequestTally, goal: Goal) -> bool:
     """Whether enough requests succeed, with half of the failures to spare, and nearly all of them well before the deadline."""
-    return 1 - usual.share <= (1 - goal.share) / 2 and usual.within(0.99) <= goal.deadline.total_seconds() / 4
+    return 1 - usual.share <= (1 - goal.share) / 2 and usual.within(0.99) <= goal.deadline.total_seconds() / 2
 
 
-def usable_rate(measured: Measurement) -> float:
-    """The requests a second that the function bears with their retries, a little less to be safe."""
-    return measured.highest_sound * (1 - measured.failing_at_most) * _MARGIN
+def usable_rate(measured: Measurement, goal: Goal) -> float:
+    """The requests a second that the function bears with their retries, and for which there is room; a little less to be safe."""
+    usual = sum(each.seconds for each in measured.usual) / max(len(measured.usual), 1)
+    calls = min(measured.highest_sound, goal.room / max(usual, 0.001))
+    return calls * (1 - measured.failing_at_most) * _MARGIN
 
 
 def _rank(found: FoundPolicy) -> tuple[float, ...]:
@@ -88,13 +100,14 @@ def _rank(found: FoundPolicy) -> tuple[float, ...]:
     return (0, -round(survives / _STEP) * _STEP, attempts, round(found.usual.within(0.99), 1), found.policy.timeout.total_seconds())
 
 
-def _families(measured: Measurement, goal: Goal) -> Iterator[Iterator[Policy]]:
+def _families(measured: Measurement, goal: Goal) -> Iterator[Sequence[Policy]]:
     """For each timeout and each kind of pause: policies with more and more retries, as long as their worst case fits the deadline."""
     longest = measured.times[-1]
-    timeouts = {min(max(nice(longest * factor), _SHORTEST), goal.deadline / 2) for factor in (2, 4)}
+    shortest = min(_SHORTEST, goal.deadline / 8)
+    timeouts = {min(max(nice(longest * factor), shortest), goal.deadline / 2) for factor in (2, 4)}
     for timeout in sorted(timeouts):
         for kind in RETRIES:
-            yield _more_and_more(measured, goal, timeout, kind)
+            yield list(_more_and_more(measured, goal, timeout, kind))
 
 
 def _more_and_more(measured: Measurement, goal: Goal, timeout: timedelta, kind: Retry) -> Iterator[Policy]:

@@ -91,6 +91,22 @@ def test_a_goal_that_no_policy_reaches_is_said_and_the_best_is_given() -> None:
     assert longest <= 5 * SECOND
 
 
+def test_requests_are_as_many_as_there_is_room_for() -> None:
+    slow = of(MeasuredCall(2.0), rate=1000)
+    assert search.usable_rate(slow, Goal(0.999, 60 * SECOND, room=20)) < 20 / 2
+    assert search.usable_rate(slow, Goal(0.999, 60 * SECOND, room=40)) == 2 * search.usable_rate(slow, Goal(0.999, 60 * SECOND, room=20))
+
+
+def test_where_no_policy_does_it_at_the_full_rate_a_slower_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the calls fail, so there are many retries, which come in bunches and break the function after a while."""
+    monkeypatch.setattr(search, "_REQUESTS", 1500)
+    measured = measured_with(Faults(errors=0.5), 1)
+    found = find(measured, GOAL)
+    assert found is not None
+    assert found.reached
+    assert found.rate in {search.usable_rate(measured, GOAL) / slower for slower in (2, 4)}
+
+
 def test_of_a_function_that_never_answers_no_policy_is_made() -> None:
     assert find(of(HUNG), GOAL) is None
 
