@@ -119,7 +119,8 @@ def test_an_output_of_null_is_shown_as_null():
 @given(json_values)
 def test_what_only_the_bridge_needs_never_shows(data):
     run = begin(a_run(http("a"), topic("b"), data=data), "a", now=NOON, until=NOON + MINUTE)
-    seen = runs.view_json(run).decode()
+    # But for the input, which may name anything.
+    seen = json.dumps({name: value for name, value in shown(run).items() if name != "input"})
     hidden = [part.control.token for part in run.invocations] + [run.control.digest, '"control"', '"until"', '"endedBy"']
     assert not [each for each in hidden if each in seen]
 
