@@ -55,5 +55,5 @@ def test_the_hammer_of_the_page_runs_as_it_is_written(reader: Reader) -> None:
     result = subprocess.run(command, cwd=reader.folder, env=reader.environment, capture_output=True, text=True, check=False)
     assert "hammer shop" in sessions()
     assert "requests that succeed, by attempts; worked out and tried" in result.stdout, result.stderr
-    assert resilience.load(reader.folder / "hammer-shop.yaml").for_app("shop").retry is not None
+    assert list(resilience.load(reader.folder / "hammer-shop.yaml").by_app) == ["shop"]
     assert (reader.folder / "hammer-shop.svg").exists()

@@ -76,7 +76,7 @@ def test_a_function_with_faults_is_measured_and_its_policy_tried_and_written(fol
     found = json.loads(result.stdout)
     calls = sum(each["calls"] for each in found["steps"]) + found["tried"]["calls"]
     assert result.returncode == (0 if found["good"] else 1), result.stderr
-    assert [each["rate"] for each in found["steps"]][:2] == [5, 10]
+    assert found["steps"][0]["rate"] == 5
     assert found["agrees"]
     assert found["tried"]["requests"] > 0
     assert calls <= 300
