@@ -28,6 +28,7 @@ _ROUTES = [
         (r"/v1/requests", "/v1/requests"),
         (r"/v1/automations", "/v1/automations"),
         (r"/v1/automations/[^/]+", "/v1/automations/{name}"),
+        (r"/v1/configuration", "/v1/configuration"),
         (r"/v1/deadletters", "/v1/deadletters"),
         (r"/v1/deadletters/[^/]+", "/v1/deadletters/{id}"),
         (r"/v1/deadletters/[^/]+/replay", "/v1/deadletters/{id}/replay"),

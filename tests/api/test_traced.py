@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from bridge import api, logs
 from bridge.api.traced import Traced, route
 from bridge.catalog import Catalog
+from bridge.resilience import Policies
 from bridge.settings import Settings, Token
 from tests.tracing_kit import CALLER, TRACE_ID, UNSAMPLED, Recorded, attributes, traceparent_of
 
@@ -151,4 +152,4 @@ def test_every_call_of_the_api_has_its_route() -> None:
 
 
 def services() -> api.Services:
-    return api.Services(None, None, None, Catalog({}), Settings(), None, None, None)  # type: ignore[arg-type]  # the routes are not called
+    return api.Services(None, None, None, Catalog({}), Policies(), Settings(), None, None, None)  # type: ignore[arg-type]  # the routes are not called
