@@ -61,6 +61,10 @@ param readDeadLetters bool = false
 param keda bool = false
 @description('Who gets a mail when an alert fires.')
 param alertEmail string
+@description('The Azure Monitor workspace that has the metrics of the cluster (az aks update --enable-azure-monitor-metrics). Empty: there is none, and no rules.')
+param metricsWorkspaceId string = ''
+@description('The name of the cluster, so that its rules look at no other cluster of the workspace.')
+param clusterName string = ''
 @description('Puts the keys of the function apps into the vault. True once their code has been published.')
 param copyFunctionKeys bool = false
 
@@ -200,6 +204,16 @@ module cosmosdb 'modules/cosmosdb.bicep' = if (store == 'cosmosdb') {
 module monitoring 'modules/monitoring.bicep' = {
   params: { name: name, location: location, namespaceName: namespaceName, alertEmail: alertEmail }
   dependsOn: [bus]
+}
+
+module ruleGroups 'modules/rulegroups.bicep' = if (metricsWorkspaceId != '') {
+  params: {
+    name: name
+    location: location
+    workspaceId: metricsWorkspaceId
+    clusterName: clusterName
+    actionGroupId: monitoring.outputs.actionGroupId
+  }
 }
 
 module functions 'modules/functionapp.bicep' = [

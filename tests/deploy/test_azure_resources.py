@@ -202,3 +202,29 @@ def test_an_alert_fires_for_work_that_was_given_up_and_for_a_bus_in_trouble(ship
     (people,) = shipped.of("Microsoft.Insights/actionGroups")
     assert people["properties"]["emailReceivers"][0]["emailAddress"] == "operations@example.com"
     assert len(people["properties"]["groupShortName"]) <= 12
+
+
+def test_azure_monitor_has_the_rules_of_prometheus_where_it_has_the_metrics(shipped: Deployment, expand: Expand) -> None:
+    kind, workspace = (
+        "Microsoft.AlertsManagement/prometheusRuleGroups",
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Monitor/accounts/m",
+    )
+    assert shipped.of(kind) == []
+    made = {
+        each["name"]: each["properties"] for each in expand(f"param metricsWorkspaceId = '{workspace}'\nparam clusterName = 'aks'").of(kind)
+    }
+    groups = yaml.safe_load((CHECKOUT / "deploy" / "alerts" / "prometheus.yaml").read_text())["groups"]
+    assert made.keys() == {f"bridge-{group['name']}" for group in groups}
+    for group in groups:
+        found = made[f"bridge-{group['name']}"]
+        assert (found["scopes"], found["clusterName"]) == ([workspace], "aks")
+        assert [rule["expression"] for rule in found["rules"]] == [rule["expr"] for rule in group["rules"]]
+        assert [rule.get("alert") or rule["record"] for rule in found["rules"]] == [
+            rule.get("alert") or rule["record"] for rule in group["rules"]
+        ]
+        for rule, listed in zip(found["rules"], group["rules"], strict=True):
+            if "alert" in listed:
+                assert rule["for"] == f"PT{listed.get('for', '0m').upper()}"
+                assert rule["severity"] == {"critical": 1, "warning": 2, "info": 4}[listed["labels"]["severity"]]
+                assert rule["annotations"] == listed["annotations"]
+                assert "actionGroups" in rule["actions"][0]["actionGroupId"]

@@ -109,3 +109,5 @@ resource alert 'Microsoft.Insights/metricAlerts@2026-01-01' = [
     }
   }
 ]
+
+output actionGroupId string = people.id
