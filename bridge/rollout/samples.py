@@ -91,7 +91,7 @@ class _Samples:
         yield from (least, known, full)
         for name, found in choices.items():
             yield {**least, name: found[0]}
-            yield from ({key: value for key, value in each.items() if key != name} for each in (known, full))
+            yield from ({other: value for other, value in each.items() if other != name} for each in (known, full))
             yield from ({**each, name: value} for value in found[1:] for each in (known, least))
         yield {**known, "x-anything": "a"}
 

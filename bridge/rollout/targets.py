@@ -64,7 +64,7 @@ def _renamed(had: Mapping[str, Any], has: Mapping[str, Any]) -> Iterator[tuple[s
 def _target(name: str, before: Mapping[str, Any], after: Mapping[str, Any], number: int) -> Iterator[RolloutChange]:
     path, where = ("spec", "targets", number), f"the target {after['name']}"
     (kind_before, had), (kind, has) = _by_kind(before), _by_kind(after)
-    moved = kind_before != kind or any(_said(had, key) != _said(has, key) for key in _PLACE)
+    moved = kind_before != kind or any(_said(had, field) != _said(has, field) for field in _PLACE)
     if moved:
         yield change("target-moved", _FILE, name, f"{where} is at {_place(after)}; it was at {_place(before)}", *path, kind)
     if kind_before != kind and "http" in (kind_before, kind):
