@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -65,6 +66,21 @@ def test_no_more_calls_run_at_a_time_than_there_is_room() -> None:
     one, four = (simulated(of(ANSWERED), THRICE, Goal(0.999, 60 * SECOND, room), together) for room in (1, 4))
     assert [round(each, 3) for each in one.seconds] == [0.05, 0.1, 0.15, 0.2]
     assert [round(each, 3) for each in four.seconds] == [0.05] * 4
+
+
+TRIPS_SOON = replace(THRICE, breaker=BreakerRules("consecutiveFailures >= 2", 20 * SECOND))
+TRIPS_FOR_LONG = replace(THRICE, breaker=BreakerRules("consecutiveFailures >= 2", 3600 * SECOND))
+
+
+@pytest.mark.parametrize("policy", [THRICE, TRIPS_SOON, TRIPS_FOR_LONG])
+@pytest.mark.parametrize("deadline", [0.3, 5, 60])
+@pytest.mark.parametrize("room", [1, 3])
+def test_every_request_is_counted_however_it_waits(policy: Policy, deadline: float, room: int) -> None:
+    """Those that are woken after their deadline, or while the breaker is open, make no call; the next one must get the place."""
+    arrivals = [number / 100 for number in range(200)]
+    for calls in ((ANSWERED,), (HUNG,), (ANSWERED, FAILED, HUNG)):
+        tally = simulated(of(*calls), policy, Goal(0.999, deadline * SECOND, room), arrivals)
+        assert tally.asked == len(arrivals)
 
 
 def test_the_same_measurement_gives_the_same_policy() -> None:
