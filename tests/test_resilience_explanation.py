@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest
 from bridge import catalog
 from bridge.catalog import Automation
 from bridge.entities import UNLIMITED
-from bridge.resilience import BreakerRules, Policy, Retry, worst_case
+from bridge.resilience import BreakerRules, Policy, Retry, trip, worst_case
 from bridge.resilience.breakerwords import opens_after
 from bridge.resilience.explanation import SCENARIOS, DeliveryLimits, Explanation, explain
 from bridge.resilience.scenario import MOST_ATTEMPTS, START, answers, hangs, play, result
+from bridge.resilience.trip import Counts
 
 SECOND = timedelta(seconds=1)
 SHIPPED = Policy(25 * SECOND, Retry("exponential", max_interval=15 * SECOND, max_retries=3), BreakerRules(timeout=30 * SECOND))
@@ -126,12 +128,56 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
 
 def test_what_fits_is_not_complained_of(tmp_path: Path) -> None:
     found = explained(tmp_path, CONSTANT, "5m", replace(LIMITS, handler_timeout=300 * SECOND))
-    assert [each.split()[0] for each in found.remarks] == ["Retry-After", "A"]
+    assert [each.split()[0] for each in found.remarks] == ["Retry-After", "one", "A"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "means"),
+    [
+        ("all", "Succeeded if all of them succeed; TargetsFailed if one does not"),
+        ("any", "Succeeded as soon as one of them succeeds"),
+        ("quorum:2", "Succeeded as soon as 2 of them have succeeded"),
+        ("best-effort", "Succeeded if one of them has succeeded when all have ended"),
+    ],
+)
+def test_of_several_targets_the_rule_says_what_the_caller_sees(tmp_path: Path, rule: str, means: str) -> None:
+    (tmp_path / "catalogue.yaml").write_text(CATALOGUE.replace("DEADLINE", f"1m, succeedsWhen: '{rule}'"))
+    found = explain("app", SHIPPED, list(catalog.load(tmp_path / "catalogue.yaml")))
+    assert [(each.succeeds_when, each.targets) for each in found.targets] == [(rule, 2)]
+    assert said(found, f"one has 2 targets and succeedsWhen {rule}: its caller sees {means}")
 
 
 def test_a_delivery_is_kept_through_short_pauses_and_given_back_for_long_ones(tmp_path: Path) -> None:
     assert explained(tmp_path, CONSTANT, "5m").held == 34 * SECOND
     assert explained(tmp_path, Policy(10 * SECOND, Retry(duration=6 * SECOND, max_retries=2)), "5m").held == 10 * SECOND
+
+
+def test_a_delivery_whose_attempts_are_too_many_to_be_played_is_kept_until_the_deadline(tmp_path: Path) -> None:
+    endless = Policy(SECOND, Retry(duration=5 * SECOND))
+    assert explained(tmp_path, endless, "24h").held == timedelta(hours=24)
+    assert explained(tmp_path, replace(endless, retry=Retry(duration=6 * SECOND)), "24h").held == SECOND
+    assert explained(tmp_path, replace(endless, retry=Retry(duration=SECOND, max_retries=999)), "24h").held == 1999 * SECOND
+
+
+def test_of_attempts_that_are_too_many_to_be_played_only_the_deadline_is_known(tmp_path: Path) -> None:
+    seen = explained(tmp_path, Policy(SECOND, Retry(duration=SECOND)), "24h").targets[0].results["answers 503"]
+    assert (seen.cut, seen.ends, seen.latest) == (True, (), timedelta(hours=24))
+    assert said(explained(tmp_path, Policy(SECOND, Retry(duration=SECOND, max_retries=999)), "15m"), "200 or more attempts begin")
+
+
+def test_an_expression_is_worked_out_once_for_the_same_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With CEL that takes a millisecond each time, and a course that is played has hundreds of attempts."""
+    asked: list[Counts] = []
+
+    def evaluate(_text: str) -> Callable[[Counts], bool]:
+        return lambda counts: asked.append(counts) is not None
+
+    monkeypatch.setattr(trip, "_evaluate", evaluate)
+    policy = Policy(SECOND, Retry("exponential", max_interval=SECOND), BreakerRules("totalFailures > 1000000 || requests > 1000000"))
+    for deadline in (23 * 3600, 24 * 3600):
+        result(policy, deadline * SECOND, answers(503))
+    assert asked
+    assert len(asked) == len(set(asked))
 
 
 def test_a_policy_without_limit_is_played_to_a_bound() -> None:

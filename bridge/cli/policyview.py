@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from bridge.entities import UNLIMITED
 from bridge.errors import ConfigurationError
 from bridge.resilience.explanation import DeliveryLimits, Explanation, TargetExplanation
 from bridge.resilience.explanation import explain as explained
+from bridge.resilience.policy import Worst
 from bridge.resilience.scenario import MOST_ATTEMPTS, ScenarioResult
 from bridge.settings import Settings
 from bridge.targets.http import HOLD
@@ -63,8 +65,9 @@ def tell(screen: Screen, view: Explanation, file: str) -> None:
         screen.line(f"and so on, {view.worst.attempts or 'without limit'}")
     screen.line("")
     if view.targets:
-        columns = ("automation", "deadline", "if its function", "attempts", "the caller sees", "after")
-        screen.table(columns, [row for each in view.targets for row in _target_rows(each)])
+        ends = "this target ends" if any(each.targets > 1 for each in view.targets) else "the caller sees"
+        columns = ("automation", "deadline", "if its function", "attempts", ends, "after")
+        screen.table(columns, [row for each in view.targets for row in _target_rows(each, view.worst)])
     else:
         screen.line("No automation of the catalogue calls it.")
     screen.line("")
@@ -98,22 +101,25 @@ def _or_none(latest: timedelta | None) -> str:
     return "not begun" if latest is None else brief(latest)
 
 
-def _target_rows(target: TargetExplanation) -> list[tuple[str, ...]]:
+def _target_rows(target: TargetExplanation, worst: Worst) -> list[tuple[str, ...]]:
     name, deadline = f"{target.automation}/{target.target}", show(target.deadline)
     return [
-        (name, deadline, does, _count(seen), " or ".join(_said(*end) for end in seen.ends), _span(seen.earliest, seen.latest))
+        (name, deadline, does, _count(seen), " or ".join(_ends(seen, worst)), _span(seen.earliest, seen.latest))
         for does, seen in target.results.items()
     ]
+
+
+def _ends(seen: ScenarioResult, worst: Worst) -> Iterator[str]:
+    for status, code in seen.ends:
+        yield f"{status}, {code}" if code else status
+    if seen.cut:
+        yield "the deadline ends it" if worst.duration is None else "the policy or the deadline ends it"
 
 
 def _count(seen: ScenarioResult) -> str:
     fewest, most = seen.attempts
     more = " or more" if most >= MOST_ATTEMPTS else ""
     return f"{fewest}{more}" if fewest == most else f"{fewest} to {most}{more}"
-
-
-def _said(status: str, code: str) -> str:
-    return f"{status}, {code}" if code else status
 
 
 def _delivery_words(view: Explanation) -> list[str]:
@@ -159,10 +165,18 @@ def _target_json(target: TargetExplanation) -> dict[str, Any]:
             "attempts": list(seen.attempts),
             "ends": [{"status": status, "code": code} for status, code in seen.ends],
             "seconds": [_seconds(seen.earliest), _seconds(seen.latest)],
+            "cut": seen.cut,
         }
         for does, seen in target.results.items()
     ]
-    return {"automation": target.automation, "target": target.target, "deadline": _seconds(target.deadline), "results": results}
+    return {
+        "automation": target.automation,
+        "target": target.target,
+        "targets": target.targets,
+        "succeedsWhen": target.succeeds_when,
+        "deadline": _seconds(target.deadline),
+        "results": results,
+    }
 
 
 def _delivery_json(its: DeliveryLimits, held: timedelta) -> dict[str, Any]:

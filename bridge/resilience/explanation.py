@@ -46,12 +46,14 @@ class AttemptTimes(NamedTuple):
 
 @dataclass(frozen=True)
 class TargetExplanation:
-    """What callers of one automation see, by what the function does."""
+    """What becomes of one target of an automation, by what the function does."""
 
     automation: str
     target: str
     deadline: timedelta
     results: dict[str, ScenarioResult]
+    succeeds_when: str = "all"
+    targets: int = 1  #: of the automation; with one, what becomes of it is what the caller sees
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def _names(automation: Automation, app: str) -> list[str]:
 
 def _target(automation: Automation, name: str, policy: Policy) -> TargetExplanation:
     results = {does: scenario.result(policy, automation.deadline, answer) for does, answer in SCENARIOS.items()}
-    return TargetExplanation(automation.name, name, automation.deadline, results)
+    return TargetExplanation(automation.name, name, automation.deadline, results, automation.rule.text, len(automation.targets))
 
 
 def _attempts(policy: Policy) -> tuple[AttemptTimes, ...]:
@@ -112,7 +114,10 @@ def _pauses(course: PlayedCourse) -> list[timedelta]:
 
 def _held(policy: Policy, deadline: timedelta, hold: timedelta) -> timedelta:
     """The longest time for which one delivery is kept: attempts that never answer, with pauses that are waited for in place."""
-    attempts = scenario.play(replace(policy, breaker=None), deadline, scenario.hangs, EdgeRandom(highest=True)).attempts
+    course = scenario.play(replace(policy, breaker=None), deadline, scenario.hangs, EdgeRandom(highest=True))
+    attempts = course.attempts
+    if course.end is None and all(each <= hold for each in _pauses(course)):
+        return min(deadline, worst_case(policy).duration or deadline)
     began, longest = attempts[0].began, timedelta(0)
     for number, attempt in enumerate(attempts):
         if number and attempt.began - attempts[number - 1].ended > hold:
@@ -125,6 +130,7 @@ def _remarks(found: Explanation) -> Iterator[str]:
     yield from _remarks_on_policy(found.policy, found.worst)
     for each in found.targets:
         yield from _remarks_on_deadline(each, found.policy, found.worst)
+    yield from dict.fromkeys(_remark_on_rule(each) for each in found.targets if each.targets > 1)
     if found.delivery is not None and found.targets:
         yield from _remarks_on_delivery(found.delivery, found.policy, found.held)
 
@@ -142,7 +148,8 @@ def _remarks_on_policy(policy: Policy, worst: Worst) -> Iterator[str]:
 
 def _remarks_on_deadline(target: TargetExplanation, policy: Policy, worst: Worst) -> Iterator[str]:
     name = f"{target.automation}/{target.target}"
-    fit = target.results["never answers"].attempts[0]
+    seen = target.results["never answers"]
+    fit = f"{seen.attempts[0]} or more" if seen.cut else str(seen.attempts[0])
     if policy.retry is not None and target.deadline < 2 * policy.timeout:
         yield f"{name}: the deadline of {show(target.deadline)} has no room for a second attempt after one of {show(policy.timeout)}."
     elif worst.duration is not None and worst.duration > target.deadline:
@@ -151,6 +158,21 @@ def _remarks_on_deadline(target: TargetExplanation, policy: Policy, worst: Worst
             f"{name}: the policy may take {show(worst.duration)}, and the deadline ends the run after {show(target.deadline)}: "
             f"of a function that never answers {fit} attempts begin, not {attempts}."
         )
+
+
+def _remark_on_rule(target: TargetExplanation) -> str:
+    """What `succeedsWhen` makes of the ends of several targets."""
+    rule = target.succeeds_when
+    if rule == "all":
+        means = "its caller sees Succeeded if all of them succeed; TargetsFailed if one does not, when all have ended"
+    elif rule == "best-effort":
+        means = (
+            "its caller sees Succeeded if one of them has succeeded when all have ended or the deadline comes; TargetsFailed if none has"
+        )
+    else:
+        needed = "one of them succeeds" if rule == "any" else f"{rule.partition(':')[2]} of them have succeeded"
+        means = f"its caller sees Succeeded as soon as {needed}; TargetsFailed as soon as that is out of reach"
+    return f"{target.automation} has {target.targets} targets and succeedsWhen {rule}: {means}, and TimedOut at the deadline."
 
 
 def _remarks_on_delivery(delivery: DeliveryLimits, policy: Policy, held: timedelta) -> Iterator[str]:

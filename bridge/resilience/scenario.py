@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from random import Random
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from bridge.resilience.policy import Policy
 
 START = datetime(2026, 1, 1, tzinfo=UTC)  #: when every course begins
 _DRAWS = 50  #: courses with random pauses, beside those with the shortest and the longest
+_FEW_DRAWS = 5  #: of courses that are too long to be played to their end
 _LIMIT = 1000  #: bytes of an output
 NONE = timedelta(0)
 MOST_ATTEMPTS = 200  #: that are played of a policy without a limit
@@ -61,6 +63,7 @@ class ScenarioResult:
     ends: tuple[tuple[str, str], ...]  #: pairs of status and code
     earliest: timedelta
     latest: timedelta
+    cut: bool = False  #: whether a course was given up after `MOST_ATTEMPTS`: how it ends was not played
 
 
 class EdgeRandom(Random):
@@ -93,20 +96,22 @@ def play(policy: Policy, deadline: timedelta, answer: Answer, rng: Random) -> Pl
     return PlayedCourse(tuple(attempts), course.end)
 
 
+@lru_cache(maxsize=256)
 def result(policy: Policy, deadline: timedelta, answer: Answer) -> ScenarioResult:
     """What a caller sees of a function that does the same at each attempt.
 
     Where pauses are random, the shortest ones leave room for the most attempts, and the longest ones for the fewest. If these differ, the
-    deadline decides, and all that is known of the end is that it comes before it.
+    deadline decides, and all that is known of the end is that it comes before it. So it is of a course that was given up.
     """
     most, fewest = (play(policy, deadline, answer, EdgeRandom(highest=highest)) for highest in (False, True))
-    seeds = range(_DRAWS if _is_random(policy) else 0)
+    cut = most.end is None or fewest.end is None
+    seeds = range((_FEW_DRAWS if cut else _DRAWS) if _is_random(policy) else 0)
     drawn = [play(policy, deadline, answer, Random(seed)) for seed in seeds]  # noqa: S311 - tries pauses, protects nothing
     ends = dict.fromkeys((each.end.status, each.end.code) for each in (most, fewest, *drawn) if each.end is not None)
     counted = (len(fewest.attempts), len(most.attempts))
-    same = counted[0] == counted[1] and len(ends) == 1
+    same = counted[0] == counted[1] and len(ends) == 1 and not cut
     earliest = _ended(most) if same else most.attempts[min(counted) - 1].ended
-    return ScenarioResult((min(counted), max(counted)), tuple(ends), earliest, _ended(fewest) if same else deadline)
+    return ScenarioResult((min(counted), max(counted)), tuple(ends), earliest, _ended(fewest) if same else deadline, cut)
 
 
 def _ended(course: PlayedCourse) -> timedelta:

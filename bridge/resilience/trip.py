@@ -88,6 +88,7 @@ def _program(text: str) -> Callable[[Counts], bool]:
 
     evaluate = _evaluate(text)
 
+    @lru_cache(maxsize=4096)
     def evaluated(counts: Counts) -> bool:
         try:
             return bool(evaluate(counts))

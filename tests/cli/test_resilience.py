@@ -11,6 +11,7 @@ import pytest
 from tests.cli.commands import bridge
 
 ROOT = Path(__file__).parents[2]
+ONE = "apiVersion: bridge/v1\nkind: Automation\nmetadata: {name: only.one}\n"
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,32 @@ def test_json_has_the_same_in_seconds() -> None:
         ["answers 503", "never answers", "answers 404"],
     )
     assert found["delivery"]["handlerTimeout"] is None
+
+
+def test_of_several_targets_the_rows_say_how_each_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = "[{name: a, http: {app: app, path: /api/a}}, {name: b, http: {app: app, path: /api/b}}]"
+    (tmp_path / "catalogue.yaml").write_text(f"{ONE}spec: {{deadline: 1m, succeedsWhen: best-effort, targets: {targets}}}\n")
+    monkeypatch.setenv("BRIDGE_CATALOGUE", str(tmp_path / "catalogue.yaml"))
+    said = bridge("resilience", "explain", "app").stdout
+    assert ("THIS TARGET ENDS" in said, "THE CALLER SEES" in said) == (True, False)
+    assert said.count("only.one has 2 targets and succeedsWhen best-effort") == 1
+    assert [(each["target"], each["targets"], each["succeedsWhen"]) for each in told("app")["automations"]] == [
+        ("a", 2, "best-effort"),
+        ("b", 2, "best-effort"),
+    ]
+
+
+def test_attempts_without_limit_are_ended_by_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    retries = "{app: {policy: constant, duration: 1s}}"
+    spec = f"{{policies: {{retries: {retries}}}, targets: {{apps: {{app: {{retry: app}}}}}}}}"
+    head = "apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata: {name: app}\n"
+    (tmp_path / "policies.yaml").write_text(f"{head}spec: {spec}\n")
+    (tmp_path / "catalogue.yaml").write_text(f"{ONE}spec: {{deadline: 24h, targets: [{{name: a, http: {{app: app, path: /api/a}}}}]}}\n")
+    monkeypatch.setenv("BRIDGE_RESILIENCY", str(tmp_path / "policies.yaml"))
+    monkeypatch.setenv("BRIDGE_CATALOGUE", str(tmp_path / "catalogue.yaml"))
+    said = bridge("resilience", "explain", "app").stdout
+    assert "200 or more  the deadline ends it" in said
+    assert told("app")["automations"][0]["results"][0]["cut"] is True
 
 
 def test_the_handler_timeout_is_that_of_the_component_on_service_bus(monkeypatch: pytest.MonkeyPatch) -> None:
