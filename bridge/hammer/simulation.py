@@ -151,8 +151,6 @@ class Simulation:
             if outcome is not None:
                 self._under_way -= 1
                 course.answered(outcome, now)
-                if self._waiting:
-                    self._at(now, self._waiting.popleft())
             self._advance(course, now)
         return self.tally
 
@@ -170,5 +168,12 @@ class Simulation:
                 self._at(now + took, course, outcome)
             case PauseDue(until):
                 self._at(until, course)
+                self._hand_on(now)
             case CourseEnd(status, _, at):
                 self.tally.add(status, course.attempts, (at - self._began[course]).total_seconds())
+                self._hand_on(now)
+
+    def _hand_on(self, now: datetime) -> None:
+        """Wake the next one that waits, if there is a free place: also by those that were woken and then had no call to make."""
+        if self._waiting and self._under_way < self._conditions.room:
+            self._at(now, self._waiting.popleft())
