@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
@@ -50,6 +51,8 @@ class HammerRequest:
 
 def run(request: HammerRequest, screen: Screen) -> Exit:
     """Hammer, show what was found, and write the files. Raises ConfigurationError, OSError."""
+    for file in request.files:
+        _check_folder(file)
     logs.setup(level="error", form="console")  # what fails is counted here, and the bridge would log each of it
     deadline = timedelta(seconds=request.deadline) if request.deadline else _shortest_deadline(request.app)
     if screen.live:
@@ -60,11 +63,11 @@ def run(request: HammerRequest, screen: Screen) -> Exit:
         except PortError as fault:
             screen.note(f"The policy could not be tried: {fault.detail} {fault.hint}", "red")
             return Exit.FAILED
-    _write(request, found, screen)
     if screen.as_json:
         screen.json(report.as_json(found))
     else:
         hammerview.tell(screen, found)
+    _write(request, found, screen)
     return Exit.OK if found.good else Exit.FAILED
 
 
@@ -97,6 +100,16 @@ def _shortest_deadline(app: str) -> timedelta:
     found = settings.load({}, os.environ, Path.cwd())
     calling = [each.deadline for each in catalog.load(found.catalogue) if any(to.http and to.http.app == app for to in each.targets)]
     return min(calling, default=_DEADLINE)
+
+
+def _check_folder(file: Path) -> None:
+    """Raises OSError if the file cannot be written, before a function is called thousands of times for it."""
+    if file.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a folder; name a file in it", str(file))
+    if not file.parent.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is no folder; make it first", str(file.parent))
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "cannot be written", str(file))
 
 
 def _write(request: HammerRequest, found: report.HammerReport, screen: Screen) -> None:

@@ -44,7 +44,7 @@ def tell(screen: Screen, found: HammerReport) -> None:
     screen.line("")
     if found.found is None:
         codes = ", ".join(f"{code} {number}" for code, number in found.measured.codes.most_common()) or "nothing was called"
-        screen.line(f"There is no policy: the function answered no call ({codes}).", "red")
+        screen.line(f"There is no policy: {found.measured.stopped or f'the function answered no call ({codes}).'}", "red")
         return
     for line in (*_attempts(found, found.found), "", *policy_words(found.found.policy), *_verdict(found, found.found)):
         screen.line(line)
@@ -80,5 +80,7 @@ def _verdict(found: HammerReport, policy: FoundPolicy) -> Iterator[str]:
             f"{show(goal.deadline)} ({percent(tried.share, 2)}), with at most {tried.most_attempts} attempts, "
             f"the slowest after {tried.within(1.0):.1f} s."
         )
+    elif found.untried:
+        yield f"Not tried: {found.untried}"
     if not policy.reached:
         yield f"That is the best of {policy.tried} policies, and less than {percent(goal.share, 2)}."

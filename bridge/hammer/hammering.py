@@ -25,6 +25,7 @@ from bridge.resilience import worst_case
 from bridge.settings import FunctionApp, Settings
 
 _MEASURING, _TRYING = 0.55, 0.35  #: of the time; the rest is for working out
+_MEASURED = 0.7  #: of the calls; the rest is for trying
 
 
 @dataclass(frozen=True)
@@ -61,31 +62,33 @@ class HammerListener(Protocol):
 async def hammer(plan: HammerPlan, listener: HammerListener) -> HammerReport:
     """Do all three. Raises ConfigurationError for an app that cannot be called so, Unavailable."""
     measured, sent = await _measure(plan, listener)
+    if measured.stopped:
+        return HammerReport(plan.app, plan.goal, measured, None)
     listener.searching(measured)
     found = await asyncio.to_thread(search.find, measured, plan.goal)
     report = HammerReport(plan.app, plan.goal, measured, found)
     if found is None:
         return report
-    return replace(report, tried=await _try(plan, report, found, plan.load.most - sent, listener))
+    left, attempts = plan.load.most - sent, worst_case(found.policy).attempts or 1
+    if left < attempts:
+        return replace(
+            report, untried=f"{left} of the {plan.load.most:,} calls were left, and one request may need {attempts}. Raise --most."
+        )
+    return replace(report, tried=await _try(plan, report, found, CallBounds(left, attempts), listener))
 
 
 async def _measure(plan: HammerPlan, listener: HammerListener) -> tuple[Measurement, int]:
     body = to_json(plan.input)
     call = FunctionCall(plan.app, "POST", plan.target.path, body, {"content-type": "application/json"}, plan.patience)
-    load = replace(plan.load, seconds=plan.load.seconds * _MEASURING)
+    load = replace(plan.load, seconds=plan.load.seconds * _MEASURING, most=int(plan.load.most * _MEASURED))
     settings = Settings(function_apps={plan.app: FunctionApp.model_validate(plan.where)})
     async with app.open_functions(settings) as functions:
         test = LoadTest(functions, call, load, listener.measured)
         return await test.run(), test.sent
 
 
-async def _try(
-    plan: HammerPlan, report: HammerReport, found: FoundPolicy, calls_left: int, listener: HammerListener
-) -> RequestTally | None:
-    number, attempts = int(found.rate * plan.load.seconds * _TRYING), worst_case(found.policy).attempts or 1
-    if min(number, calls_left // attempts) < 1:
-        return None
-    bounds = CallBounds(calls_left, attempts)
+async def _try(plan: HammerPlan, report: HammerReport, found: FoundPolicy, bounds: CallBounds, listener: HammerListener) -> RequestTally:
+    number = max(int(found.rate * plan.load.seconds * _TRYING), 1)
     what = TrialPlan(plan.app, plan.target.path, plan.input, found.rate, number, plan.goal.deadline, plan.goal.room, bounds)
     with tempfile.TemporaryDirectory(prefix="bridge-hammer-") as name:
         settings = trial.settings_of(Path(name), what, policyfile.text(report), plan.where)

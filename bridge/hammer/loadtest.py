@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bridge.errors import CallFailed
-from bridge.hammer.measurement import LoadStep, MeasuredCall, Measurement, is_broken, quantile
+from bridge.hammer.measurement import LoadStep, MeasuredCall, Measurement, is_broken, quantile, useless
 from bridge.outcome import Failed, classify
 from bridge.ports import FunctionCall, Functions
 
@@ -52,13 +52,21 @@ class LoadTest:
         while rate <= self._plan.last and self._has_room and not (self._steps and self._steps[-1].broken):
             await self._step(rate, self._plan.step * (1 if self._steps else 2))
             rate *= 2
+            if len(self._steps) == 1 and useless(self._steps[0], len(self._open)):
+                await self._await_open()
+                stopped = useless(self._steps[0])
+                if stopped:
+                    return Measurement(tuple(self._steps), None, stopped)
         for _ in range(_CLOSER):
             broken = min((each.rate for each in self._steps if each.broken), default=0.0)
             if broken and self._has_room:
                 await self._step(math.sqrt(broken * max(each.rate for each in self._steps if not each.broken)), self._plan.step)
+        await self._await_open()
+        return Measurement(tuple(self._steps), max(self._recoveries, default=None))
+
+    async def _await_open(self) -> None:
         if self._open:
             await asyncio.wait(self._open)
-        return Measurement(tuple(self._steps), max(self._recoveries, default=None))
 
     @property
     def sent(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,16 @@ from typing import NamedTuple
 
 _SURE = 1.64  #: standard deviations: the true share is below the upper bound in 95 of 100 measurements
 _MORE = 0.15  #: share of failures beyond the usual one that a broken function has at least
+_NEARLY_ALL = 0.85  #: share of failures with which more load finds nothing out
 _SLOWER = 5  #: times as long as at first that the usual answer of a broken function takes
+
+_HINTS = {
+    "Http40[13]": "is --key-env right?",
+    "Http404": "is the path of --function right?",
+    "Http4..": "is --body what it takes?",
+    "Timeout": "raise --patience",
+    "Connection.*": "does it run there?",
+}  #: by the code of most failures, the first that fits
 
 
 class MeasuredCall(NamedTuple):
@@ -47,6 +57,7 @@ class Measurement:
 
     steps: tuple[LoadStep, ...]
     recovery: float | None = None
+    stopped: str = ""  #: why it was ended after the first step
 
     @property
     def sound(self) -> list[LoadStep]:
@@ -102,6 +113,20 @@ def upper(share: float, number: int) -> float:
 def quantile(ordered: Sequence[float], share: float) -> float:
     """The value below which this share of sorted values is; 0 if there are none."""
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else 0.0
+
+
+def useless(step: LoadStep, pending: int = 0) -> str:
+    """Why a function is not to be called any harder after the first step: nearly all of its calls failed. Otherwise empty.
+
+    `pending` calls have not been answered yet, and count as timeouts.
+    """
+    calls = len(step.calls) + pending
+    if not calls or step.failed + pending < _NEARLY_ALL * calls:
+        return ""
+    codes = Counter({"Timeout": pending}) + Counter(each.code for each in step.calls if each.code)
+    [(code, number)] = codes.most_common(1)
+    hint = next((hint for kind, hint in _HINTS.items() if re.fullmatch(kind, code)), "does it work when it is called once?")
+    return f"at {step.rate:g}/s {step.failed + pending} of {calls} calls failed, {number} of them with {code}: {hint}"
 
 
 def is_broken(step: LoadStep, pending: int, before: Sequence[LoadStep]) -> bool:

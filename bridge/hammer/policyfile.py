@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
@@ -13,13 +15,15 @@ from bridge.hammer.search import FoundPolicy, Goal
 from bridge.resilience import BreakerRules, Policy, Retry, worst_case
 
 _WIDTH = 130  #: characters of a line
+_PLAIN = re.compile(r"[a-z][a-z0-9-]*")
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})  #: that YAML takes for something else than a name
 
 
 def text(report: HammerReport) -> str:
     """The document. The report must have a policy."""
     found = report.found
     assert found is not None  # noqa: S101 - the caller has asked
-    name, policy = report.app, found.policy
+    name, policy = key(report.app), found.policy
     lines = [
         *_comment("", _head(report, found)),
         "apiVersion: dapr.io/v1alpha1",
@@ -37,6 +41,11 @@ def text(report: HammerReport) -> str:
         f"      {name}: {{{', '.join(_named(name, policy))}}}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def key(app: str) -> str:
+    """The name of an app as YAML reads it back: quoted where it would be a number, or yes or no."""
+    return app if _PLAIN.fullmatch(app) and app not in _WORDS else json.dumps(app)
 
 
 def _named(name: str, policy: Policy) -> Iterator[str]:
@@ -80,6 +89,8 @@ def _head(report: HammerReport, found: FoundPolicy) -> Iterator[str]:
             f"Tried with a bridge: {tried.succeeded:,} of {tried.asked:,} requests succeeded. The most attempts of one were "
             f"{tried.most_attempts}, and the policy allows {worst_case(found.policy).attempts}."
         )
+    elif report.untried:
+        yield f"NOT TRIED: {report.untried}"
 
 
 def _breaking(measured: Measurement, policy: Policy) -> Iterator[str]:

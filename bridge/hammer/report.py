@@ -20,12 +20,13 @@ class HammerReport:
     measured: Measurement
     found: FoundPolicy | None
     tried: RequestTally | None = None
+    untried: str = ""  #: why there was a policy and it was not tried
 
     @property
-    def agrees(self) -> bool:
-        """Whether no request took more attempts than `bridge resilience explain` says that the policy can take."""
-        if self.found is None or self.tried is None:
-            return False
+    def agrees(self) -> bool | None:
+        """Whether no request took more attempts than `bridge resilience explain` says that the policy can take; None if none was made."""
+        if self.found is None or self.tried is None or not self.tried.asked:
+            return None
         most = worst_case(self.found.policy).attempts
         return most is None or self.tried.most_attempts <= most
 
@@ -33,7 +34,7 @@ class HammerReport:
     def good(self) -> bool:
         """Whether the policy was found, and enough requests succeeded when it was tried."""
         enough = self.tried is not None and self.tried.share >= self.goal.share
-        return self.found is not None and self.found.reached and enough and self.agrees
+        return self.found is not None and self.found.reached and enough and self.agrees is True
 
 
 def as_json(report: HammerReport) -> dict[str, Any]:
@@ -49,6 +50,8 @@ def as_json(report: HammerReport) -> dict[str, Any]:
         "recovery": measured.recovery,
         "policy": _policy(report.found) if report.found is not None else None,
         "tried": _tally(report.tried) if report.tried is not None else None,
+        "notTried": report.untried or None,
+        "stopped": report.measured.stopped or None,
         "agrees": report.agrees,
         "good": report.good,
     }

@@ -102,7 +102,7 @@ def test_a_function_of_somebody_else_is_called_with_key_and_body_and_no_more_oft
 
 def test_a_function_that_nobody_serves_has_no_policy(folder: Path) -> None:
     result = hammer(folder, "--function", "http://127.0.0.1:1/api/work", "--seconds", "5", "--most", "50", "--to", "5")
-    assert (result.returncode, "no call (ConnectionFailed" in result.stdout) == (1, True), result.stderr
+    assert (result.returncode, "with ConnectionFailed: does it run there?" in result.stdout) == (1, True), result.stderr
     assert not (folder / "hammer-app.yaml").exists()
 
 
@@ -111,6 +111,10 @@ def test_a_function_that_nobody_serves_has_no_policy(folder: Path) -> None:
     [
         (("app", "--function", "https://staging.example.com/api/work"), "add --allow-host staging.example.com"),
         (("app", "--function", "http://127.0.0.1/x?code=1"), "may carry a secret"),
+        (("app", "--function", "http://127.0.0.1:1/api/{id}"), "has a placeholder"),
+        (("app", "--out", "none/policy.yaml"), "none is no folder; make it first"),
+        (("app", "--svg", "none/picture.svg"), "none is no folder; make it first"),
+        (("app", "--svg", "."), "is a folder; name a file in it"),
         (("App",), "is not a name of an app"),
         (("app", "--key-env", "NOT_THERE"), "the variable NOT_THERE is not set"),
         (("app", "--latency", "soon"), "is not a duration"),

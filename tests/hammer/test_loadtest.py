@@ -6,7 +6,7 @@ import pytest
 
 from bridge.hammer.faults import Faults
 from bridge.hammer.loadtest import LoadPlan
-from bridge.hammer.measurement import LoadStep, MeasuredCall, Measurement, is_broken, quantile, upper
+from bridge.hammer.measurement import LoadStep, MeasuredCall, Measurement, is_broken, quantile, upper, useless
 from tests.hammer.measuring import measured_with
 
 SOUND = Faults(errors=0, hangs=0, breaks_at=None)
@@ -43,6 +43,27 @@ def test_hung_calls_are_counted_once_they_took_all_patience() -> None:
     assert hung
     assert {round(each.seconds, 6) for each in hung} == {5.0}
     assert measured.codes == {"Timeout": len(hung)}
+
+
+@pytest.mark.parametrize(
+    ("faults", "why"),
+    [
+        (Faults(errors=1, hangs=0, breaks_at=None), "with Http503: does it work when it is called once?"),
+        (Faults(errors=0, hangs=1, breaks_at=None), "with Timeout: raise --patience"),
+    ],
+)
+def test_a_function_that_fails_from_the_first_call_is_not_called_any_harder(faults: Faults, why: str) -> None:
+    measured = measured_with(faults, 1)
+    assert [each.rate for each in measured.steps] == [5]
+    assert measured.stopped.endswith(why)
+    assert measured_with(Faults(errors=0.6), 1).stopped == ""
+
+
+@pytest.mark.parametrize(("code", "hint"), [("Http401", "is --key-env right?"), ("Http404", "is the path of --function right?")])
+def test_what_is_probably_wrong_is_said_by_the_code_of_most_failures(code: str, hint: str) -> None:
+    failed, answered = MeasuredCall(0.05, code, int(code[4:])), MeasuredCall(0.05)
+    assert useless(LoadStep(5, [failed] * 17 + [answered] * 3)) == f"at 5/s 17 of 20 calls failed, 17 of them with {code}: {hint}"
+    assert useless(LoadStep(5, [failed] * 16 + [answered] * 4)) == ""
 
 
 def test_every_step_is_told_in_its_order() -> None:

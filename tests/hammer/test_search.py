@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from bridge import resilience
+from bridge.cli import hammerview
+from bridge.cli.screen import Screen
 from bridge.hammer import policyfile, search
 from bridge.hammer.faults import Faults
 from bridge.hammer.measurement import LoadStep, MeasuredCall, Measurement
-from bridge.hammer.report import HammerReport
+from bridge.hammer.report import HammerReport, as_json
 from bridge.hammer.search import Goal, find, nice, simulated
 from bridge.resilience import BreakerRules, Policy, Retry, worst_case
 from tests.hammer.measuring import measured_with
@@ -139,6 +143,25 @@ def test_the_breaker_is_open_for_about_twice_the_recovery_and_a_quarter_of_the_d
     assert search.breaker(recovered, GOAL, 3).timeout == 5 * SECOND
     assert search.breaker(recovered, Goal(0.999, 8 * SECOND), 3).timeout == 2 * SECOND
     assert search.breaker(of(ANSWERED), Goal(0.999, 600 * SECOND), 3).timeout == 30 * SECOND
+
+
+@pytest.mark.parametrize("name", ["123", "no", "true", "null", "1e3", "0x1f", "app-1", "2-b"])
+def test_the_policy_of_any_app_can_be_read_by_its_name(tmp_path, name: str) -> None:
+    measured = of(*[ANSWERED] * 3, FAILED)
+    found = find(measured, GOAL)
+    assert found is not None
+    (tmp_path / "resiliency.yaml").write_text(policyfile.text(HammerReport(name, GOAL, measured, found)))
+    assert resilience.load(tmp_path / "resiliency.yaml").by_app == {name: found.policy}
+
+
+def test_a_policy_that_was_not_tried_says_why_and_agrees_with_nothing() -> None:
+    measured = of(ANSWERED)
+    report = HammerReport("app", GOAL, measured, find(measured, GOAL), untried="2 of the 50 calls were left. Raise --most.")
+    assert "# NOT TRIED: 2 of the 50 calls were left. Raise --most." in policyfile.text(report)
+    assert (as_json(report)["agrees"], as_json(report)["notTried"], report.good) == (None, report.untried, False)
+    out = StringIO()
+    hammerview.tell(Screen(out=Console(file=out, width=200), err=Console(file=StringIO())), report)
+    assert "Not tried: 2 of the 50 calls were left. Raise --most." in out.getvalue()
 
 
 @pytest.mark.parametrize(("seconds", "rounded"), [(0.101, 0.15), (0.3, 0.3), (1.0, 1.0), (1.01, 1.5), (8.4, 10), (23, 30), (0.0004, 0.001)])
