@@ -17,6 +17,7 @@ ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
         ({"OTEL_SERVICE_NAME": "bridge", "OTEL_TRACES_SAMPLER": "always_on"}, False),
         (ENDPOINT, True),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://collector.example.com/v1/traces"}, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://collector.example.com/v1/traces?api_key=1"}, True),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, False),
         ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
         (ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"}, False),
@@ -39,6 +40,9 @@ def test_spans_are_exported_where_that_is_configured(environ: dict[str, str], ex
         (ENDPOINT | {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "1%"}, "expected a number from 0 to 1"),
         (ENDPOINT | {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "nan"}, "expected a number from 0 to 1"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "127.0.0.1:4318"}, "expected an address such as http://127.0.0.1:4318"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318 "}, "without white space"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318?api_key=SECRET"}, "has a query or a fragment; write the whole address as"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces#SECRET"}, "has a fragment, which is never sent"),
     ],
 )
 def test_what_would_do_something_else_than_it_says_is_refused(environ: dict[str, str], told: str) -> None:
@@ -46,6 +50,7 @@ def test_what_would_do_something_else_than_it_says_is_refused(environ: dict[str,
         exports_spans(environ)
     (problem,) = refused.value.problems
     assert told in problem
+    assert "SECRET" not in problem
 
 
 def test_all_problems_are_told_at_once_and_no_endpoint_is_repeated() -> None:

@@ -8,7 +8,6 @@ queue, and nobody a moment.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -24,7 +23,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
-from bridge.logs import OncePerMinute
+from bridge.adapters import otellogs
 from bridge.tracing import Attributes, SpanKind, TraceContext, TraceSpan
 
 SCOPE = "automation-bridge"  #: the instrumentation scope of the spans, and the name of the service unless OTEL_SERVICE_NAME says another
@@ -32,9 +31,6 @@ LAST_EXPORT = 3.0  #: seconds that the last spans may take to leave when the bri
 _ROOT = Context()
 _EVEN = frozenset("02468ace")  #: the last digit of the flags of a trace that nobody records
 _KINDS = {kind: trace.SpanKind[kind.name] for kind in SpanKind}
-#: The loggers that write a line for each export that failed, and for each span that the queue had no room for.
-_LOGGERS = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal")
-_once_per_minute = OncePerMinute()
 
 
 class OtelTracer:
@@ -127,8 +123,7 @@ def _remote(context: TraceContext) -> SpanContext:
 @asynccontextmanager
 async def exporting() -> AsyncIterator[OtelTracer]:
     """A tracer whose spans are exported as the variables of OpenTelemetry say, until the context ends and the last ones have left."""
-    for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_once_per_minute)
+    otellogs.tame()
     own = Resource.create({SERVICE_NAME: SCOPE, SERVICE_VERSION: metadata.version(SCOPE)})
     provider = provider_of(BatchSpanProcessor(OTLPSpanExporter()), own.merge(OTELResourceDetector().detect()))
     try:
