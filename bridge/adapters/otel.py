@@ -24,6 +24,7 @@ from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
 from bridge.adapters import otellogs
+from bridge.errors import ConfigurationError
 from bridge.tracing import Attributes, SpanKind, TraceContext, TraceSpan
 
 SCOPE = "automation-bridge"  #: the instrumentation scope of the spans, and the name of the service unless OTEL_SERVICE_NAME says another
@@ -122,10 +123,16 @@ def _remote(context: TraceContext) -> SpanContext:
 
 @asynccontextmanager
 async def exporting() -> AsyncIterator[OtelTracer]:
-    """A tracer whose spans are exported as the variables of OpenTelemetry say, until the context ends and the last ones have left."""
+    """A tracer whose spans are exported as the variables of OpenTelemetry say, until the context ends and the last ones have left.
+
+    Raises ConfigurationError for what the SDK refuses.
+    """
     otellogs.tame()
     own = Resource.create({SERVICE_NAME: SCOPE, SERVICE_VERSION: metadata.version(SCOPE)})
-    provider = provider_of(BatchSpanProcessor(OTLPSpanExporter()), own.merge(OTELResourceDetector().detect()))
+    try:
+        provider = provider_of(BatchSpanProcessor(OTLPSpanExporter()), own.merge(OTELResourceDetector().detect()))
+    except (ValueError, RuntimeError) as fault:  # the second one for a provider of credentials that is not installed
+        raise ConfigurationError([f"spans cannot be exported: {fault}; change the variable, or set OTEL_TRACES_EXPORTER=none"]) from None
     try:
         yield OtelTracer(provider)
     finally:

@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
 
 from bridge.adapters import otel
+from bridge.errors import ConfigurationError
 from bridge.local.freeports import free_ports
 from bridge.tracing import NOWHERE, SpanKind, TraceContext
 from tests.tracing_kit import CALLER, UNSAMPLED, Recorded, attributes, traceparent_of
@@ -97,3 +98,28 @@ def test_a_bridge_without_telemetry_loads_nothing_of_it() -> None:
     )
     found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+async def test_what_only_the_sdk_refuses_is_a_mistake_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER", "vault")
+    with pytest.raises(ConfigurationError, match="spans cannot be exported: Requested component 'vault' not found"):
+        async with otel.exporting():
+            pass
+    monkeypatch.delenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER")
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "100")
+    with pytest.raises(ConfigurationError, match=r"max_export_batch_size must be less than or equal to max_queue_size"):
+        async with otel.exporting():
+            pass
+
+
+@pytest.mark.parametrize(
+    "variable", ["OTEL_BSP_MAX_QUEUE_SIZE=100", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=0", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=abc"]
+)
+def test_a_number_that_cannot_be_used_ends_the_start_with_a_sentence(tmp_path: Path, variable: str) -> None:
+    name, _, value = variable.partition("=")
+    command = [sys.executable, "-m", "bridge", "up", "--port", "0", "--data-dir", str(tmp_path / "data")]
+    environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", name: value}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
+    assert done.returncode == 2
+    assert variable in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
