@@ -19,7 +19,7 @@ from msgspec import UNSET, Raw
 from bridge import cloudevents, events, lifecycle, telemetry, tracing
 from bridge.auth import ADMIN, Caller
 from bridge.catalog import Automation, Catalog
-from bridge.cloudevents import Event, tracecontext
+from bridge.cloudevents import Event
 from bridge.context import Context
 from bridge.dispatch import WHERE_IT_IS, Dispatcher
 from bridge.errors import (
@@ -40,7 +40,7 @@ from bridge.jsontext import parse_json
 from bridge.lifecycle import Causation
 from bridge.ports import Delivery, Message
 from bridge.run import VERSION, Control, Invocation, InvocationControl, Run, RunError, Status
-from bridge.tracing import TraceContext, spans
+from bridge.tracing import NOWHERE, TraceContext, spans
 from bridge.validation import Validation
 
 
@@ -76,7 +76,7 @@ class Intake:
         request, another Refusal if the request is refused, Unavailable if it could not be made durable.
         """
         key = key or await _key(event, caller.name)
-        if self._tracer is None or self._tracer.skips(event.get("traceparent")):
+        if self._tracer is None or self._tracer.skips(tracing.traceparent_of(event)):
             return await self._accepted(event, caller, key, None, delivered=delivered)
         with spans.acceptance(self._tracer, event) as span:
             accepted = await self._accepted(event, caller, key, span.context, delivered=delivered)
@@ -171,7 +171,8 @@ class Intake:
         clock, now = self._runs.clock.start()
         status = Status.TIMED_OUT if isinstance(refusal, DeadlinePassed) else Status.FAILED
         cause = Causation(event.id, now, self._settings.retention)
-        run = lifecycle.refuse(refused_run(event, key, self._rules, now, clock=clock), explain(refusal), status, cause)
+        run = refused_run(event, key, self._rules, now, clock=clock, trace=tracing.here())
+        run = lifecycle.refuse(run, explain(refusal), status, cause)
         stored, created = await self._runs.create(run)
         if created:
             telemetry.ended(run.known_automation, run.status, 0, run.correlation_id, submitter=run.control.submitter)
@@ -272,7 +273,7 @@ def new_run(  # noqa: PLR0913 - the request, what it is checked against, and the
 
     `trace` is where it stands in a trace, by default where its event was made. Raises Malformed or DeadlinePassed.
     """
-    traceparent, tracestate = trace or tracecontext.forwarded(event.get("traceparent"), event.get("tracestate"))
+    traceparent, tracestate = trace or tracing.of_event(event)
     return Run(
         correlation_id=key.correlation_id,
         automation=automation.name,
@@ -307,11 +308,16 @@ def new_run(  # noqa: PLR0913 - the request, what it is checked against, and the
     )
 
 
-def refused_run(event: Event, key: IdempotencyKey, rules: Rules, now: datetime, *, clock: str = "") -> Run:
-    """A run for a request from a topic that is refused. The caller ends it with the reason."""
+def refused_run(  # noqa: PLR0913 - as for `new_run`
+    event: Event, key: IdempotencyKey, rules: Rules, now: datetime, *, clock: str = "", trace: TraceContext = NOWHERE
+) -> Run:
+    """A run for a request from a topic that is refused. The caller ends it with the reason.
+
+    `trace` is the span in which it was refused, if there is one; else the run is where its event was made.
+    """
     known = rules.catalog.automations.get(event.subject)
     reply_topic = event.get("replytopic")
-    traceparent, tracestate = tracecontext.forwarded(event.get("traceparent"), event.get("tracestate"))
+    traceparent, tracestate = trace if trace.traceparent else tracing.of_event(event)
     return Run(
         correlation_id=key.correlation_id,
         automation=key.automation,
