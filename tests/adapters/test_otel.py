@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
 
 from bridge.adapters import otel
+from bridge.cloudevents import tracecontext
 from bridge.errors import ConfigurationError
 from bridge.local.freeports import free_ports
 from bridge.tracing import NOWHERE, SpanKind, TraceContext
@@ -25,6 +27,22 @@ def test_a_span_hands_on_its_own_ids_and_the_tracestate_of_its_parent() -> None:
     assert span.context == (traceparent_of(recorded.spans[0]), "vendor=1,other=2")
     assert span.context.trace_id == CALLER[3:35]
     assert span.context.sampled
+
+
+@pytest.mark.parametrize("state", ["vendor=1,t@v=2", "1vendor=x", "t@1=z", "a@b@c=1", "vendor=1,vendor=2", "vendor=1,1vendor=x"])
+def test_every_valid_tracestate_goes_on_as_it_came_and_the_sdk_has_nothing_to_say_about_it(
+    state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert tracecontext.forwarded(CALLER, state) == (CALLER, state)
+    recorded = Recorded()
+    with caplog.at_level(logging.DEBUG):
+        span = recorded.tracer.start(SpanKind.CLIENT, "call", TraceContext(CALLER, state), [TraceContext(CALLER, state)])
+        below = recorded.tracer.start(SpanKind.CLIENT, "call", span.context)
+    below.end()
+    span.end()
+    assert (span.context.tracestate, below.context.tracestate) == (state, state)
+    assert {each.context.trace_state.to_header() for each in recorded.spans} == {state if state == "vendor=1,t@v=2" else ""}
+    assert not caplog.records
 
 
 def test_a_later_version_of_the_trace_context_is_joined_as_well() -> None:

@@ -48,3 +48,11 @@ async def test_user_and_query_of_an_address_are_masked(name: str, written: str, 
     async with otel.exporting():
         logging.getLogger(name).error("%s", written)
     assert caplog.messages == [told]
+
+
+@pytest.mark.parametrize("name", ["opentelemetry.trace.span", "opentelemetry.util.re"])
+async def test_what_the_sdk_cannot_read_of_callers_is_told_once_a_minute(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with otel.exporting():
+        for number in range(50):
+            logging.getLogger(name).warning("Member doesn't match the w3c identifiers format %s", number)
+    assert len(caplog.messages) == 1
