@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import resource
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,21 @@ def test_a_folder_that_cannot_be_written_is_named(folder: Path) -> None:
     refused = package("shop", "--out", "dist")
     assert refused.exit_code == 1
     assert "dist cannot be read or written" in refused.stderr
+
+
+def test_a_zip_for_which_there_is_no_room_is_named_with_what_to_do_and_nothing_of_it_is_left(folder: Path) -> None:
+    python(folder / "functions/shop", **{"data.bin": random.Random(1).randbytes(300_000)})
+    usual, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, most))
+    try:
+        refused = package("shop", "--out", "dist")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (usual, most))
+    assert refused.exit_code == 1
+    assert refused.stderr == (
+        "dist/shop-functions.zip cannot be read or written: File too large.\nFree space in dist, or name another folder with --out.\n"
+    )
+    assert not list((folder / "dist").iterdir())
 
 
 def test_another_shared_host_json_may_be_named(folder: Path) -> None:
