@@ -12,7 +12,7 @@ from bridge.files import textfile
 
 FILE = ".funcignore"
 #: No `.funcignore` brings these back: they hold secrets, or break the app in Azure.
-_NEVER = frozenset({"local.settings.json", "__pycache__"})
+_NEVER = frozenset({"local.settings.json", "__pycache__", ".git"})
 #: Folders of which not even a file goes that a link names: the history may hold what was a secret, and a bridge keeps its keys and what
 #: callers sent in its data directory, which is one of these two unless it is told another.
 _PRIVATE = frozenset({".git", ".bridge", ".servicebus"})
@@ -52,7 +52,7 @@ class LeftOut:
         if is_data_directory(app):
             told = f"{app} is the data directory of a bridge, too, and what it keeps there must not be published."
             raise ConfigurationError(
-                [f"{told} Move {' and '.join(_OF_A_BRIDGE)} and what else is a bridge's out of it, and name it (data_dir)."]
+                [f"{told} Name another with data_dir, and move {', '.join(_OF_A_BRIDGE)} and what else the bridge has made out of here."]
             )
         functions = {f"/{each.parent.name}" for each in app.glob("*/function.json")}  # one may have the name of a folder of tests
         try:
@@ -76,7 +76,9 @@ class LeftOut:
 
     def ignores(self, name: str) -> bool:
         """Whether a rule names this file, by its path below the app's folder."""
-        return self._rules.match_file(name)
+        return self._rules.match_file(
+            os.fsencode(name).decode(errors="replace")
+        )  # a name need not be text, and some engines match only that
 
 
 def is_data_directory(folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import resource
 import zipfile
@@ -37,6 +38,12 @@ def test_the_zip_holds_the_app_its_host_json_and_its_helpers_and_the_next_comman
     assert "left out:   local.settings.json, tests/" in made.stdout
     assert "added:      bridge_invocation.py, host.json" in made.stdout
     assert made.stdout.endswith("-g GROUP -n NAME --src dist/shop-functions.zip --build-remote true\n")
+
+
+def test_what_stays_here_is_printed_whatever_its_name(folder: Path) -> None:
+    python(folder / "functions/shop", **{".funcignore": "*.log", os.fsdecode(b"\xff.log"): ""})
+    assert r"left out:   .funcignore, \xff.log" in package("shop", "--out", "dist").stdout
+    assert json.loads(package("shop", "--out", "dist", "--json").stdout)["leftOut"] == [".funcignore", r"\xff.log"]
 
 
 def test_the_same_app_makes_the_same_zip_again(folder: Path) -> None:
