@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -26,9 +25,6 @@ from bridge.redaction import redact_json, redact_text, secret_texts
 from bridge.run import Attempt, AttemptOutcome, Invocation, Run
 from bridge.runs import Outgoing
 from bridge.tracing import TraceSpan, spans
-
-#: A call without an answer that ended by less than this before the deadline ended at the deadline.
-NEARLY = timedelta(milliseconds=50)
 
 
 class Recorder:
@@ -68,9 +64,10 @@ class Recorder:
         cause = self.cause(run, event_id)
         timed_out = resilience.too_late(result.outcome, run.deadline - cause.at)
         if timed_out and cause.at < run.deadline:
-            # The time limit of the call ended with the run's, and timers are not exact.
+            # The time limit of the call ended with the run's, and timers are not exact: this one, too, may wake a moment early.
             await self._clock.sleep((run.deadline - cause.at).total_seconds())
             cause = self.cause(run, event_id)
+            cause = replace(cause, at=max(cause.at, run.deadline))
 
         def change(current: Run) -> Run:
             return lifecycle.expire(current, target, cause) if timed_out else lifecycle.finish(current, target, result, cause)

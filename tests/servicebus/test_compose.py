@@ -50,7 +50,7 @@ def test_the_sidecar_reaches_the_emulator_as_it_reaches_azure_but_for_the_connec
     copied = tmp_path / name
     copied.write_text((ROOT / "components" / "azure" / name).read_text())
     connect(copied)
-    assert mounted("daprd")[f"{FLAGS['resources-path']}/{name}"].read_text() == copied.read_text()
+    assert yaml.safe_load(mounted("daprd")[f"{FLAGS['resources-path']}/{name}"].read_text()) == yaml.safe_load(copied.read_text())
 
 
 def test_the_sidecar_has_the_resources_with_which_the_bridge_is_tested_on_service_bus(tmp_path: Path) -> None:

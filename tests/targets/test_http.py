@@ -299,6 +299,24 @@ async def test_a_timer_that_fires_a_moment_early_makes_no_failure_of_the_deadlin
     assert (await started.run()).status is status
 
 
+async def test_a_sleep_that_ends_a_moment_early_loses_no_outcome_at_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As timers do that are rounded to milliseconds."""
+    started = await world(tmp_path, retry="late")
+
+    async def hang(_: FunctionCall) -> FunctionResponse:
+        started.clock.advance(timedelta(seconds=59, milliseconds=980))
+        raise CallFailed("Timeout", "no answer", may_have_run=True)
+
+    async def early(seconds: float) -> None:
+        started.clock.advance(timedelta(seconds=seconds - 0.0007))
+
+    monkeypatch.setattr(started.clock, "sleep", early)
+    started.functions.answers["/api/one"] = [hang]
+    await started.ask("one")
+    await started.bus.deliver()
+    assert ((await started.run()).status, len(started.sent("timedout"))) == (Status.TIMED_OUT, 1)
+
+
 async def test_accepted_work_is_asked_for_its_status_until_it_ends_and_never_started_again(started: World) -> None:
     goes_on = FunctionResponse(202, {"location": "https://elsewhere.example/api/status", "retry-after": "10"}, b"")
     started.functions.answers["/api/one"] = [goes_on]
