@@ -67,6 +67,7 @@ class Intake:
     def __init__(self, context: Context, rules: Rules, dispatcher: Dispatcher, validation: Validation) -> None:
         self._runs, self._rules, self._dispatcher, self._validation = context.runs, rules, dispatcher, validation
         self._signer, self._clock, self._settings, self._tracer = context.signer, context.clock, context.settings, context.tracer
+        self._context = context
 
     async def accept(self, event: Event, caller: Caller, *, key: IdempotencyKey | None = None, delivered: bool = False) -> Acceptance:
         """The run of this request. When this returns, the run and the messages that start its work are durable.
@@ -96,6 +97,7 @@ class Intake:
         tracing.work_for(run)
         if self._runs.is_full:
             raise Full("The store of runs has no room.", hint="Raise data_limit, or shorten retention.", retry_after=30)
+        self._dispatcher.require_carried(run, self._settings.max_event_bytes)
         try:
             if self._runs.has_outbox:
                 stored, created = await self._store_with_work(run)
@@ -122,7 +124,6 @@ class Intake:
 
     async def _store(self, run: Run, event: Event, key: IdempotencyKey, *, delivered: bool) -> tuple[Run, bool]:
         """Publish the request, then store the run. The delivery of the request starts the work."""
-        self._dispatcher.require_carried(run, self._settings.max_event_bytes)
         if delivered:
             return await self._runs.create(run)
         if self._tracer is None or self._tracer.skips(run.control.traceparent):
@@ -131,8 +132,10 @@ class Intake:
             return await self._runs.create(run, first=[self._request(tracing.moved(event, span.context), key, run)])
 
     def _request(self, event: Event, key: IdempotencyKey, run: Run) -> Message:
-        """The message that carries the request to the pipeline."""
-        return events.requested(events.signed(event, key, self._signer, run.created_at))
+        """The message that carries the request to the pipeline. Raises Undeliverable."""
+        message = events.requested(events.signed(event, key, self._signer, run.created_at))
+        self._context.require_carried(message)
+        return message
 
     async def accept_delivered(self, delivery: Delivery, event: Event) -> Acceptance:
         """Like `accept`, for an event from a topic: a request that is refused becomes a run that ended with the reason.
