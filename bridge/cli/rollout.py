@@ -20,12 +20,14 @@ from bridge.files import packaged, yamlfile
 from bridge.resilience import Policies
 from bridge.rollout import KINDS, ChangedFile, Compared, RolloutChange, changes
 from bridge.rollout.change import IN_HAND
-from bridge.settings import Settings
+from bridge.settings import Settings, sources
 
 T = TypeVar("T")
 _COUNTED = 100  #: runs in hand of one automation that are counted
 _UNFINISHED = ("Pending", "Running", "Canceling")
 _HOW = "Name another file with --from."
+#: Between files, what the environment says counts only as far as it names them, or makes settings usable that need tokens.
+_NAMING = frozenset({"BRIDGE_CONFIG", "BRIDGE_CATALOGUE", "BRIDGE_RESILIENCY", "BRIDGE_TOKENS"})
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class RolloutReport:
 def compare_files(screen: Screen, request: RolloutRequest) -> Exit:
     """Compare with other files, and tell."""
     try:
-        old, new = _old_side(request.before), _new_side(request)
+        naming = {name: value for name, value in os.environ.items() if name in _NAMING}
+        old, new = _old_side(request.before, naming), _new_side(request, naming)
         wanted = _wanted(request.accepted)
     except ConfigurationError as fault:
         return _unusable(screen, fault)
@@ -76,7 +79,7 @@ def compare_files(screen: Screen, request: RolloutRequest) -> Exit:
 async def compare_running(client: BridgeClient, screen: Screen, request: RolloutRequest) -> Exit:
     """Compare with the bridge that runs, and tell. Raises Problem, Unreachable."""
     try:
-        new, wanted = _new_side(request), _wanted(request.accepted)
+        new, wanted = _new_side(request, os.environ), _wanted(request.accepted)
     except ConfigurationError as fault:
         return _unusable(screen, fault)
     running, why = await _running(client)
@@ -113,21 +116,21 @@ async def _in_hand(client: BridgeClient, found: Sequence[RolloutChange]) -> dict
     return counts
 
 
-def _new_side(request: RolloutRequest) -> RolloutSide:
+def _new_side(request: RolloutRequest, environ: Mapping[str, str]) -> RolloutSide:
     """Raises ConfigurationError."""
     flags = {"catalogue": request.catalogue, "resiliency": request.resiliency, "config": request.config}
-    found = settings.load(flags, os.environ, Path.cwd())
+    found = settings.load(flags, environ, Path.cwd())
     files = {ChangedFile.CATALOGUE: short(found.catalogue), ChangedFile.POLICIES: short(found.resiliency)}
     if packaged.FOLDER in found.catalogue.parents:
         raise ConfigurationError(["no catalogue is named, and functions/automations.yaml is not here; name it with --catalogue"])
     if packaged.FOLDER in found.resiliency.parents:
         del files[ChangedFile.POLICIES]
-    if (named := Path(request.config or "bridge.yaml")).exists():
+    if (named := Path(request.config or environ.get("BRIDGE_CONFIG") or sources.FILE)).exists():
         files[ChangedFile.SETTINGS] = named
     return RolloutSide(_loaded(found.catalogue, found.resiliency, found), files)
 
 
-def _old_side(paths: Sequence[Path]) -> RolloutSide:
+def _old_side(paths: Sequence[Path], environ: Mapping[str, str]) -> RolloutSide:
     """Raises ConfigurationError."""
     files: dict[ChangedFile, Path] = {}
     for path in paths:
@@ -138,7 +141,7 @@ def _old_side(paths: Sequence[Path]) -> RolloutSide:
     if ChangedFile.CATALOGUE not in files:
         raise ConfigurationError(["--from names no catalogue; name the file with the automations that run, too"])
     config = files.get(ChangedFile.SETTINGS)
-    found = settings.load({"config": str(config.absolute())}, {}, config.absolute().parent) if config else Settings()
+    found = settings.load({"config": str(config.absolute())}, environ, config.absolute().parent) if config else Settings()
     return RolloutSide(_loaded(files[ChangedFile.CATALOGUE], files.get(ChangedFile.POLICIES), found), files)
 
 
