@@ -11,20 +11,18 @@ from typing import TypeVar
 from bridge import catalog, resilience, settings
 from bridge.api.configuration import configuration
 from bridge.catalog import Catalog
-from bridge.cli import changetable
+from bridge.cli import changetable, inhand
 from bridge.cli.exits import Exit
+from bridge.cli.inhand import RunsInHand
 from bridge.cli.screen import Screen, short
 from bridge.client import BridgeClient, ConfigurationView, Problem
 from bridge.errors import ConfigurationError
 from bridge.files import packaged, yamlfile
 from bridge.resilience import Policies
-from bridge.rollout import KINDS, ChangedFile, Compared, RolloutChange, changes
-from bridge.rollout.change import IN_HAND
+from bridge.rollout import KINDS, ChangedFile, Compared, RolloutChange, changes, concerned
 from bridge.settings import Settings, sources
 
 T = TypeVar("T")
-_COUNTED = 100  #: runs in hand of one automation that are counted
-_UNFINISHED = ("Pending", "Running", "Canceling")
 _HOW = "Name another file with --from."
 #: Between files, what the environment says counts only as far as it names them, or makes settings usable that need tokens.
 _NAMING = frozenset({"BRIDGE_CONFIG", "BRIDGE_CATALOGUE", "BRIDGE_RESILIENCY", "BRIDGE_TOKENS"})
@@ -56,7 +54,7 @@ class RolloutReport:
     changes: list[RolloutChange]
     accepted: list[RolloutChange] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    in_hand: dict[str, int] = field(default_factory=dict)
+    in_hand: RunsInHand = field(default_factory=RunsInHand)
     before: Mapping[ChangedFile, Path] = field(default_factory=dict)
     after: Mapping[ChangedFile, Path] = field(default_factory=dict)
 
@@ -89,7 +87,8 @@ async def compare_running(client: BridgeClient, screen: Screen, request: Rollout
     report.skipped += (
         [why] if why else [f"the {file} are not compared, because no file with new ones is named" for file in _missing(compared)]
     )
-    report.in_hand = await _in_hand(client, report.changes)
+    names = concerned(report.changes, running, new.configuration)
+    report.in_hand = await inhand.count(client, names, all_read=not why)
     return changetable.show(screen, report)
 
 
@@ -103,17 +102,6 @@ async def _running(client: BridgeClient) -> tuple[ConfigurationView, str]:
         reason = "it needs the role admin" if problem.status == 403 else "this bridge is older and does not tell them"
     known = configuration(Catalog(), Policies(), Settings())
     return {**known, "automations": await client.automations()}, f"policies and settings that run are not compared: {reason}"
-
-
-async def _in_hand(client: BridgeClient, found: Sequence[RolloutChange]) -> dict[str, int]:
-    """The number of unfinished runs of each automation that has a change which they feel."""
-    names = {each.subject for each in found if each.file is ChangedFile.CATALOGUE and IN_HAND in each.kind.hurts + each.kind.mend.lower()}
-    counts: dict[str, int] = {}
-    for name in sorted(names):
-        for status in _UNFINISHED:
-            async for _ in client.runs(status=status, automation=name, limit=_COUNTED):
-                counts[name] = counts.get(name, 0) + 1
-    return counts
 
 
 def _new_side(request: RolloutRequest, environ: Mapping[str, str]) -> RolloutSide:

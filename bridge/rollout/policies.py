@@ -63,18 +63,19 @@ def _deadlines(before: ConfigurationView, after: ConfigurationView) -> Iterator[
     """Automations whose deadline had room for the worst time of a policy, and has no longer."""
     had = {each["name"]: each for each in before["automations"]}
     for automation in after["automations"]:
-        for app in _apps(automation):
+        for app in apps_of(automation):
             if _fits(after, automation, app):
                 continue
             old = had.get(automation["name"])
-            if old is None or (app in _apps(old) and not _fits(before, old, app)):
+            if old is None or (app in apps_of(old) and not _fits(before, old, app)):
                 continue
             longest = policy_of(after, app).get("longest", "without end")
             message = f"attempts at {app} and their pauses take {longest} at worst, and the deadline is {automation['deadline']}"
             yield change("deadline-exceeded", ChangedFile.CATALOGUE, automation["name"], message, "spec", "deadline")
 
 
-def _apps(automation: AutomationView) -> list[str]:
+def apps_of(automation: AutomationView) -> list[str]:
+    """The function apps that the targets of an automation call, each once."""
     return list(dict.fromkeys(target["http"]["app"] for target in automation["targets"] if target.get("http")))
 
 

@@ -63,9 +63,9 @@ def _identities(before: Mapping[str, TopicIdentityView], after: Mapping[str, Top
 def _apps(before: SettingsView, after: SettingsView, running: Sequence[AutomationView]) -> Iterator[RolloutChange]:
     called = {target["http"]["app"] for each in running for target in each["targets"] if target.get("http")}
     for app in sorted(({*before["functionApps"]} - {*after["functionApps"]}) & called):
-        yield change("function-app-removed", _FILE, "function_apps", f"{app} has no address any more", "function_apps")
+        yield change("function-app-removed", _FILE, app, "has no address any more", "function_apps")
     for app in sorted({*after["functionApps"]} - {*before["functionApps"]}):
-        yield change("function-app-added", _FILE, "function_apps", f"{app} is new", "function_apps", app)
+        yield change("function-app-added", _FILE, app, "is new", "function_apps", app)
 
 
 def _limits(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[RolloutChange]:

@@ -12,7 +12,7 @@ from typer.testing import Result
 
 from tests.cli.commands import bridge
 from tests.rollout.kit import TOPIC, automation, policies
-from tests.scripted_api import ScriptedApi
+from tests.scripted_api import ScriptedApi, run
 
 CLOSED = {"type": "object", "additionalProperties": False, "properties": {"days": {"type": "integer"}}}
 
@@ -156,6 +156,22 @@ def test_an_older_bridge_is_compared_as_far_as_it_tells(api: ScriptedApi) -> Non
     assert result.exit_code == 1
     assert "breaks target-removed: works" in result.output
     assert "left out: policies and settings that run are not compared: this bridge is older" in result.output
+
+
+def test_a_count_that_ends_early_says_at_least(api: ScriptedApi) -> None:
+    """Who may not ask for the configuration reads some of the runs only."""
+    write("new.yaml", automation("works", targets=[TOPIC]))
+    api.runs = {f"r{number}": run(f"r{number}", "works", "Running") for number in range(101)}
+    result = check("--catalogue", "new.yaml")
+    assert "works has at least 100 runs in hand now, of those that you may read." in result.output
+    found = json.loads(bridge("--json", "check", "--catalogue", "new.yaml").stdout)
+    assert (found["inHand"], found["inHandAtLeast"]) == ({"works": 100}, ["works"])
+
+
+def test_no_run_that_can_be_read_is_not_said_to_be_none_at_all(api: ScriptedApi) -> None:
+    write("new.yaml", automation("works", targets=[TOPIC]))
+    assert "works has no runs in hand now, of those that you may read." in check("--catalogue", "new.yaml").output
+    assert api.runs == {}
 
 
 def test_without_a_bridge_the_exit_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
