@@ -182,10 +182,11 @@ _OTHERS = (
     ChangeKind("attempts-more", Weight.NOTE),
     ChangeKind("concurrency-changed", Weight.NOTE),
     ChangeKind("description-changed", Weight.NOTE),
-    ChangeKind("policy-changed", Weight.NOTE),
+    ChangeKind("policy-changed", Weight.NOTE, BOTH, "Pauses and circuit breakers count for runs in hand at once."),
     ChangeKind("retries-more", Weight.NOTE),
     ChangeKind("timeout-longer", Weight.NOTE),
     ChangeKind("topic-added", Weight.NOTE),
+    ChangeKind("topic-roles-more", Weight.NOTE),
     ChangeKind("function-app-added", Weight.NOTE),
     ChangeKind("limit-higher", Weight.NOTE),
 )

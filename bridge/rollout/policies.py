@@ -41,9 +41,27 @@ def _policy(app: str, before: PolicyView, after: PolicyView) -> Iterator[Rollout
         message = f"tried again after {after['retried'] or 'nothing'}; before after {before['retried'] or 'nothing'}"
         if after["retried"] and before["retried"]:
             yield change("retries-fewer" if lost else "retries-more", _FILE, app, message, "retry")
+    yield from _pauses(app, before, after)
     if before.get("breaker") != after.get("breaker"):
         message = f"the circuit breaker is {after.get('breaker', 'gone')}; it was {before.get('breaker', 'not there')}"
         yield change("policy-changed", _FILE, app, message, "circuitBreaker")
+
+
+def _pauses(app: str, before: PolicyView, after: PolicyView) -> Iterator[RolloutChange]:
+    """Another wait between attempts. A bridge that does not tell its pauses shows them by the time that everything takes at worst."""
+    had, has = before.get("pauses"), after.get("pauses")
+    if had and has and had != has:
+        yield change("policy-changed", _FILE, app, f"the pauses between attempts are {has}; they were {had}", "retry")
+    elif not (had and has) and _told(before) == _told(after) and before.get("longest") != after.get("longest"):
+        message = (
+            f"attempts and pauses take {after.get('longest', 'until the deadline')} at worst; it was {before.get('longest', 'without end')}"
+        )
+        yield change("policy-changed", _FILE, app, message, "retry")
+
+
+def _told(policy: PolicyView) -> tuple[object, ...]:
+    """What has a kind of change of its own."""
+    return durations.parse(policy["timeout"]), policy.get("attempts")
 
 
 _WITHOUT_END = 10**9

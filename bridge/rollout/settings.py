@@ -51,13 +51,16 @@ def _identities(before: Mapping[str, TopicIdentityView], after: Mapping[str, Top
         if topic not in before:
             yield change("topic-added", _FILE, "topics", f"{topic} is new", "topics", topic)
             continue
-        was, lost = before[topic], sorted({*before[topic]["roles"]} - {*identity["roles"]})
+        was, had, has = before[topic], {*before[topic]["roles"]}, {*identity["roles"]}
         if was["submitter"] != identity["submitter"]:
             message = f"requests on {topic} count as those of {identity['submitter']}; they counted as those of {was['submitter']}"
             yield change("topic-identity-changed", _FILE, "topics", message, "topics", topic)
-        if lost:
-            message = f"requests on {topic} no longer have the roles {', '.join(lost)}"
+        if had - has:
+            message = f"requests on {topic} no longer have the roles {', '.join(sorted(had - has))}"
             yield change("topic-roles-fewer", _FILE, "topics", message, "topics", topic)
+        if has - had:
+            message = f"requests on {topic} have the roles {', '.join(sorted(has - had))} now: whoever may send there may start more"
+            yield change("topic-roles-more", _FILE, "topics", message, "topics", topic)
 
 
 def _apps(before: SettingsView, after: SettingsView, running: Sequence[AutomationView]) -> Iterator[RolloutChange]:
