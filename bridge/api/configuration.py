@@ -8,7 +8,7 @@ from bridge import durations
 from bridge.catalog import Automation, Catalog
 from bridge.client.answers import AutomationView
 from bridge.client.configurationview import ConfigurationView, LimitsView, PolicyView, SettingsView
-from bridge.resilience import Policies, Policy, worst_case
+from bridge.resilience import BreakerRules, Policies, Policy, Retry, worst_case
 from bridge.settings import Settings
 
 
@@ -43,9 +43,25 @@ def _policy(policy: Policy) -> PolicyView:
         shown["attempts"] = worst.attempts
     if worst.duration is not None:
         shown["longest"] = durations.show(worst.duration)
+    if policy.retry is not None and worst.attempts != 1:
+        shown["pauses"] = _pauses(policy.retry)
     if breaker is not None:
-        shown["breaker"] = f"{breaker.trip}, for {durations.show(breaker.timeout)}"
+        shown["breaker"] = _breaker(breaker)
     return shown
+
+
+def _pauses(retry: Retry) -> str:
+    if retry.policy == "constant":
+        return durations.show(retry.duration)
+    return f"{durations.show(retry.interval(1))}, growing to at most {durations.show(retry.max_interval)}"
+
+
+def _breaker(rules: BreakerRules) -> str:
+    """What is usual is not said, so that an older bridge, which cannot say more, says the same."""
+    usual = BreakerRules()
+    interval = f", counts from zero every {durations.show(rules.interval)}" if rules.interval != usual.interval else ""
+    probes = f", then {rules.max_requests} calls as a probe" if rules.max_requests != usual.max_requests else ""
+    return f"{rules.trip}, for {durations.show(rules.timeout)}{probes}{interval}"
 
 
 def _ranges(statuses: frozenset[int] | tuple[int, ...]) -> str:

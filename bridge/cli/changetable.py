@@ -31,7 +31,8 @@ def show(screen: Screen, report: RolloutReport) -> Exit:
                 "changes": [_json(each, places) for each in report.changes],
                 "accepted": [_json(each, places) for each in report.accepted],
                 "skipped": report.skipped,
-                "inHand": report.in_hand,
+                "inHand": dict(report.in_hand.counts),
+                "inHandAtLeast": sorted(report.in_hand.at_least),
             }
         )
     else:
@@ -55,8 +56,8 @@ def _for_people(screen: Screen, report: RolloutReport, places: _ChangePlaces) ->
 
 
 def _summary(screen: Screen, report: RolloutReport) -> None:
-    for name, count in report.in_hand.items():
-        screen.note(f"{name} has {count} run{'s' if count != 1 else ''} in hand now.", "yellow")
+    for name in report.in_hand.counts:
+        screen.note(report.in_hand.sentence(name), "yellow")
     for each in report.accepted:
         screen.note(f"accepted: {each.kind.name}: {_what(each)}")
     for text in report.skipped:

@@ -15,13 +15,17 @@ def check(  # noqa: PLR0913, PLR0917 - these are the options of a command
     context: typer.Context,
     catalogue: Annotated[str | None, typer.Option(metavar="FILE", help="The new automations; otherwise what the settings name.")] = None,
     resiliency: Annotated[str | None, typer.Option(metavar="FILE", help="The new policies; otherwise what the settings name.")] = None,
-    config: Annotated[str | None, typer.Option(metavar="FILE", help="The new settings; otherwise bridge.yaml, if it is there.")] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The new settings; otherwise what BRIDGE_CONFIG names, or bridge.yaml, if it is there."),
+    ] = None,
     before: Annotated[
         list[Path] | None,
         typer.Option(
             "--from",
             metavar="FILE",
-            help="Compare with these files (catalogue, policies, settings; one option each), and not with the bridge that runs.",
+            help="Compare with these files (catalogue, policies, settings; one option each), and not with the bridge that runs. "
+            "Settings of the environment (BRIDGE_RETENTION) count for neither side then.",
         ),
     ] = None,
     accept: Annotated[

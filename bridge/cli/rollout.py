@@ -11,21 +11,21 @@ from typing import TypeVar
 from bridge import catalog, resilience, settings
 from bridge.api.configuration import configuration
 from bridge.catalog import Catalog
-from bridge.cli import changetable
+from bridge.cli import changetable, inhand
 from bridge.cli.exits import Exit
+from bridge.cli.inhand import RunsInHand
 from bridge.cli.screen import Screen, short
 from bridge.client import BridgeClient, ConfigurationView, Problem
 from bridge.errors import ConfigurationError
 from bridge.files import packaged, yamlfile
 from bridge.resilience import Policies
-from bridge.rollout import KINDS, ChangedFile, Compared, RolloutChange, changes
-from bridge.rollout.change import IN_HAND
-from bridge.settings import Settings
+from bridge.rollout import KINDS, ChangedFile, Compared, RolloutChange, changes, concerned
+from bridge.settings import Settings, sources
 
 T = TypeVar("T")
-_COUNTED = 100  #: runs in hand of one automation that are counted
-_UNFINISHED = ("Pending", "Running", "Canceling")
 _HOW = "Name another file with --from."
+#: Between files, what the environment says counts only as far as it names them, or makes settings usable that need tokens.
+_NAMING = frozenset({"BRIDGE_CONFIG", "BRIDGE_CATALOGUE", "BRIDGE_RESILIENCY", "BRIDGE_TOKENS"})
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class RolloutReport:
     changes: list[RolloutChange]
     accepted: list[RolloutChange] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    in_hand: dict[str, int] = field(default_factory=dict)
+    in_hand: RunsInHand = field(default_factory=RunsInHand)
     before: Mapping[ChangedFile, Path] = field(default_factory=dict)
     after: Mapping[ChangedFile, Path] = field(default_factory=dict)
 
@@ -62,7 +62,8 @@ class RolloutReport:
 def compare_files(screen: Screen, request: RolloutRequest) -> Exit:
     """Compare with other files, and tell."""
     try:
-        old, new = _old_side(request.before), _new_side(request)
+        naming = {name: value for name, value in os.environ.items() if name in _NAMING}
+        old, new = _old_side(request.before, naming), _new_side(request, naming)
         wanted = _wanted(request.accepted)
     except ConfigurationError as fault:
         return _unusable(screen, fault)
@@ -76,7 +77,7 @@ def compare_files(screen: Screen, request: RolloutRequest) -> Exit:
 async def compare_running(client: BridgeClient, screen: Screen, request: RolloutRequest) -> Exit:
     """Compare with the bridge that runs, and tell. Raises Problem, Unreachable."""
     try:
-        new, wanted = _new_side(request), _wanted(request.accepted)
+        new, wanted = _new_side(request, os.environ), _wanted(request.accepted)
     except ConfigurationError as fault:
         return _unusable(screen, fault)
     running, why = await _running(client)
@@ -86,7 +87,8 @@ async def compare_running(client: BridgeClient, screen: Screen, request: Rollout
     report.skipped += (
         [why] if why else [f"the {file} are not compared, because no file with new ones is named" for file in _missing(compared)]
     )
-    report.in_hand = await _in_hand(client, report.changes)
+    names = concerned(report.changes, running, new.configuration)
+    report.in_hand = await inhand.count(client, names, all_read=not why)
     return changetable.show(screen, report)
 
 
@@ -102,32 +104,21 @@ async def _running(client: BridgeClient) -> tuple[ConfigurationView, str]:
     return {**known, "automations": await client.automations()}, f"policies and settings that run are not compared: {reason}"
 
 
-async def _in_hand(client: BridgeClient, found: Sequence[RolloutChange]) -> dict[str, int]:
-    """The number of unfinished runs of each automation that has a change which they feel."""
-    names = {each.subject for each in found if each.file is ChangedFile.CATALOGUE and IN_HAND in each.kind.hurts + each.kind.mend.lower()}
-    counts: dict[str, int] = {}
-    for name in sorted(names):
-        for status in _UNFINISHED:
-            async for _ in client.runs(status=status, automation=name, limit=_COUNTED):
-                counts[name] = counts.get(name, 0) + 1
-    return counts
-
-
-def _new_side(request: RolloutRequest) -> RolloutSide:
+def _new_side(request: RolloutRequest, environ: Mapping[str, str]) -> RolloutSide:
     """Raises ConfigurationError."""
     flags = {"catalogue": request.catalogue, "resiliency": request.resiliency, "config": request.config}
-    found = settings.load(flags, os.environ, Path.cwd())
+    found = settings.load(flags, environ, Path.cwd())
     files = {ChangedFile.CATALOGUE: short(found.catalogue), ChangedFile.POLICIES: short(found.resiliency)}
     if packaged.FOLDER in found.catalogue.parents:
         raise ConfigurationError(["no catalogue is named, and functions/automations.yaml is not here; name it with --catalogue"])
     if packaged.FOLDER in found.resiliency.parents:
         del files[ChangedFile.POLICIES]
-    if (named := Path(request.config or "bridge.yaml")).exists():
+    if (named := Path(request.config or environ.get("BRIDGE_CONFIG") or sources.FILE)).exists():
         files[ChangedFile.SETTINGS] = named
     return RolloutSide(_loaded(found.catalogue, found.resiliency, found), files)
 
 
-def _old_side(paths: Sequence[Path]) -> RolloutSide:
+def _old_side(paths: Sequence[Path], environ: Mapping[str, str]) -> RolloutSide:
     """Raises ConfigurationError."""
     files: dict[ChangedFile, Path] = {}
     for path in paths:
@@ -138,7 +129,7 @@ def _old_side(paths: Sequence[Path]) -> RolloutSide:
     if ChangedFile.CATALOGUE not in files:
         raise ConfigurationError(["--from names no catalogue; name the file with the automations that run, too"])
     config = files.get(ChangedFile.SETTINGS)
-    found = settings.load({"config": str(config.absolute())}, {}, config.absolute().parent) if config else Settings()
+    found = settings.load({"config": str(config.absolute())}, environ, config.absolute().parent) if config else Settings()
     return RolloutSide(_loaded(files[ChangedFile.CATALOGUE], files.get(ChangedFile.POLICIES), found), files)
 
 

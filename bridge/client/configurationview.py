@@ -17,7 +17,8 @@ class PolicyView(TypedDict):
     attempts: NotRequired[Annotated[int, Field(description="The most; absent where only the deadline is a limit.")]]
     longest: NotRequired[Annotated[str, Field(description="From the start of the first to the end of the last attempt; likewise.")]]
     retried: Annotated[str, Field(description="The statuses after which an attempt is made again.", examples=["408,429,500-599"])]
-    breaker: NotRequired[Annotated[str, Field(description="When the circuit breaker opens, and for how long.")]]
+    pauses: NotRequired[Annotated[str, Field(description="Between attempts; absent where there is one.", examples=["5s"])]]
+    breaker: NotRequired[Annotated[str, Field(description="When the circuit breaker opens, for how long, and what else is not usual.")]]
 
 
 class LimitsView(TypedDict):

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from bridge.client.configurationview import ConfigurationView
 from bridge.rollout import automations, policies, settings
 from bridge.rollout.change import KINDS, ChangedFile, ChangeKind, RolloutChange, Weight
+from bridge.rollout.inhand import concerned
 
-__all__ = ["KINDS", "ChangeKind", "ChangedFile", "Compared", "RolloutChange", "Weight", "changes"]
+__all__ = ["KINDS", "ChangeKind", "ChangedFile", "Compared", "RolloutChange", "Weight", "changes", "concerned"]
 
 _ORDER = [Weight.BREAKS, Weight.UNJUDGED, Weight.NOTE]
 

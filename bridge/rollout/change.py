@@ -27,12 +27,13 @@ CALLERS, IN_HAND, BOTH = "callers", "runs in hand", "callers and runs in hand"
 
 @dataclass(frozen=True)
 class ChangeKind:
-    """One kind of change: whom it hurts, and what to do."""
+    """One kind of change: whom it hurts, and what to do. `in_hand`: runs in hand meet it, so that their number is worth knowing."""
 
     name: str
     weight: Weight
     hurts: str = ""
     mend: str = ""
+    in_hand: bool = False
 
 
 _BREAKING = (
@@ -42,6 +43,7 @@ _BREAKING = (
         CALLERS,
         "Keep it until nobody asks for it (`bridge list --automation NAME --since 7d`). Runs in hand go on by the plan stored in them, so "
         "keep its functions until they have ended.",
+        in_hand=True,
     ),
     ChangeKind(
         "input-narrowed",
@@ -75,6 +77,7 @@ _BREAKING = (
         Weight.BREAKS,
         BOTH,
         "Its output is gone for callers. Runs in hand still call it: keep its function until they have ended.",
+        in_hand=True,
     ),
     ChangeKind(
         "target-renamed", Weight.BREAKS, CALLERS, "The name is a key of the output and part of the invocation id; keep the old name."
@@ -84,12 +87,14 @@ _BREAKING = (
         Weight.BREAKS,
         IN_HAND,
         "Runs in hand go to the old place: serve both until the longest deadline has passed.",
+        in_hand=True,
     ),
     ChangeKind(
         "outcome-changed",
         Weight.BREAKS,
         CALLERS,
         "The same answer of the function ends in another way; deploy function and catalogue together. Runs in hand keep what they have.",
+        in_hand=True,
     ),
     ChangeKind("attempts-fewer", Weight.BREAKS, CALLERS, "A failure that was repeated is final sooner; runs in hand keep their number."),
     ChangeKind(
@@ -98,18 +103,21 @@ _BREAKING = (
         BOTH,
         "Calls that took longer are cut off and tried again; policies count for runs in hand at once. See how long attempts take "
         "(`bridge get ID`).",
+        in_hand=True,
     ),
     ChangeKind(
         "retries-fewer",
         Weight.BREAKS,
         BOTH,
         "A failure that was repeated is final sooner; policies count for runs in hand at once.",
+        in_hand=True,
     ),
     ChangeKind(
         "deadline-exceeded",
         Weight.BREAKS,
         BOTH,
         "Lengthen the deadline, or shorten timeout and retries: the deadline cuts the last attempts off, and the run ends TimedOut.",
+        in_hand=True,
     ),
     ChangeKind(
         "reply-topic-removed",
@@ -136,6 +144,7 @@ _BREAKING = (
         Weight.BREAKS,
         IN_HAND,
         "Keep its address until the runs that call it have ended; they fail with UnknownApp.",
+        in_hand=True,
     ),
     ChangeKind("limit-lower", Weight.BREAKS, CALLERS, "See what callers send and how long they look back before it is lowered."),
 )
@@ -151,6 +160,7 @@ _OTHERS = (
         Weight.UNJUDGED,
         CALLERS,
         "The function gets another request. Whether it takes it is not known here; runs in hand keep the old one, so it has to take both.",
+        in_hand=True,
     ),
     ChangeKind(
         "unknown-field", Weight.UNJUDGED, BOTH, "One of the two versions does not know this field; read the changelog between them."
@@ -172,10 +182,11 @@ _OTHERS = (
     ChangeKind("attempts-more", Weight.NOTE),
     ChangeKind("concurrency-changed", Weight.NOTE),
     ChangeKind("description-changed", Weight.NOTE),
-    ChangeKind("policy-changed", Weight.NOTE),
+    ChangeKind("policy-changed", Weight.NOTE, BOTH, "Pauses and circuit breakers count for runs in hand at once."),
     ChangeKind("retries-more", Weight.NOTE),
     ChangeKind("timeout-longer", Weight.NOTE),
     ChangeKind("topic-added", Weight.NOTE),
+    ChangeKind("topic-roles-more", Weight.NOTE),
     ChangeKind("function-app-added", Weight.NOTE),
     ChangeKind("limit-higher", Weight.NOTE),
 )

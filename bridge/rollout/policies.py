@@ -41,9 +41,27 @@ def _policy(app: str, before: PolicyView, after: PolicyView) -> Iterator[Rollout
         message = f"tried again after {after['retried'] or 'nothing'}; before after {before['retried'] or 'nothing'}"
         if after["retried"] and before["retried"]:
             yield change("retries-fewer" if lost else "retries-more", _FILE, app, message, "retry")
+    yield from _pauses(app, before, after)
     if before.get("breaker") != after.get("breaker"):
         message = f"the circuit breaker is {after.get('breaker', 'gone')}; it was {before.get('breaker', 'not there')}"
         yield change("policy-changed", _FILE, app, message, "circuitBreaker")
+
+
+def _pauses(app: str, before: PolicyView, after: PolicyView) -> Iterator[RolloutChange]:
+    """Another wait between attempts. A bridge that does not tell its pauses shows them by the time that everything takes at worst."""
+    had, has = before.get("pauses"), after.get("pauses")
+    if had and has and had != has:
+        yield change("policy-changed", _FILE, app, f"the pauses between attempts are {has}; they were {had}", "retry")
+    elif not (had and has) and _told(before) == _told(after) and before.get("longest") != after.get("longest"):
+        message = (
+            f"attempts and pauses take {after.get('longest', 'until the deadline')} at worst; it was {before.get('longest', 'without end')}"
+        )
+        yield change("policy-changed", _FILE, app, message, "retry")
+
+
+def _told(policy: PolicyView) -> tuple[object, ...]:
+    """What has a kind of change of its own."""
+    return durations.parse(policy["timeout"]), policy.get("attempts")
 
 
 _WITHOUT_END = 10**9
@@ -63,18 +81,19 @@ def _deadlines(before: ConfigurationView, after: ConfigurationView) -> Iterator[
     """Automations whose deadline had room for the worst time of a policy, and has no longer."""
     had = {each["name"]: each for each in before["automations"]}
     for automation in after["automations"]:
-        for app in _apps(automation):
+        for app in apps_of(automation):
             if _fits(after, automation, app):
                 continue
             old = had.get(automation["name"])
-            if old is None or (app in _apps(old) and not _fits(before, old, app)):
+            if old is None or (app in apps_of(old) and not _fits(before, old, app)):
                 continue
             longest = policy_of(after, app).get("longest", "without end")
             message = f"attempts at {app} and their pauses take {longest} at worst, and the deadline is {automation['deadline']}"
             yield change("deadline-exceeded", ChangedFile.CATALOGUE, automation["name"], message, "spec", "deadline")
 
 
-def _apps(automation: AutomationView) -> list[str]:
+def apps_of(automation: AutomationView) -> list[str]:
+    """The function apps that the targets of an automation call, each once."""
     return list(dict.fromkeys(target["http"]["app"] for target in automation["targets"] if target.get("http")))
 
 

@@ -51,21 +51,24 @@ def _identities(before: Mapping[str, TopicIdentityView], after: Mapping[str, Top
         if topic not in before:
             yield change("topic-added", _FILE, "topics", f"{topic} is new", "topics", topic)
             continue
-        was, lost = before[topic], sorted({*before[topic]["roles"]} - {*identity["roles"]})
+        was, had, has = before[topic], {*before[topic]["roles"]}, {*identity["roles"]}
         if was["submitter"] != identity["submitter"]:
             message = f"requests on {topic} count as those of {identity['submitter']}; they counted as those of {was['submitter']}"
             yield change("topic-identity-changed", _FILE, "topics", message, "topics", topic)
-        if lost:
-            message = f"requests on {topic} no longer have the roles {', '.join(lost)}"
+        if had - has:
+            message = f"requests on {topic} no longer have the roles {', '.join(sorted(had - has))}"
             yield change("topic-roles-fewer", _FILE, "topics", message, "topics", topic)
+        if has - had:
+            message = f"requests on {topic} have the roles {', '.join(sorted(has - had))} now: whoever may send there may start more"
+            yield change("topic-roles-more", _FILE, "topics", message, "topics", topic)
 
 
 def _apps(before: SettingsView, after: SettingsView, running: Sequence[AutomationView]) -> Iterator[RolloutChange]:
     called = {target["http"]["app"] for each in running for target in each["targets"] if target.get("http")}
     for app in sorted(({*before["functionApps"]} - {*after["functionApps"]}) & called):
-        yield change("function-app-removed", _FILE, "function_apps", f"{app} has no address any more", "function_apps")
+        yield change("function-app-removed", _FILE, app, "has no address any more", "function_apps")
     for app in sorted({*after["functionApps"]} - {*before["functionApps"]}):
-        yield change("function-app-added", _FILE, "function_apps", f"{app} is new", "function_apps", app)
+        yield change("function-app-added", _FILE, app, "is new", "function_apps", app)
 
 
 def _limits(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[RolloutChange]:

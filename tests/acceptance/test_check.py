@@ -38,9 +38,9 @@ def changed(folder: Path) -> Path:
 async def test_the_files_that_run_break_nothing_and_changed_ones_do(tmp_path: Path) -> None:
     async with scripted() as app, BridgeProcess(tmp_path / "data", scripted_config(app.url), environment={"SCRIPTED_KEY": KEY}) as bridge:
         same = ("--catalogue", str(HERE / "automations.yaml"), "--resiliency", str(HERE / "resiliency.yaml"))
-        assert await check(bridge, *same) == (0, {"changes": [], "accepted": [], "skipped": [SETTINGS], "inHand": {}})
+        assert await check(bridge, *same) == (0, {"changes": [], "accepted": [], "skipped": [SETTINGS], "inHand": {}, "inHandAtLeast": []})
         with_settings = (*same, "--config", str(tmp_path / "bridge.yaml"))
-        assert await check(bridge, *with_settings) == (0, {"changes": [], "accepted": [], "skipped": [], "inHand": {}})
+        assert await check(bridge, *with_settings) == (0, {"changes": [], "accepted": [], "skipped": [], "inHand": {}, "inHandAtLeast": []})
         code, found = await check(bridge, "--catalogue", str(changed(tmp_path)), "--resiliency", str(HERE / "resiliency.yaml"))
         assert code == 1
         kinds = {(each["kind"], each["subject"]) for each in found["changes"]}

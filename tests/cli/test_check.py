@@ -12,7 +12,7 @@ from typer.testing import Result
 
 from tests.cli.commands import bridge
 from tests.rollout.kit import TOPIC, automation, policies
-from tests.scripted_api import ScriptedApi
+from tests.scripted_api import ScriptedApi, run
 
 CLOSED = {"type": "object", "additionalProperties": False, "properties": {"days": {"type": "integer"}}}
 
@@ -87,6 +87,36 @@ def test_settings_are_compared_where_both_sides_name_them() -> None:
     assert "bridge.yaml:2: breaks reply-topic-removed: reply_topics: mine is no longer a reply topic" in result.output
 
 
+def test_the_settings_that_the_environment_names_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("old.yaml", automation())
+    write("before.yaml", {"retention": "7d"})
+    write("other.yaml", {"log_level": "info", "retention": "1d"})
+    monkeypatch.setenv("BRIDGE_CONFIG", "other.yaml")
+    result = check("--from", "old.yaml", "--from", "before.yaml", "--catalogue", "old.yaml")
+    assert result.exit_code == 1
+    assert "other.yaml:2: breaks limit-lower: retention: is 1d; it was 7d" in result.output
+
+
+def test_between_files_settings_of_the_environment_count_for_neither_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("old.yaml", automation())
+    write("bridge.yaml", {"retention": "7d"})
+    monkeypatch.setenv("BRIDGE_RETENTION", "1h")
+    result = check("--from", "old.yaml", "--from", "bridge.yaml", "--catalogue", "old.yaml")
+    assert result.exit_code == 0, result.output
+    assert "Nothing changes" in result.output
+
+
+def test_between_files_the_environment_still_names_files_and_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("old.yaml", automation(), automation("gone"))
+    write("new.yaml", automation())
+    write("bridge.yaml", {"host": "0.0.0.0"})  # noqa: S104 - settings that need tokens
+    monkeypatch.setenv("BRIDGE_CATALOGUE", "new.yaml")
+    monkeypatch.setenv("BRIDGE_TOKENS", json.dumps([{"name": "ci", "sha256": "0" * 64}]))
+    result = check("--from", "old.yaml", "--from", "bridge.yaml")
+    assert result.exit_code == 1
+    assert "breaks automation-removed: gone" in result.output
+
+
 def test_a_change_that_is_wanted_is_accepted_by_its_kind_and_name() -> None:
     write("old.yaml", automation(), automation("two"))
     write("new.yaml", automation(deadline="1m"), automation("two", deadline="1m"))
@@ -126,6 +156,22 @@ def test_an_older_bridge_is_compared_as_far_as_it_tells(api: ScriptedApi) -> Non
     assert result.exit_code == 1
     assert "breaks target-removed: works" in result.output
     assert "left out: policies and settings that run are not compared: this bridge is older" in result.output
+
+
+def test_a_count_that_ends_early_says_at_least(api: ScriptedApi) -> None:
+    """Who may not ask for the configuration reads some of the runs only."""
+    write("new.yaml", automation("works", targets=[TOPIC]))
+    api.runs = {f"r{number}": run(f"r{number}", "works", "Running") for number in range(101)}
+    result = check("--catalogue", "new.yaml")
+    assert "works has at least 100 runs in hand now, of those that you may read." in result.output
+    found = json.loads(bridge("--json", "check", "--catalogue", "new.yaml").stdout)
+    assert (found["inHand"], found["inHandAtLeast"]) == ({"works": 100}, ["works"])
+
+
+def test_no_run_that_can_be_read_is_not_said_to_be_none_at_all(api: ScriptedApi) -> None:
+    write("new.yaml", automation("works", targets=[TOPIC]))
+    assert "works has no runs in hand now, of those that you may read." in check("--catalogue", "new.yaml").output
+    assert api.runs == {}
 
 
 def test_without_a_bridge_the_exit_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

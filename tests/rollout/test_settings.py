@@ -19,6 +19,11 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"topics": {"automation-requests": {"submitter": "a"}}},
         "topic-roles-fewer",
     ),
+    (
+        {"topics": {"automation-requests": {"submitter": "a", "roles": []}}},
+        {"topics": {"automation-requests": {"submitter": "a", "roles": ["operators"]}}},
+        "topic-roles-more",
+    ),
     ({"function_apps": {"shop": APP}}, {}, "function-app-removed"),
     ({}, {"function_apps": {"shop": APP}}, "function-app-added"),
     ({}, {"max_input_bytes": 1000}, "limit-lower"),
