@@ -36,6 +36,7 @@ from bridge.runs.sweeper import Sweeper
 from bridge.service import BridgeService
 from bridge.settings import RuntimeName, ServiceBusNamespace, Settings
 from bridge.settings.exporting import exports_spans
+from bridge.settings.values import AROUND_EVENT
 from bridge.steadytime import SteadyTime
 from bridge.targets.bus import BusTargets
 from bridge.targets.http import HttpTargets
@@ -229,9 +230,9 @@ def _opened(settings: Settings, plans: Plans, environ: Mapping[str, str]) -> con
 
 
 def _largest(settings: Settings) -> int:
-    """The most bytes of the body of a message: what the bus is said to carry, else room for every input, output and reply."""
+    """The most bytes of the body of a message: what the bus may have carried, else room for every input, output and reply."""
     if settings.max_event_bytes is not None:
-        return settings.max_event_bytes
+        return settings.max_event_bytes + AROUND_EVENT
     return max(settings.max_input_bytes, settings.max_output_bytes, events.MAX_REPLY) + ENVELOPE
 
 

@@ -8,7 +8,8 @@ from datetime import timedelta
 from bridge import events, telemetry
 from bridge.auth import Signer
 from bridge.deadletters import DeadLetters
-from bridge.ports import Bus, Clock, Delivery
+from bridge.errors import Undeliverable
+from bridge.ports import Bus, Clock, Delivery, Message
 from bridge.runs import RunStore
 from bridge.runs.runclock import RunClock
 from bridge.settings import Settings
@@ -36,6 +37,15 @@ class Context:
     def run_clock(self) -> RunClock:
         """The clock that the times of runs follow."""
         return self.runs.clock
+
+    def require_carried(self, message: Message) -> None:
+        """Raises Undeliverable for a new event with more bytes than `max_event_bytes`.
+
+        The bus itself takes somewhat more: what a broker has carried once must go back to it, to be delivered later or again.
+        """
+        most, size = self.settings.max_event_bytes, len(message.body)
+        if most is not None and size > most:
+            raise Undeliverable(f"An event of {size:,} bytes is too large; {most:,} are allowed (max_event_bytes).", hint="Send less.")
 
     async def reschedule(self, delivery: Delivery, after: timedelta, because: str, *, level: str = "debug") -> None:
         """Publish the same message again, for delivery after this time. Raises Unavailable."""

@@ -19,7 +19,7 @@ from msgspec import UNSET, Raw
 from bridge import cloudevents, events, lifecycle, telemetry, tracing
 from bridge.auth import ADMIN, Caller
 from bridge.catalog import Automation, Catalog
-from bridge.cloudevents import Event, tracecontext
+from bridge.cloudevents import Event
 from bridge.context import Context
 from bridge.dispatch import WHERE_IT_IS, Dispatcher
 from bridge.errors import (
@@ -40,7 +40,7 @@ from bridge.jsontext import parse_json
 from bridge.lifecycle import Causation
 from bridge.ports import Delivery, Message
 from bridge.run import VERSION, Control, Invocation, InvocationControl, Run, RunError, Status
-from bridge.tracing import TraceContext, spans
+from bridge.tracing import NOWHERE, TraceContext, spans
 from bridge.validation import Validation
 
 
@@ -67,6 +67,7 @@ class Intake:
     def __init__(self, context: Context, rules: Rules, dispatcher: Dispatcher, validation: Validation) -> None:
         self._runs, self._rules, self._dispatcher, self._validation = context.runs, rules, dispatcher, validation
         self._signer, self._clock, self._settings, self._tracer = context.signer, context.clock, context.settings, context.tracer
+        self._context = context
 
     async def accept(self, event: Event, caller: Caller, *, key: IdempotencyKey | None = None, delivered: bool = False) -> Acceptance:
         """The run of this request. When this returns, the run and the messages that start its work are durable.
@@ -76,7 +77,7 @@ class Intake:
         request, another Refusal if the request is refused, Unavailable if it could not be made durable.
         """
         key = key or await _key(event, caller.name)
-        if self._tracer is None or self._tracer.skips(event.get("traceparent")):
+        if self._tracer is None or self._tracer.skips(tracing.traceparent_of(event)):
             return await self._accepted(event, caller, key, None, delivered=delivered)
         with spans.acceptance(self._tracer, event) as span:
             accepted = await self._accepted(event, caller, key, span.context, delivered=delivered)
@@ -96,6 +97,7 @@ class Intake:
         tracing.work_for(run)
         if self._runs.is_full:
             raise Full("The store of runs has no room.", hint="Raise data_limit, or shorten retention.", retry_after=30)
+        self._dispatcher.require_carried(run, self._settings.max_event_bytes)
         try:
             if self._runs.has_outbox:
                 stored, created = await self._store_with_work(run)
@@ -122,7 +124,6 @@ class Intake:
 
     async def _store(self, run: Run, event: Event, key: IdempotencyKey, *, delivered: bool) -> tuple[Run, bool]:
         """Publish the request, then store the run. The delivery of the request starts the work."""
-        self._dispatcher.require_carried(run, self._settings.max_event_bytes)
         if delivered:
             return await self._runs.create(run)
         if self._tracer is None or self._tracer.skips(run.control.traceparent):
@@ -131,8 +132,10 @@ class Intake:
             return await self._runs.create(run, first=[self._request(tracing.moved(event, span.context), key, run)])
 
     def _request(self, event: Event, key: IdempotencyKey, run: Run) -> Message:
-        """The message that carries the request to the pipeline."""
-        return events.requested(events.signed(event, key, self._signer, run.created_at))
+        """The message that carries the request to the pipeline. Raises Undeliverable."""
+        message = events.requested(events.signed(event, key, self._signer, run.created_at))
+        self._context.require_carried(message)
+        return message
 
     async def accept_delivered(self, delivery: Delivery, event: Event) -> Acceptance:
         """Like `accept`, for an event from a topic: a request that is refused becomes a run that ended with the reason.
@@ -171,7 +174,8 @@ class Intake:
         clock, now = self._runs.clock.start()
         status = Status.TIMED_OUT if isinstance(refusal, DeadlinePassed) else Status.FAILED
         cause = Causation(event.id, now, self._settings.retention)
-        run = lifecycle.refuse(refused_run(event, key, self._rules, now, clock=clock), explain(refusal), status, cause)
+        run = refused_run(event, key, self._rules, now, clock=clock, trace=tracing.here())
+        run = lifecycle.refuse(run, explain(refusal), status, cause)
         stored, created = await self._runs.create(run)
         if created:
             telemetry.ended(run.known_automation, run.status, 0, run.correlation_id, submitter=run.control.submitter)
@@ -272,7 +276,7 @@ def new_run(  # noqa: PLR0913 - the request, what it is checked against, and the
 
     `trace` is where it stands in a trace, by default where its event was made. Raises Malformed or DeadlinePassed.
     """
-    traceparent, tracestate = trace or tracecontext.forwarded(event.get("traceparent"), event.get("tracestate"))
+    traceparent, tracestate = trace or tracing.of_event(event)
     return Run(
         correlation_id=key.correlation_id,
         automation=automation.name,
@@ -307,11 +311,16 @@ def new_run(  # noqa: PLR0913 - the request, what it is checked against, and the
     )
 
 
-def refused_run(event: Event, key: IdempotencyKey, rules: Rules, now: datetime, *, clock: str = "") -> Run:
-    """A run for a request from a topic that is refused. The caller ends it with the reason."""
+def refused_run(  # noqa: PLR0913 - as for `new_run`
+    event: Event, key: IdempotencyKey, rules: Rules, now: datetime, *, clock: str = "", trace: TraceContext = NOWHERE
+) -> Run:
+    """A run for a request from a topic that is refused. The caller ends it with the reason.
+
+    `trace` is the span in which it was refused, if there is one; else the run is where its event was made.
+    """
     known = rules.catalog.automations.get(event.subject)
     reply_topic = event.get("replytopic")
-    traceparent, tracestate = tracecontext.forwarded(event.get("traceparent"), event.get("tracestate"))
+    traceparent, tracestate = trace if trace.traceparent else tracing.of_event(event)
     return Run(
         correlation_id=key.correlation_id,
         automation=key.automation,

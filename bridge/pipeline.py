@@ -73,7 +73,7 @@ class Pipeline:
         """`automation.requested`: create or load its run, and start the work."""
         event, fault = _request(delivery)
         tracer = self._context.tracer
-        if tracer is None or tracer.skips(event.get("traceparent")):
+        if tracer is None or tracer.skips(tracing.traceparent_of(event)):
             await self._requested(delivery, event, fault)
             return
         with spans.delivery(tracer, delivery, event, self._settings.runtime):

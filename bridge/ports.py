@@ -275,7 +275,7 @@ class Runtime(Protocol):
         """The trouble of each component, by its name; an empty text if there is none."""
 
     def dead_letter_to(self, keep: Keep) -> None:
-        """Pass to `keep` each scheduled message that the bus accepts at first and refuses for good when it is due."""
+        """Pass to `keep` each message that the bus accepts at first and refuses for good later: when it is due, or for its functions."""
 
     async def start(self, handlers: Mapping[str, Handler], concurrency: int, waiting: Callable[[str], None]) -> None:
         """Subscribe the handlers, and return once the bus delivers to them. Calls `waiting` with the name of what is still missing.

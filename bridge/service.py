@@ -27,7 +27,7 @@ class BridgeService:
 
     def __init__(self, context: Context, intake: Intake, index: Index) -> None:
         self._bus, self._clock, self._runs, self._settings = context.bus, context.clock, context.runs, context.settings
-        self._intake, self._list = intake, RunList(index, context.runs)
+        self._context, self._intake, self._list = context, intake, RunList(index, context.runs)
 
     async def submit(self, submission: Submission, caller: Caller) -> Acceptance:
         """Accept a request that came over HTTP and not as an event. Raises what `accept` raises."""
@@ -126,7 +126,9 @@ class BridgeService:
     async def _publish_result(self, invocation_id: str, run: Run, token: str, data: dict[str, Any]) -> None:
         """A result that the bus cannot carry fails the invocation with that reason. Raises Undeliverable for progress, Unavailable."""
         try:
-            await self._bus.publish([events.result(invocation_id, run, token, data, self._clock.now())])
+            result = events.result(invocation_id, run, token, data, self._clock.now())
+            self._context.require_carried(result)
+            await self._bus.publish([result])
         except Undeliverable as fault:
             if data.get("status") == "running":
                 raise

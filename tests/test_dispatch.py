@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,16 +11,19 @@ from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
 
 from bridge import events
 from bridge.cloudevents import Event
-from bridge.errors import TooLarge
+from bridge.deadletters.replay import ReplayRequest
+from bridge.errors import TooLarge, Undeliverable
 from bridge.events import Submission
+from bridge.ports import Ack, Delivery, Message
 from bridge.run import Run, Status
 from bridge.settings import Settings
-from bridge.settings.values import LEAST_EVENT_BYTES
+from bridge.settings.values import AROUND_EVENT, LEAST_EVENT_BYTES
 from tests import pipeline_kit
 from tests.pipeline_kit import World
 
 MOST = LEAST_EVENT_BYTES
 STANDARD = 256 * 1024  #: bytes of a message of Service Bus Standard with all that is around its body
+FOREIGN = MOST + AROUND_EVENT - 1_000  #: bytes of an event of another sender, who puts less around it than the bridge does
 AUTOMATIONS = ["one", "two", "work", "mixed", "published"]
 BARE = {"specversion": "1.0", "source": "/test", "type": "automation.requested"}
 
@@ -28,7 +32,7 @@ BARE = {"specversion": "1.0", "source": "/test", "type": "automation.requested"}
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     made = await pipeline_kit.world(tmp_path, outbox=request.param)
     made.settings = Settings(max_event_bytes=MOST, public_url="https://bridge.example.com")
-    made.bus.largest = MOST
+    made.bus.largest = MOST + AROUND_EVENT
     return await made.start()
 
 
@@ -128,6 +132,32 @@ async def test_a_result_that_the_bus_cannot_carry_fails_the_invocation_with_that
     assert (ended.status, ended.error.code) == (Status.FAILED, "OutputTooLarge")
     assert "is too large" in ended.error.message
     assert len(ended.invocations[0].attempts) == 1
+
+
+async def test_progress_that_is_larger_than_an_event_may_be_is_refused(world: World) -> None:
+    await world.ask("work")
+    await world.bus.deliver()
+    token = (await world.run()).invocations[0].control.token
+    with pytest.raises(Undeliverable, match=r"256,000 are allowed \(max_event_bytes\)"):
+        await world.bridge.services.bridge.report("id-1/worker", token, {"status": "running", "message": "x" * MOST})
+
+
+async def test_what_another_sender_got_onto_the_bus_is_put_off_like_any_other_event(world: World) -> None:
+    await world.ask("work")
+    await world.bus.deliver()
+    timer = pipeline_kit.message(world, "deadline")
+    early = replace(timer, body=timer.body.ljust(FOREIGN), deliver_at=None)
+    assert await world.bridge.pipeline.subscriptions()["automation-timers/bridge"](Delivery(timer.topic, early)) is Ack.DONE
+    assert [len(each.body) for each in world.bus.waiting if each.topic == timer.topic] == [len(timer.body), FOREIGN]
+
+
+async def test_a_dead_letter_of_another_sender_can_be_replayed_whatever_may_be_larger_of_the_bridge(world: World) -> None:
+    await world.bus.publish([Message("automation-requests", b"?" * FOREIGN, "m-1")])
+    await world.bus.deliver()
+    deadletters = world.bridge.services.deadletters.kept
+    (letter,), _ = await deadletters.page(10, "")
+    assert (await deadletters.replay(letter.id, ReplayRequest("operator"))).now
+    assert [len(each.body) for each in world.bus.published] == [FOREIGN, FOREIGN]
 
 
 async def test_without_the_setting_only_the_limit_of_the_bus_counts(tmp_path: Path) -> None:

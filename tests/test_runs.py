@@ -124,6 +124,15 @@ async def test_who_waits_for_a_creation_that_fails_is_told(world, runs):
         await creating
 
 
+async def test_who_looks_while_a_creation_is_refused_sees_what_there_is(world, runs):
+    world.bus.fail(Undeliverable("too large"))
+    creating = asyncio.create_task(runs.create(a_run(), first=REQUEST))
+    await asyncio.sleep(0)
+    assert await runs.get("order-1") is None
+    with pytest.raises(Undeliverable):
+        await creating
+
+
 async def test_a_failure_of_both_bus_and_index_leaves_nothing_unheard(world, runs):
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))

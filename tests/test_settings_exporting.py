@@ -17,12 +17,16 @@ ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
         ({"OTEL_SERVICE_NAME": "bridge", "OTEL_TRACES_SAMPLER": "always_on"}, False),
         (ENDPOINT, True),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://collector.example.com/v1/traces"}, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://collector.example.com/v1/traces?api_key=1"}, True),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, False),
         ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
         (ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"}, False),
         (ENDPOINT | {"OTEL_SDK_DISABLED": "true"}, False),
         (ENDPOINT | {"OTEL_SDK_DISABLED": "false"}, True),
         (ENDPOINT | {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, True),
+        (ENDPOINT | {"OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}, True),
+        (ENDPOINT | {"OTEL_RESOURCE_ATTRIBUTES": "service.namespace=back%20office, deployment.environment=,"}, True),
+        (ENDPOINT | {"OTEL_TRACES_SAMPLER": "Always_On"}, True),
         (ENDPOINT | {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}, True),
     ],
 )
@@ -38,7 +42,15 @@ def test_spans_are_exported_where_that_is_configured(environ: dict[str, str], ex
         (ENDPOINT | {"OTEL_TRACES_SAMPLER": "sometimes"}, "there is no such sampler; use one of always_on"),
         (ENDPOINT | {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "1%"}, "expected a number from 0 to 1"),
         (ENDPOINT | {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "nan"}, "expected a number from 0 to 1"),
+        (ENDPOINT | {"OTEL_TRACES_SAMPLER": " always_off"}, "there is no such sampler; use one of"),
+        (ENDPOINT | {"OTEL_EXPORTER_OTLP_COMPRESSION": "zip"}, "OTEL_EXPORTER_OTLP_COMPRESSION=zip: there is no such compression"),
+        (ENDPOINT | {"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "zip"}, "write none, gzip or deflate"),
+        (ENDPOINT | {"OTEL_RESOURCE_ATTRIBUTES": "a=1,team"}, "OTEL_RESOURCE_ATTRIBUTES: attribute 2 is 'team'; expected name=value"),
+        (ENDPOINT | {"OTEL_RESOURCE_ATTRIBUTES": " =1"}, "attribute 1 is ' =1'"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "127.0.0.1:4318"}, "expected an address such as http://127.0.0.1:4318"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318 "}, "without white space"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318?api_key=SECRET"}, "has a query or a fragment; write the whole address as"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces#SECRET"}, "has a fragment, which is never sent"),
     ],
 )
 def test_what_would_do_something_else_than_it_says_is_refused(environ: dict[str, str], told: str) -> None:
@@ -46,6 +58,7 @@ def test_what_would_do_something_else_than_it_says_is_refused(environ: dict[str,
         exports_spans(environ)
     (problem,) = refused.value.problems
     assert told in problem
+    assert "SECRET" not in problem
 
 
 def test_all_problems_are_told_at_once_and_no_endpoint_is_repeated() -> None:

@@ -8,7 +8,7 @@ queue, and nobody a moment.
 from __future__ import annotations
 
 import asyncio
-import logging
+import re
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -24,17 +24,17 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
-from bridge.logs import OncePerMinute
+from bridge.adapters import otellogs
+from bridge.errors import ConfigurationError
 from bridge.tracing import Attributes, SpanKind, TraceContext, TraceSpan
 
 SCOPE = "automation-bridge"  #: the instrumentation scope of the spans, and the name of the service unless OTEL_SERVICE_NAME says another
 LAST_EXPORT = 3.0  #: seconds that the last spans may take to leave when the bridge stops
 _ROOT = Context()
 _EVEN = frozenset("02468ace")  #: the last digit of the flags of a trace that nobody records
+#: W3C Trace Context, level 1, section 3.3.1.3.1; level 2 lets a key begin with a digit, and have several @ in any place.
+_KEY = re.compile(r"[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13}")
 _KINDS = {kind: trace.SpanKind[kind.name] for kind in SpanKind}
-#: The loggers that write a line for each export that failed, and for each span that the queue had no room for.
-_LOGGERS = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal")
-_once_per_minute = OncePerMinute()
 
 
 class OtelTracer:
@@ -57,11 +57,9 @@ class OtelTracer:
             if self._sampler.should_sample(_ROOT, trace_id, name, _KINDS[kind]).decision is Decision.DROP:
                 return _Unrecorded(TraceContext(f"00-{trace_id:032x}-{self._ids.generate_span_id():016x}-00"))
         context = trace.set_span_in_context(NonRecordingSpan(_remote(parent)), Context()) if parent.traceparent else _ROOT
-        return _OtelSpan(
-            self._tracer.start_span(
-                name, context=context, kind=_KINDS[kind], links=[trace.Link(_remote(each)) for each in links], record_exception=False
-            )
-        )
+        remote = [trace.Link(_remote(each)) for each in links]
+        span = self._tracer.start_span(name, context=context, kind=_KINDS[kind], links=remote, record_exception=False)
+        return _OtelSpan(span, parent.tracestate)
 
     def skips(self, traceparent: str) -> bool:
         """Whether the sampler leaves the decision to the parent, and nobody records its trace."""
@@ -85,12 +83,12 @@ class _Ids(RandomIdGenerator):
 
 
 class _OtelSpan:
-    """`tracing.TraceSpan` of the SDK."""
+    """`tracing.TraceSpan` of the SDK. It hands on the tracestate of its parent as that came: no sampler of ours adds to it."""
 
-    def __init__(self, span: trace.Span) -> None:
+    def __init__(self, span: trace.Span, tracestate: str) -> None:
         self._span, self.recording, found = span, span.is_recording(), span.get_span_context()
         traceparent = f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}"
-        self.context = TraceContext(traceparent, found.trace_state.to_header())
+        self.context = TraceContext(traceparent, tracestate)
 
     def set(self, attributes: Attributes) -> None:
         self._span.set_attributes(attributes)
@@ -118,19 +116,34 @@ class _Unrecorded:
 
 
 def _remote(context: TraceContext) -> SpanContext:
-    """The context of a span that somebody else made. Its texts were checked when they came in."""
+    """The context of a span that somebody else made. Its texts were checked when they came in.
+
+    Of a tracestate that the SDK would drop it gets nothing, because it writes a warning with the caller's text for each.
+    """
     _, trace_id, span_id, flags = context.traceparent.split("-")[:4]
-    state = TraceState.from_header([context.tracestate]) if context.tracestate else None
+    state = _state(context.tracestate) if context.tracestate else None
     return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)), trace_state=state)
+
+
+def _state(tracestate: str) -> TraceState | None:
+    """The members for the SDK, which knows the keys of level 1 only, each once; None if there are others."""
+    members = [(key, value) for key, _, value in (member.partition("=") for member in tracestate.split(","))]
+    keys = {key for key, _ in members}
+    return TraceState(members) if len(keys) == len(members) and all(map(_KEY.fullmatch, keys)) else None
 
 
 @asynccontextmanager
 async def exporting() -> AsyncIterator[OtelTracer]:
-    """A tracer whose spans are exported as the variables of OpenTelemetry say, until the context ends and the last ones have left."""
-    for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_once_per_minute)
+    """A tracer whose spans are exported as the variables of OpenTelemetry say, until the context ends and the last ones have left.
+
+    Raises ConfigurationError for what the SDK refuses.
+    """
+    otellogs.tame()
     own = Resource.create({SERVICE_NAME: SCOPE, SERVICE_VERSION: metadata.version(SCOPE)})
-    provider = provider_of(BatchSpanProcessor(OTLPSpanExporter()), own.merge(OTELResourceDetector().detect()))
+    try:
+        provider = provider_of(BatchSpanProcessor(OTLPSpanExporter()), own.merge(OTELResourceDetector().detect()))
+    except (ValueError, RuntimeError) as fault:  # the second one for a provider of credentials that is not installed
+        raise ConfigurationError([f"spans cannot be exported: {fault}; change the variable, or set OTEL_TRACES_EXPORTER=none"]) from None
     try:
         yield OtelTracer(provider)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 from collections import Counter
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from bridge.publishing.apppackage import AppPackage
 
 _HOST_JSON = Path("host.json")
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def package(
@@ -39,18 +41,22 @@ def package(
     """
     from bridge.publishing import apppackage, namedapp  # noqa: PLC0415 - they take long to load, and other commands need none of it
 
-    screen = session.of(context).screen
+    screen, target = session.of(context).screen, out
     try:
         functions = settings.load({}, os.environ, Path.cwd()).functions or Path.cwd() / "functions"
         shared = packaged.instead_of(host_json, _HOST_JSON.name) if host_json == _HOST_JSON else host_json
         made = apppackage.of(namedapp.find(functions, app), out, shared)
+        target = made.path
         digest = made.write()
     except ConfigurationError as fault:
         for problem in fault.problems:
             screen.note(problem, "red")
         raise typer.Exit(Exit.USAGE) from None
     except OSError as fault:
-        screen.note(f"{fault.filename} cannot be read or written: {fault.strerror}.", "red")
+        # One about a file that is open, such as a full disk, does not name it.
+        screen.note(f"{fault.filename or target} cannot be read or written: {fault.strerror}.", "red")
+        if fault.errno in _NO_ROOM:
+            screen.note(f"Free space in {target.parent}, or name another folder with --out.")
         raise typer.Exit(Exit.FAILED) from None
     _show(screen, made, digest)
 

@@ -31,7 +31,7 @@ class FolderContents:
     """What of a folder goes into the package, and what does not; a folder of which nothing goes is one entry, with `/` at its end."""
 
     files: Sequence[PackedFile]
-    left_out: Sequence[str]
+    left_out: Sequence[str]  #: text in UTF-8, whatever the name is
 
 
 def of(app: Path, rules: LeftOut, besides: Path) -> FolderContents:
@@ -49,13 +49,13 @@ def _below(folder: Path, prefix: str, rules: LeftOut, besides: Path, above: froz
     files: list[PackedFile] = []
     left_out: list[str] = []
     for path in sorted(folder.iterdir(), key=lambda each: os.fsencode(each.name)):
-        name = _checked(prefix + path.name)
+        name = prefix + path.name
         if path.is_dir():
             inner = FolderContents((), (name,)) if rules.never(path) else _inside(path, name, rules, besides, above)
             files += inner.files
-            left_out += inner.left_out if inner.files else [f"{name}/"] if inner.left_out else []
+            left_out += inner.left_out if inner.files else [_told(f"{name}/")] if inner.left_out else []
         elif rules.never(path) or rules.ignores(name):
-            left_out.append(name)
+            left_out.append(_told(name))
         elif path.is_file():
             files += [_packed(name, path)] if path.resolve() != besides else []
         elif path.is_symlink():
@@ -74,12 +74,18 @@ def _inside(path: Path, name: str, rules: LeftOut, besides: Path, above: frozens
 
 
 def _packed(name: str, path: Path) -> PackedFile:
-    return PackedFile(name, path, bool(path.stat().st_mode & stat.S_IXUSR))
+    return PackedFile(_checked(name), path, bool(path.stat().st_mode & stat.S_IXUSR))
 
 
 def _checked(name: str) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise ConfigurationError([f"{name!r} is not text in UTF-8, and a zip takes no other name. Rename it."]) from None
+        raise ConfigurationError(
+            [f"{name!r} is not text in UTF-8, and a zip takes no other name. Rename it, or leave it out with .funcignore."]
+        ) from None
     return name
+
+
+def _told(name: str) -> str:
+    return os.fsencode(name).decode(errors="backslashreplace")

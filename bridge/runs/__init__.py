@@ -74,7 +74,9 @@ class RunStore:
     async def get(self, correlation_id: str) -> Run | None:
         """The current run, or None. Waits for a run that this process is just creating. Raises Unavailable."""
         if correlation_id in self._creating:
-            return (await asyncio.shield(self._creating[correlation_id]))[0]
+            # What the bus cannot carry may be followed by a run all the same: one that ends with this reason.
+            with contextlib.suppress(Undeliverable):
+                return (await asyncio.shield(self._creating[correlation_id]))[0]
         cached = self._cached(correlation_id)
         if cached is not None and (not self._store.shared or cached.run.status.final):
             return cached.run
@@ -107,6 +109,10 @@ class RunStore:
         try:
             outcome = await (self._create_with(run, work) if self._outbox is not None else self._create_after(run, first))
             created.set_result(outcome)
+        except Undeliverable as fault:
+            created.set_exception(fault)
+            created.exception()  # marks the error as retrieved, because perhaps no caller waits for it
+            raise
         finally:
             del self._creating[run.correlation_id]
             if not created.done():

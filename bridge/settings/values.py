@@ -47,6 +47,7 @@ def _at_most_a_minute(span: timedelta) -> timedelta:
     return span
 
 
+AROUND_EVENT = 6_144  #: bytes that an event of another sender may have beyond `max_event_bytes`: what Service Bus has left for properties
 LEAST_EVENT_BYTES = 256_000  #: of an event with room for its properties on Service Bus Standard, which takes 262,144 for both
 _BYTES = TypeAdapter(ByteSize)
 

@@ -74,13 +74,24 @@ class Tracer(Protocol):
     def skips(self, traceparent: str) -> bool:
         """Whether no span is made below this parent, because nobody records its trace. Then its context goes on as it came.
 
-        This is what most requests cost where few traces are recorded, so it is asked before anything else is done.
+        This is what most requests cost where few traces are recorded, so it is asked before anything else is done. The traceparent is
+        valid, or empty.
         """
 
 
 def of_event(event: Event) -> TraceContext:
     """Where the event was made; NOWHERE if it does not say so in a valid way."""
     return TraceContext(*tracecontext.forwarded(event.get("traceparent"), event.get("tracestate")))
+
+
+def traceparent_of(event: Event) -> str:
+    """The traceparent of the event if it is valid, else an empty text. `Tracer.skips` is asked about this one, not about what was sent."""
+    return tracecontext.forwarded(event.get("traceparent"), "")[0]
+
+
+def here() -> TraceContext:
+    """The span that the task works in."""
+    return TraceContext(*logs.TRACE.get())
 
 
 def of_run(run: Run) -> TraceContext:

@@ -41,7 +41,7 @@ def door_closed(span: TraceSpan, status: int) -> None:
 @contextmanager
 def acceptance(tracer: Tracer, event: Event) -> Iterator[TraceSpan]:
     """The check of a request and the storing of its run, below what made the event, with a link to the call that brought it."""
-    made, here = tracing.of_event(event), _here()
+    made, here = tracing.of_event(event), tracing.here()
     parent = here if not made.traceparent or made.trace_id == here.trace_id else made
     links = [here] if here.traceparent and here.trace_id != parent.trace_id else []
     with _within(tracer.start(SpanKind.INTERNAL, "accept", parent, links)) as span:
@@ -89,7 +89,7 @@ def attempt_ended(span: TraceSpan, outcome: str, code: str) -> None:
 def request(tracer: Tracer, event: Event, topic: str, system: str) -> Iterator[TraceSpan]:
     """The publishing of a request that the API accepted. What this span hands on is in the event."""
     more = {"messaging.message.conversation_id": event.correlation_id}
-    with _within(_send(tracer, _here(), topic, system, event.id, more)) as span:
+    with _within(_send(tracer, tracing.here(), topic, system, event.id, more)) as span:
         yield span
 
 
@@ -154,13 +154,8 @@ def _of_invocation(run: Run, invocation: Invocation) -> Attributes:
     return {**_of_run(run), "bridge.target": invocation.target, "bridge.attempt": len(invocation.attempts)}
 
 
-def _here() -> TraceContext:
-    """The span that the task works in."""
-    return TraceContext(*logs.TRACE.get())
-
-
 def _parent(run: Run) -> TraceContext:
-    here, own = _here(), tracing.of_run(run)
+    here, own = tracing.here(), tracing.of_run(run)
     return here if here.trace_id == own.trace_id else own
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -54,6 +55,16 @@ async def ended(http: aiohttp.ClientSession, correlation_id: str) -> Any:
         return await answer.json()
 
 
+async def letters(http: aiohttp.ClientSession, count: int) -> list[Any]:
+    """The dead letters, once there are so many."""
+    while True:
+        async with http.get("/v1/deadletters") as answer:
+            found: list[Any] = (await answer.json())["items"]
+        if len(found) >= count:
+            return found
+        await asyncio.sleep(0.1)
+
+
 @pytest.mark.parametrize("automation", ["topic.work", "fan.all"])
 async def test_the_largest_request_that_is_accepted_is_carried_and_one_byte_more_is_refused_at_once(
     http: aiohttp.ClientSession, bus: Bus, automation: str
@@ -96,3 +107,11 @@ async def test_a_result_that_the_bus_cannot_carry_ends_the_run_with_that_reason(
         assert answer.status == 202
     run = await ended(http, "r-1")
     assert (run["status"], run["error"]["code"], run["error"]["hint"]) == ("Failed", "OutputTooLarge", "Store it and return where it is.")
+
+
+async def test_what_the_bus_has_carried_for_another_sender_can_be_replayed(http: aiohttp.ClientSession, bus: Bus) -> None:
+    await bus.send("automation-requests", b"?" * (STANDARD - 2_000))
+    (letter,) = await letters(http, 1)
+    async with http.post(f"/v1/deadletters/{letter['id']}/replay") as answer:
+        assert answer.status == 202, await answer.text()
+    assert letter["id"] in {each.get("replayOf") for each in await letters(http, 2)}  # the bus has brought it again

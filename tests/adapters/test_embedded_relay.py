@@ -82,6 +82,25 @@ async def test_work_that_finds_no_room_stays_on_the_other_bus(relay):
     assert await relay.take(work()) is Ack.RETRY
 
 
+async def test_work_that_can_never_be_stored_becomes_a_dead_letter_and_is_not_delivered_for_ever(tmp_path, other):
+    kept: list[tuple[Message, str]] = []
+    faults = [Unavailable("the store is away")]
+
+    async def keep(message: Message, reason: str) -> None:
+        if faults:
+            raise faults.pop()
+        kept.append((message, reason))
+
+    async with Relay.open(tmp_path, LISTED, other, Listener(0), queue_limit=1, max_message=100) as relay:
+        assert await relay.take(work()) is Ack.RETRY  # nobody keeps it yet
+        relay.dead_letter_to(keep)
+        assert await relay.take(work()) is Ack.RETRY
+        assert await relay.take(work()) is Ack.DONE
+    ((message, reason),) = kept
+    assert message == work().message
+    assert reason == f"A message of {len(message.body)} bytes is too large; 100 are allowed. Send less."
+
+
 async def test_work_survives_the_bridge(tmp_path, other):
     async with Relay.open(tmp_path, LISTED, other, Listener(0), queue_limit=1, max_message=2**20) as first:
         await first.take(work())

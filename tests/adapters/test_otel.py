@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
 
 from bridge.adapters import otel
+from bridge.cloudevents import tracecontext
+from bridge.errors import ConfigurationError
 from bridge.local.freeports import free_ports
 from bridge.tracing import NOWHERE, SpanKind, TraceContext
 from tests.tracing_kit import CALLER, UNSAMPLED, Recorded, attributes, traceparent_of
@@ -24,6 +27,22 @@ def test_a_span_hands_on_its_own_ids_and_the_tracestate_of_its_parent() -> None:
     assert span.context == (traceparent_of(recorded.spans[0]), "vendor=1,other=2")
     assert span.context.trace_id == CALLER[3:35]
     assert span.context.sampled
+
+
+@pytest.mark.parametrize("state", ["vendor=1,t@v=2", "1vendor=x", "t@1=z", "a@b@c=1", "vendor=1,vendor=2", "vendor=1,1vendor=x"])
+def test_every_valid_tracestate_goes_on_as_it_came_and_the_sdk_has_nothing_to_say_about_it(
+    state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert tracecontext.forwarded(CALLER, state) == (CALLER, state)
+    recorded = Recorded()
+    with caplog.at_level(logging.DEBUG):
+        span = recorded.tracer.start(SpanKind.CLIENT, "call", TraceContext(CALLER, state), [TraceContext(CALLER, state)])
+        below = recorded.tracer.start(SpanKind.CLIENT, "call", span.context)
+    below.end()
+    span.end()
+    assert (span.context.tracestate, below.context.tracestate) == (state, state)
+    assert {each.context.trace_state.to_header() for each in recorded.spans} == {state if state == "vendor=1,t@v=2" else ""}
+    assert not caplog.records
 
 
 def test_a_later_version_of_the_trace_context_is_joined_as_well() -> None:
@@ -97,3 +116,28 @@ def test_a_bridge_without_telemetry_loads_nothing_of_it() -> None:
     )
     found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+async def test_what_only_the_sdk_refuses_is_a_mistake_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER", "vault")
+    with pytest.raises(ConfigurationError, match="spans cannot be exported: Requested component 'vault' not found"):
+        async with otel.exporting():
+            pass
+    monkeypatch.delenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER")
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "100")
+    with pytest.raises(ConfigurationError, match=r"max_export_batch_size must be less than or equal to max_queue_size"):
+        async with otel.exporting():
+            pass
+
+
+@pytest.mark.parametrize(
+    "variable", ["OTEL_BSP_MAX_QUEUE_SIZE=100", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=0", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=abc"]
+)
+def test_a_number_that_cannot_be_used_ends_the_start_with_a_sentence(tmp_path: Path, variable: str) -> None:
+    name, _, value = variable.partition("=")
+    command = [sys.executable, "-m", "bridge", "up", "--port", "0", "--data-dir", str(tmp_path / "data")]
+    environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", name: value}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
+    assert done.returncode == 2
+    assert variable in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

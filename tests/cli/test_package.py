@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import resource
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,12 @@ def test_the_zip_holds_the_app_its_host_json_and_its_helpers_and_the_next_comman
     assert "left out:   local.settings.json, tests/" in made.stdout
     assert "added:      bridge_invocation.py, host.json" in made.stdout
     assert made.stdout.endswith("-g GROUP -n NAME --src dist/shop-functions.zip --build-remote true\n")
+
+
+def test_what_stays_here_is_printed_whatever_its_name(folder: Path) -> None:
+    python(folder / "functions/shop", **{".funcignore": "*.log", os.fsdecode(b"\xff.log"): ""})
+    assert r"left out:   .funcignore, \xff.log" in package("shop", "--out", "dist").stdout
+    assert json.loads(package("shop", "--out", "dist", "--json").stdout)["leftOut"] == [".funcignore", r"\xff.log"]
 
 
 def test_the_same_app_makes_the_same_zip_again(folder: Path) -> None:
@@ -75,6 +84,21 @@ def test_a_folder_that_cannot_be_written_is_named(folder: Path) -> None:
     refused = package("shop", "--out", "dist")
     assert refused.exit_code == 1
     assert "dist cannot be read or written" in refused.stderr
+
+
+def test_a_zip_for_which_there_is_no_room_is_named_with_what_to_do_and_nothing_of_it_is_left(folder: Path) -> None:
+    python(folder / "functions/shop", **{"data.bin": random.Random(1).randbytes(300_000)})
+    usual, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, most))
+    try:
+        refused = package("shop", "--out", "dist")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (usual, most))
+    assert refused.exit_code == 1
+    assert refused.stderr == (
+        "dist/shop-functions.zip cannot be read or written: File too large.\nFree space in dist, or name another folder with --out.\n"
+    )
+    assert not list((folder / "dist").iterdir())
 
 
 def test_another_shared_host_json_may_be_named(folder: Path) -> None:

@@ -49,6 +49,7 @@ EVERYTHING: Json = {
     "resiliency": (CHECKOUT / "functions" / "resiliency.yaml").read_text(),
     "entities": (CHECKOUT / "components" / "servicebus.json").read_text(),
     "publicUrl": "https://bridge.example.com",
+    "tracesHeadersSecret": "collector-key",
     "kedaClientId": "33333333-2222-3333-4444-555555555555",
     "applicationClientIds": [{"name": f"{RELEASE}-canary", "clientId": "22222222-2222-3333-4444-555555555555"}],
     "autoscaling": {"by": "queue"},

@@ -265,6 +265,15 @@ def test_spans_may_leave_to_the_collector_of_the_sidecar_and_of_the_bridge() -> 
     assert {each["port"] for each in rule["ports"]} == {4317, 4318}
 
 
+def test_the_key_of_the_collector_comes_from_a_secret_and_is_asked_for_only_then(shipped_way: list[Json]) -> None:
+    rendered = helm.documents(NEEDED, {"tracesHeadersSecret": "collector-key"})
+    (bridge,) = only(rendered, "Deployment")["spec"]["template"]["spec"]["containers"]
+    (headers,) = [each for each in bridge["env"] if each["name"] == "OTEL_EXPORTER_OTLP_HEADERS"]
+    assert headers["valueFrom"] == {"secretKeyRef": {"name": "collector-key", "key": "headers"}}
+    (without,) = only(shipped_way, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert "OTEL_EXPORTER_OTLP_HEADERS" not in {each["name"] for each in without["env"]}
+
+
 def test_only_the_sidecar_has_the_identity_of_the_pod(shipped_way: list[Json]) -> None:
     assert annotations(shipped_way)["azure.workload.identity/skip-containers"] == "bridge"
     bus = {"settings": {"servicebus": {"namespace": "bridge-abc.servicebus.windows.net"}}}
@@ -324,6 +333,9 @@ def test_the_service_account_is_the_one_that_azure_takes_for_the_bridge(shipped_
         ({"sidecarEnvironment": {"COSMOSDB_URL": "https://x"}}, "oneOf"),
         ({"sidecarEnvironment": {"KEYVAULT_NAME": "one,TWO=2"}}, "KEYVAULT_NAME"),
         ({"bridgeEnvironment": {"PATH": "/x"}}, "PATH"),
+        ({"bridgeEnvironment": {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=1"}}, "OTEL_EXPORTER_OTLP_HEADERS"),
+        ({"bridgeEnvironment": {"OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x-key=1"}}, "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
+        ({"tracesHeadersSecret": "x-key=1"}, "tracesHeadersSecret"),
         ({"canary": {"enabled": True}}, "canary/plan"),
     ],
 )

@@ -53,11 +53,18 @@ def test_a_link_to_nowhere_or_in_a_circle_is_refused_with_its_place(tmp_path: Pa
     assert of(app).left_out == [".funcignore", "lib/again/"]
 
 
-def test_a_name_that_a_zip_cannot_hold_is_refused(tmp_path: Path) -> None:
-    app = write(tmp_path / "app", {"own.py": ""})
-    Path(os.fsdecode(os.fsencode(app) + b"/\xff.txt")).write_text("")
-    with pytest.raises(ConfigurationError, match="not text in UTF-8"):
-        of(app)
+@pytest.mark.parametrize("name", [b"\xff.txt", b"lib/\xff.txt", b"\xff/a.txt"])
+def test_a_name_that_a_zip_cannot_hold_is_refused(tmp_path: Path, name: bytes) -> None:
+    with pytest.raises(ConfigurationError, match=r"not text in UTF-8.*\.funcignore"):
+        of(write(tmp_path / "app", {"own.py": "", os.fsdecode(name): ""}))
+
+
+def test_a_name_that_a_zip_cannot_hold_may_stay_at_home_and_is_told_as_text(tmp_path: Path) -> None:
+    stays = [b"tests/\xff.txt", b"lib/\xff.log", b"\xfe/pyvenv.cfg"]
+    app = write(tmp_path / "app", {".funcignore": "*.log", "lib/own.py": "", **{os.fsdecode(name): "" for name in stays}})
+    found = of(app)
+    assert [each.name for each in found.files] == ["lib/own.py"]
+    assert found.left_out == [".funcignore", r"lib/\xff.log", "tests/", r"\xfe/"]
 
 
 def test_a_package_is_not_packaged_into_the_next(tmp_path: Path) -> None:

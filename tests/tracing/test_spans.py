@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
-from bridge import cloudevents, events
+from bridge import cloudevents, events, tracing
 from bridge.auth import LOCAL
 from bridge.cloudevents import Event
 from bridge.errors import CallFailed, CorrelationConflict, Unavailable
@@ -268,3 +268,56 @@ async def test_without_telemetry_the_context_of_the_caller_is_handed_on_as_it_ca
     sent = sent_to_function(started)
     assert (sent["traceparent"], sent["tracestate"]) == (CALLER, "vendor=1")
     assert cloudevents.decode(message(started, "succeeded").body).get("traceparent") == CALLER
+
+
+@pytest.mark.parametrize("invalid", [f"{CALLER[:-1]}0-", f"{'x' * 54}0", f"00-{'0' * 32}-b7ad6b7169203331-00"])
+@pytest.mark.parametrize("outbox", [False, True])
+async def test_a_traceparent_that_is_none_is_not_taken_for_one_that_nobody_records(tmp_path: Path, invalid: str, outbox: bool) -> None:
+    recorded = Recorded()
+    started = await world(tmp_path, outbox=outbox, tracer=recorded.tracer)
+    run = await ask(started, "one", traceparent=invalid)
+    await started.bus.deliver()
+    assert recorded.tree()[0] == "INTERNAL accept"
+    assert {f"{each.context.trace_id:032x}" for each in recorded.spans} == {tracing.of_run(run).trace_id}
+
+
+@pytest.mark.parametrize("invalid", ["", f"{'x' * 54}0"])
+async def test_a_request_from_the_bus_without_a_trace_has_one_from_its_delivery_to_its_reply(
+    with_outbox: World, recorded: Recorded, invalid: str
+) -> None:
+    named = {"specversion": "1.0", "id": "id-1", "source": "/t", "type": "automation.requested", "subject": "one", "traceparent": invalid}
+    await with_outbox.bus.publish([events.requested(Event(named))])
+    await with_outbox.bus.deliver()
+    requested = "process automation-requests"
+    assert recorded.tree() == [
+        f"CONSUMER {requested}",
+        f"INTERNAL {requested} > accept",
+        f"CLIENT {requested} > accept > POST /api/one",
+        f"PRODUCER {requested} > accept > send automation-replies",
+    ]
+
+
+@pytest.mark.parametrize(("traceparent", "above"), [("", ""), (CALLER, "caller > ")])
+@pytest.mark.parametrize("subject", ["one", "no.such"])
+async def test_the_reply_of_a_request_from_the_bus_that_is_refused_is_in_the_trace_of_the_refusal(
+    with_outbox: World, recorded: Recorded, traceparent: str, above: str, subject: str
+) -> None:
+    more = {"subject": subject, "traceparent": traceparent, "replytopic": "no-such-topic"}
+    named = {"specversion": "1.0", "id": "id-1", "source": "/t", "type": "automation.requested"}
+    await with_outbox.bus.publish([events.requested(Event(named | more))])
+    await with_outbox.bus.deliver()
+    requested = f"{above}process automation-requests"
+    assert recorded.tree() == [
+        f"CONSUMER {requested}",
+        f"INTERNAL {requested} > accept",
+        f"PRODUCER {requested} > send automation-replies",
+    ]
+    assert (await with_outbox.run()).control.traceparent == traceparent_of(recorded.one("process automation-requests"))
+
+
+async def test_a_refused_request_of_a_trace_that_nobody_records_goes_on_as_it_came(with_outbox: World, recorded: Recorded) -> None:
+    named = {"specversion": "1.0", "id": "id-1", "source": "/t", "type": "automation.requested", "subject": "no.such"}
+    await with_outbox.bus.publish([events.requested(Event({**named, "traceparent": UNSAMPLED}))])
+    await with_outbox.bus.deliver()
+    assert recorded.spans == []
+    assert (await with_outbox.run()).control.traceparent == UNSAMPLED

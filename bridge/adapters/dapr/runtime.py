@@ -95,8 +95,10 @@ class DaprRuntime:
         await self.components.subscriptions.complete(waiting)
 
     def dead_letter_to(self, keep: Keep) -> None:
-        """Hand what the bus took for a later time and then refuses for good to `keep`."""
+        """Hand to `keep` what the bus took for a later time and then refuses for good, and what the relay can never store."""
         self.components.scheduler.dead_letter_to(keep)
+        if self.relay is not None:
+            self.relay.dead_letter_to(keep)
 
     async def close(self, patience: float) -> None:
         """Take nothing more, and let handlers go on for `patience` seconds; the messages of the rest stay on the bus."""

@@ -21,8 +21,8 @@ from bridge.adapters.embedded.bus import SCHEMA, EmbeddedBus
 from bridge.adapters.embedded.database import Database
 from bridge.adapters.embedded.servicebus import Listener
 from bridge.entities import Entities
-from bridge.errors import PortError, Refusal
-from bridge.ports import Ack, Bus, Delivery, Handler, Message
+from bridge.errors import PortError, Refusal, Undeliverable
+from bridge.ports import Ack, Bus, Delivery, Handler, Keep, Message
 
 
 class RelayBroker(EmbeddedBroker):
@@ -48,6 +48,7 @@ class Relay:
 
     def __init__(self, embedded: EmbeddedBus, broker: RelayBroker) -> None:
         self._embedded, self.broker = embedded, broker
+        self._keep: Keep | None = None
 
     @classmethod
     @asynccontextmanager
@@ -65,10 +66,25 @@ class Relay:
             await stack.enter_async_context(servicebus.serving(broker, data_dir, where, max_message=embedded.largest_message))
             yield cls(embedded, broker)
 
+    def dead_letter_to(self, keep: Keep) -> None:
+        """Hand what can never be stored to `keep`. Until this is called, and while it fails, such a message is retried."""
+        self._keep = keep
+
     async def take(self, delivery: Delivery) -> Ack:
-        """The handler for the topics that functions listen to. A message that cannot be stored is retried."""
+        """The handler for the topics that functions listen to. A message that cannot be stored now is retried."""
         try:
             await self._embedded.publish([_labelled(delivery.message)])
+        except Undeliverable as fault:
+            return await self._give_up(delivery.message, str(fault))
+        except PortError:
+            return Ack.RETRY
+        return Ack.DONE
+
+    async def _give_up(self, message: Message, reason: str) -> Ack:
+        if self._keep is None:
+            return Ack.RETRY
+        try:
+            await self._keep(message, reason)
         except PortError:
             return Ack.RETRY
         return Ack.DONE

@@ -1,0 +1,58 @@
+"""The numbers among the variables of OpenTelemetry: batches, limits of spans, time limits.
+
+For one that it cannot read, the SDK writes a stack trace and takes the default, or does not start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+_DELAY, _QUEUE, _BATCH = "OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+#: What each counts, and what the SDK takes without it (OpenTelemetry SDK environment variables, batch span processor).
+_BATCHES = {
+    _DELAY: ("milliseconds", 5000),
+    _QUEUE: ("spans", 2048),
+    _BATCH: ("spans", 512),
+    "OTEL_BSP_EXPORT_TIMEOUT": ("milliseconds", 30000),
+}
+_LIMITS = (
+    "OTEL_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "OTEL_SPAN_EVENT_COUNT_LIMIT",
+    "OTEL_SPAN_LINK_COUNT_LIMIT",
+)
+_TIMEOUTS = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
+_LONGEST = 600  #: seconds. A higher time limit is meant as milliseconds, which other SDKs count in
+_WHOLE = re.compile(r"[0-9]{1,9}")
+
+
+def problems_of_numbers(environ: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each number that cannot be used."""
+    for name, (unit, default) in _BATCHES.items():
+        if name in environ and _whole(environ[name], 0) < 1:
+            yield f"{name}={environ[name][:100]}: expected a whole number of {unit}, 1 or more; without the variable it is {default}"
+    queue, batch = (_whole(environ.get(name, ""), _BATCHES[name][1]) for name in (_QUEUE, _BATCH))
+    if batch > queue > 0:
+        yield f"{_QUEUE}={queue}: a batch of {batch} does not fit; set {_BATCH} to {queue} or less"
+    for name in _LIMITS:
+        if (text := environ.get(name, "").strip()) and not _WHOLE.fullmatch(text):
+            yield f"{name}={text[:100]}: expected a whole number, 0 or more"
+    for name in _TIMEOUTS:
+        if (text := environ.get(name, "")) and not 0 < _seconds(text) <= _LONGEST:
+            yield f"{name}={text[:100]}: expected a number of seconds above 0, and at most {_LONGEST}, such as 10"
+
+
+def _whole(text: str, otherwise: int) -> int:
+    return int(text) if _WHOLE.fullmatch(text.strip()) else otherwise
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0
