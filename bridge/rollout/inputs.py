@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bridge.rollout import samples
@@ -16,12 +16,18 @@ _LISTED = 5  #: changes of one kind in one schema that are told
 def changes(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[RolloutChange]:
     """Between two input schemas of an automation."""
     narrower = narrowings(before, after)
-    for each in narrower:
-        yield change(_kind(each), ChangedFile.CATALOGUE, name, _narrower(each), "spec", "input", *each.path)
-    wider = narrowings(after, before)
+    for kind in dict.fromkeys(map(_kind, narrower)):
+        yield from _listed(kind, name, [each for each in narrower if _kind(each) == kind], _narrower)
     told = {each.path for each in narrower}
-    for each in [each for each in wider if each.path not in told and each.verdict.contained is Contained.NO][:_LISTED]:
-        yield change("input-widened", ChangedFile.CATALOGUE, name, _wider(each), "spec", "input", *each.path)
+    wider = [each for each in narrowings(after, before) if each.path not in told and each.verdict.contained is Contained.NO]
+    yield from _listed("input-widened", name, wider, _wider)
+
+
+def _listed(kind: str, name: str, found: Sequence[Narrowing], told: Callable[[Narrowing], str]) -> Iterator[RolloutChange]:
+    """The first places, and with the last of them how many more there are."""
+    for number, each in enumerate(found[:_LISTED], 1):
+        more = f"; and {len(found) - _LISTED} more" if number == _LISTED < len(found) else ""
+        yield change(kind, ChangedFile.CATALOGUE, name, told(each) + more, "spec", "input", *each.path)
 
 
 def _kind(found: Narrowing) -> str:

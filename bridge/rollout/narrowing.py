@@ -7,6 +7,7 @@ further where the parts of both schemas correspond, and told as a whole where th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,7 @@ class Narrowing:
 
 def narrowings(before: Any, after: Any) -> list[Narrowing]:
     """Where the schema `after` refuses what `before` takes, or may do so. None if it is proved that it does not."""
-    if before == after:
+    if _same(before, after):
         return []
     one, two = InputSide(before), InputSide(after)
     verdict = refuted(before, after) or compare(one, before, two, after)
@@ -115,43 +116,51 @@ class _Division:
             yield from self.parts(self._resolved(before), target, place)
             return
         skipped = self._skipped
-        found = list(self._by_keyword(before, after, path)) if self._left > 0 and isinstance(after, Mapping) else []
+        divided = self._left > 0 and isinstance(after, Mapping) and not any(key in after for key in _TOGETHER)
+        found = list(self._by_keyword(before, after, path)) if divided else []
         yield from found
-        if not found and self._skipped == skipped:
+        # Where every keyword was looked at and nothing is left over, the whole is proved, too, unless a value says otherwise.
+        if not found and self._skipped == skipped and not (divided and verdict.contained is Contained.UNKNOWN):
             yield Narrowing(path, "", before, after, verdict)
 
     def _by_keyword(self, before: Any, after: Mapping[str, Any], path: Path) -> Iterator[Narrowing]:
-        if any(key in after for key in _TOGETHER):
-            return
         for group in _grouped(after):
+            if _unchanged(mapping(self._resolved(before)), after, group[0]):
+                continue
             fragment = {key: after[key] for key in group}
             verdict = self._verdict(before, fragment)
             if verdict.contained is Contained.YES:
                 continue
-            skipped, found = self._skipped, list(self._detail(before, fragment, path))
+            skipped, divided = self._skipped, self._detail(before, fragment, path)
+            found = list(divided or ())
             yield from found
-            if not found and self._skipped == skipped:
+            if not found and self._skipped == skipped and (divided is None or verdict.contained is Contained.NO):
                 keyword = group[0]
                 yield Narrowing((*path, keyword), keyword, mapping(self._resolved(before)).get(keyword, ...), after[keyword], verdict)
 
-    def _detail(self, before: Any, fragment: Mapping[str, Any], path: Path) -> Iterator[Narrowing]:
-        """A fragment divided further; nothing if it cannot be."""
+    def _detail(self, before: Any, fragment: Mapping[str, Any], path: Path) -> Iterator[Narrowing] | None:
+        """A fragment divided further; None if it cannot be."""
         keyword, value = next(iter(fragment.items()))
         if keyword == "required":
-            yield from self._required(before, value, path)
-        elif keyword == "allOf":
-            for number, branch in enumerate(value):
-                yield from self.parts(before, branch, (*path, keyword, number))
-        elif keyword == "$ref":
+            return self._required(before, value, path)
+        if keyword == "allOf":
+            return self._all_of(before, value, path)
+        if keyword == "$ref":
             place, target = self._after.target(value)
-            yield from self.parts(before, target, place)
-        elif isinstance(resolved := self._resolved(before), Mapping) and not any(key in resolved for key in _COMBINING):
-            if any(key in fragment for key in ("patternProperties", "prefixItems")):
-                return
-            if keyword in _OBJECT:
-                yield from self._properties(resolved, fragment, path)
-            elif keyword == "items":
-                yield from self.parts(resolved.get("items", True), value, (*path, keyword))
+            return self.parts(before, target, place)
+        resolved = self._resolved(before)
+        combined = any(key in fragment for key in ("patternProperties", "prefixItems")) or any(
+            key in mapping(resolved) for key in _COMBINING
+        )
+        if combined or not isinstance(resolved, Mapping):
+            return None
+        if keyword in _OBJECT:
+            return self._properties(resolved, fragment, path)
+        return self.parts(resolved.get("items", True), value, (*path, keyword)) if keyword == "items" else None
+
+    def _all_of(self, before: Any, branches: Any, path: Path) -> Iterator[Narrowing]:
+        for number, branch in enumerate(branches):
+            yield from self.parts(before, branch, (*path, "allOf", number))
 
     def _required(self, before: Any, names: Any, path: Path) -> Iterator[Narrowing]:
         for name in names:
@@ -196,12 +205,27 @@ class _Division:
         return before
 
 
+def _unchanged(before: Mapping[str, Any], after: Mapping[str, Any], keyword: str) -> bool:
+    """Whether the group of the keyword is written alike on both sides, so that it refuses nothing more. A reference may mean another."""
+    one, two = ({key: side[key] for key in _group_of(keyword) if key in side} for side in (before, after))
+    return _same(one, two) and '"$ref"' not in json.dumps(two)
+
+
+def _same(one: Any, two: Any) -> bool:
+    """Whether both are the same JSON: in Python true is 1."""
+    return json.dumps(one, sort_keys=True) == json.dumps(two, sort_keys=True)
+
+
+def _group_of(keyword: str) -> tuple[str, ...]:
+    return next((each for each in _GROUPS if keyword in each), (keyword,))
+
+
 def _grouped(schema: Mapping[str, Any]) -> Iterator[list[str]]:
     """The keywords of a schema that can refuse something: those that belong together in one list."""
     seen: set[str] = set(_SILENT)
     for keyword in schema:
         if keyword in seen:
             continue
-        group = next((each for each in _GROUPS if keyword in each), (keyword,))
+        group = _group_of(keyword)
         seen.update(group)
         yield [key for key in group if key in schema]

@@ -104,6 +104,36 @@ def test_a_property_that_was_let_through_unseen_is_told_apart() -> None:
     assert found.name == "a"
 
 
+def deep(inner: Any) -> Any:
+    """Deeper than what can be proved as a whole."""
+    for _ in range(130):
+        inner = closed(a=inner)
+    return inner
+
+
+def test_what_is_alike_on_both_sides_of_a_deep_schema_is_not_told() -> None:
+    (found,) = narrowings(deep(TEXT), {**deep(TEXT), "required": ["a"]})
+    assert ".".join(map(str, found.path)) == "required"
+
+
+def test_a_deep_schema_that_takes_more_is_proved_by_its_parts() -> None:
+    assert narrowings(deep({**TEXT, "maxLength": 3}), deep({**TEXT, "maxLength": 9})) == []
+
+
+def test_true_is_not_one() -> None:
+    (found,) = narrowings({"const": True}, {"const": 1})
+    assert found.verdict.contained is Contained.NO
+    assert found.path == ("const",)
+
+
+def test_a_keyword_that_is_alike_is_told_if_its_reference_or_its_neighbour_is_not() -> None:
+    before = {"properties": {"a": {"$ref": "#/$defs/t"}}, "$defs": {"t": {"type": "number"}}}
+    (referred,) = narrowings(before, {**before, "$defs": {"t": {"type": "integer"}}})
+    assert ".".join(map(str, referred.path)) == "$defs.t.type"
+    (beside,) = narrowings(closed(a=TEXT, b=TEXT), closed(a=TEXT))
+    assert beside.name == "b"
+
+
 def test_each_of_several_places_is_found() -> None:
     before = closed(a={**TEXT, "maxLength": 9}, b={"minimum": 1}, c=TEXT)
     after = {**closed(a={**TEXT, "maxLength": 3}, b={"minimum": 2}), "required": ["a"]}
