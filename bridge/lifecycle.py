@@ -253,6 +253,18 @@ def expire(run: Run, target: str, cause: Causation) -> Run:
     return run if invocation is None or invocation.status.final else time_out(run, cause)
 
 
+def was_ended_by(run: Run, event_id: str) -> bool:
+    """Whether an event ended the run, or stands for the one that did.
+
+    The only call of a run is made with its request or, where there is no room, with its work. One process may do the one while another does
+    the other, and what was ended with the first is replied to by the last.
+    """
+    ended_by = run.control.ended_by
+    if ended_by == event_id or len(run.invocations) != 1:
+        return ended_by == event_id
+    return {ended_by, event_id} <= {run.control.request_id, f"{run.correlation_id}/{run.invocations[0].target}"}
+
+
 def refuse(run: Run, error: RunError, status: Status, cause: Causation) -> Run:
     """End a run that may not start at all, so that a look-up explains why."""
     if run.status.final:

@@ -99,7 +99,9 @@ class Recorder:
 
     async def reply_if_ended(self, run: Run, event_id: str) -> None:
         """Publish the reply if this event ended the run; a redelivery of the event publishes it again. Raises Unavailable."""
-        if run.status.final and run.control.ended_by == event_id:
+        # With an outbox the reply was stored with the end, so only a redelivery of the same event publishes it again.
+        concerned = run.control.ended_by == event_id if self._runs.has_outbox else lifecycle.was_ended_by(run, event_id)
+        if run.status.final and concerned:
             await self._publish_reply(run)
             await self._note_reply(run)
 

@@ -125,3 +125,13 @@ async def test_work_that_ends_when_it_is_published_is_replied_to_by_who_has_not_
         assert await two.give(two.first) is Ack.RETRY
     assert (await two.second.services.bridge.find("id-1", LOCAL)).status is Status.SUCCEEDED
     assert (await two.give(two.second), two.replies) == (Ack.DONE, 1)
+
+
+async def test_what_was_ended_with_the_request_is_replied_to_by_the_work_that_a_replica_without_room_has_published(two: Two) -> None:
+    """The replica without room is done with the request, which is the same message that the first one has in hand."""
+    async with two.without_replies(), two.in_hand():
+        two.second.pipeline._http_targets._working = 1_000
+        assert await two.give(two.second) is Ack.DONE
+    two.world.clock.advance(timedelta(seconds=15))
+    work, source = message(two.world, "invoked"), "automation-invocations/bridge"
+    assert (await two.second.pipeline.subscriptions()[source](Delivery(source, work)), two.replies) == (Ack.DONE, 1)

@@ -51,6 +51,8 @@ ONLY_EMBEDDED = {
     "test_servicebus_requesters": _A_NAMESPACE,
     "test_servicebus": _A_NAMESPACE,
     "test_servicebus_dotnet": _A_NAMESPACE,
+    "test_rollout": "the same on Dapr is tests/dapr/test_rollout.py",
+    "test_packages": _HOST,
     "test_limits": "the limit is that of the embedded store; a Redis without room is tried in tests/dapr/test_outages.py",
     "test_of_ten_bridges_started_at_once_on_the_same_data_one_serves": _A_FOLDER,
     "test_what_was_accepted_ends_once_and_is_replied_to_although_the_bridge_is_killed_again_and_again": _CHAOS,
