@@ -284,7 +284,7 @@ def assemble(  # noqa: PLR0913 - what the bridge is made of
     recorder = Recorder(context, replies)
     http_targets = HttpTargets(context, runtime.functions, plans.policies, recorder)
     bus_targets = BusTargets(context, recorder)
-    dispatcher = Dispatcher(context, http_targets, bus_targets, recorder)
+    dispatcher = Dispatcher(context, http_targets, bus_targets)
     validation = Validation()
     intake = Intake(context, Rules(plans.catalog, settings.reply_topics, settings.default_reply_topic), dispatcher, validation)
 

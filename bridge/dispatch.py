@@ -11,7 +11,6 @@ from bridge import events, telemetry
 from bridge.context import Context
 from bridge.errors import TooLarge
 from bridge.ports import Delivery, Message
-from bridge.recorder import Recorder
 from bridge.run import Invocation, Run, json_bytes
 from bridge.targets.bus import BusTargets
 from bridge.targets.http import HttpTargets
@@ -24,8 +23,7 @@ _MAY_GROW = 160  #: bytes by which it is larger once it is sent: its times may h
 class Dispatcher:
     """Starts the work of both kinds of targets."""
 
-    def __init__(self, context: Context, http_targets: HttpTargets, bus_targets: BusTargets, recorder: Recorder) -> None:
-        self._runs, self._recorder = context.runs, recorder
+    def __init__(self, context: Context, http_targets: HttpTargets, bus_targets: BusTargets) -> None:
         self._bus, self._run_clock, self._public_url = context.bus, context.run_clock, context.public_url
         self._http_targets, self._bus_targets = http_targets, bus_targets
 
@@ -81,14 +79,7 @@ class Dispatcher:
         run has one message less on the bus.
         """
         work = [each for each in run.invocations if each.control.target.http and not each.status.final]
-        alone = len(run.invocations) == len(work) == 1
-        here = work[0] if alone and self._http_targets.has_room(run, work[0]) else None
-        if alone and here is None:
-            # An earlier delivery may have made the call in another process, which ended the run and was gone before it replied.
-            run = await self._runs.get(run.correlation_id) or run
-            if run.status.final:
-                await self._recorder.reply_if_ended(run, event_id)
-                return
+        here = work[0] if len(run.invocations) == len(work) == 1 and self._http_targets.has_room(run, work[0]) else None
         if here is None or not here.attempts:
             # Before the first attempt, so that no attempt is ever without a deadline.
             now, ahead = self._run_clock.now(run), self._run_clock.ahead(run)

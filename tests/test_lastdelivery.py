@@ -110,15 +110,6 @@ async def test_a_run_that_is_being_canceled_is_looked_at_again_when_the_call_in_
     assert two.replies == 1
 
 
-async def test_a_replica_without_room_that_knows_an_older_state_looks_whether_the_run_has_ended(two: Two) -> None:
-    async with two.without_replies(), two.in_hand() as answers:
-        await two.second.services.bridge.find("id-1", LOCAL)
-        answers.set()
-        await asyncio.sleep(0.01)
-    two.second.pipeline._http_targets._working = 1_000
-    assert (await two.give(two.second), two.replies) == (Ack.DONE, 1)
-
-
 async def test_work_that_ends_when_it_is_published_is_replied_to_by_who_has_not_seen_its_end(two: Two) -> None:
     await two.world.request("published")
     async with two.without_replies():

@@ -31,7 +31,7 @@ def checked(url: str, allowed: Collection[str]) -> HammerTarget:
     if parts.scheme not in ("http", "https") or not host:
         raise ValueError(f"{url!r} is no URL of a function; write it like https://staging.example.com/api/work")
     if "{" in parts.path or "}" in parts.path:
-        raise ValueError(f"{parts.path} has a placeholder; write a path that can be called as it is, such as /api/work/1")
+        raise ValueError(f"{parts.path} has a placeholder; write a path that can be called as it is, such as /api/items/1")
     if not is_loopback(host) and host not in {each.lower().rstrip(".") for each in allowed}:
         raise ValueError(
             f"{host} is another machine, and its function would be called thousands of times. If that is meant, and not production, "

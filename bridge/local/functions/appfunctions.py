@@ -100,7 +100,7 @@ def read(
     _warn(app, servicebusnotes.of_app(functions, configuration.host_json.extensions.service_bus))
     for nothing in (*ineffective.settings(configuration.settings), *(ineffective.files(app.directory) if app.language.by_files else ())):
         log.warning(_NO_EFFECT, app.name, nothing)
-    homepage = configuration.settings.get(_HOMEPAGE, "").strip().lower() not in ("true", "1")
+    homepage = configuration.settings.get(_HOMEPAGE, "").strip().lower() not in ineffective.TRUE
     return functions, AppState(listed, homepage=homepage)
 
 
@@ -114,7 +114,7 @@ def simple(directory: Path) -> list[str]:
 def is_disabled(function: str, settings: Mapping[str, str]) -> bool:
     """Whether `AzureWebJobs.NAME.Disabled` is set, which is the only way to switch a function off that Azure knows."""
     names = (f"AzureWebJobs.{function}.Disabled".lower(), f"AzureWebJobs_{function}_Disabled".lower())
-    return any(name.lower() in names and text.strip().lower() in ("true", "1") for name, text in settings.items())
+    return any(name.lower() in names and text.strip().lower() in ineffective.TRUE for name, text in settings.items())
 
 
 def _described(reported: Sequence[Mapping[str, Any]], app: AppFolder, *, by_protocol: bool) -> Iterable[_Described]:

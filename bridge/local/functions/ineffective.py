@@ -14,6 +14,7 @@ from bridge.local.functions.functionjson import FILE
 
 _DISABLED = re.compile(r"AzureWebJobs(\.|__?)(.+?)(\.|__?)Disabled", re.IGNORECASE)
 _REFERENCE = re.compile(r"%[^%/{}]+%")
+TRUE = ("true", "1")  #: how a setting of Azure says yes, in small letters
 _OTHERS = frozenset({"node_modules", "__pycache__"})
 
 
@@ -26,7 +27,7 @@ def settings(given: Mapping[str, str]) -> Iterator[str]:
         before, function, after = found.groups()
         if "__" in (before, after) or before != after:
             yield f"the setting {name} has no effect; write AzureWebJobs.{function}.Disabled"
-        elif text.strip().lower() not in ("true", "1"):
+        elif text.strip().lower() not in TRUE:
             yield f"the setting {name} is {text!r} and has no effect; only true or 1 switches {function} off"
 
 

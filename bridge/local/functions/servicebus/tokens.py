@@ -16,7 +16,6 @@ SAS, JWT = "servicebus.windows.net:sastoken", "jwt"
 _SCOPE = "https://servicebus.azure.net/.default"
 _LIFE = 3600.0  #: seconds that a signature is good for
 _UNKNOWN_LIFE = 1800.0  #: seconds after which a signature is shown again whose end cannot be read
-IDENTITY_MISSING = "logging in by identity needs the package azure-identity: pip install azure-identity"
 
 
 class ShownToken(NamedTuple):
@@ -88,8 +87,6 @@ class IdentityTokens:
                 library = await asyncio.to_thread(importlib.import_module, "azure.identity.aio")
                 self._credential = credential(library, self._options)
             found = await self._credential.get_token(_SCOPE)
-        except ImportError:
-            raise TokenError(IDENTITY_MISSING) from None
         except Exception as fault:  # noqa: BLE001 - the library raises its own errors, and those of what it asks
             raise TokenError(f"no token of Microsoft Entra: {_first_line(fault)}") from None
         return ShownToken(found.token, JWT, float(found.expires_on))
