@@ -50,6 +50,8 @@ def answers(asked: Any) -> Iterator[Any]:
         found = answer.function_metadata_response
         found.result.status = StatusResult.Success
         one = found.function_metadata_results.add(name="F", function_id="1")
+        if HOW == "unindexed":
+            one.status.exception.message = "its attribute is wrong"
         one.raw_bindings.append(RAW.get(HOW, '{"name": "request", "type": "httpTrigger", "direction": "In"}'))
     elif kind == "function_load_request":
         answer.function_load_response.function_id = asked.function_load_request.function_id

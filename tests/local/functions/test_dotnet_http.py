@@ -68,3 +68,13 @@ async def test_what_a_function_is_told_of_a_request_comes_from_its_route_then_it
 async def test_a_text_that_is_json_is_read(host: RecordedHost) -> None:
     for text, body in {"a": b"a", "[1]": b"[\n  1\n]", "%22q%22": b"q", "true": b"True"}.items():
         assert (await _get(host, "plain", f"/api/StringAnswer?text={text}"))["body"] == body
+
+
+async def test_a_disabled_function_wants_its_key_and_runs_for_the_master_key_alone(host: RecordedHost) -> None:
+    keys = {"": 401, "wrong": 401, "host-key": 404, MASTER: 200}
+    assert {key: (await _get(host, "plain", f"/api/AuthFunction?code={key}"))["status"] for key in keys} == keys
+
+
+async def test_an_empty_key_in_a_header_hides_the_one_in_the_query(host: RecordedHost) -> None:
+    answer = await _get(host, "aspnet", "/api/AuthFunction?code=host-key", headers={"x-functions-key": ""})
+    assert answer["status"] == 401

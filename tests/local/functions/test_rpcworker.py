@@ -16,7 +16,7 @@ import pytest
 
 from bridge.local.functions.httpmessage import HttpRequest
 from bridge.local.functions.httpstream import BodyPieces
-from bridge.local.functions.rpc import appserver, peers, workerconfig
+from bridge.local.functions.rpc import appserver, indexing, peers, workerconfig
 from bridge.local.functions.rpc.httpvalues import HttpCall
 from bridge.local.functions.rpc.protocol import Empty, StreamingMessage, settlement
 from bridge.local.functions.rpc.workerconfig import RpcStart
@@ -64,6 +64,25 @@ async def test_what_a_worker_reports_and_does_not_fit_is_named(how: str, tmp_pat
     with pytest.raises(AppLoadFailed, match="does not fit"):
         async with _fake(how, tmp_path):
             pass
+
+
+async def test_a_function_that_its_worker_could_not_index_fails_with_the_reason(tmp_path: Path) -> None:
+    async with _fake("unindexed", tmp_path) as worker:
+        response = await _call(worker)
+        assert (response.ok, response.code, response.text) == (False, "FunctionNotLoaded", "its attribute is wrong")
+
+
+def test_a_worker_is_told_of_a_function_what_azures_host_tells() -> None:
+    reported = StreamingMessage().function_load_request.metadata
+    reported.name, reported.script_file, reported.entry_point = "F", "App.dll", "App.F.Run"
+    reported.language, reported.function_id = "dotnet-isolated", "7"
+    reported.raw_bindings.append("{}")
+    reported.retry_options.max_retry_count = 2
+    reported.bindings["r"].type = "httpTrigger"
+    reported.properties["own"] = "1"
+    told = indexing.to_load(reported, "7").metadata
+    assert {each.name for each, _ in told.ListFields()} == {"name", "script_file", "entry_point", "bindings", "properties"}
+    assert (told.bindings["r"].type, dict(told.properties)) == ("httpTrigger", {"own": "1", "FunctionId": "7"})
 
 
 async def test_answers_that_nobody_waits_for_are_dropped(tmp_path: Path) -> None:

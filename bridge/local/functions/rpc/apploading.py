@@ -80,10 +80,10 @@ class AppLoading:
         for each in functions:
             function_id = each.function_id or each.properties.get("FunctionId") or str(uuid.uuid4())
             self.ids[each.name] = function_id
+            if problem := indexing.problem(each):
+                self.problems[function_id] = problem
             message = StreamingMessage()
-            message.function_load_request.function_id = function_id
-            message.function_load_request.metadata.CopyFrom(each)
-            del message.function_load_request.metadata.raw_bindings[:]
+            message.function_load_request.CopyFrom(indexing.to_load(each, function_id))
             pending.append(self._expected(f"load {function_id}"))
             self._send(message)
         if pending:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bridge.local.functions.rpc.protocol import BindingInfo, RpcRetryOptions, StreamingMessage
+from bridge.local.functions.rpc.protocol import BindingInfo, RpcRetryOptions, StatusResult, StreamingMessage
 from bridge.local.functions.worker import Json
 
 _LONGEST_NAME = 127
@@ -45,6 +45,25 @@ def _span(duration: Any) -> str:
     minutes, seconds = divmod(duration.seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02d}:{minutes:02d}:{seconds:02d}.{duration.nanos // 100:07d}"
+
+
+def to_load(metadata: Any, function_id: str) -> Any:
+    """What a worker is told when it shall load a function: as Azure's host does, without what is the host's business alone."""
+    made = StreamingMessage().function_load_request
+    made.function_id = function_id
+    made.metadata.name, made.metadata.directory = metadata.name, metadata.directory
+    made.metadata.script_file, made.metadata.entry_point = metadata.script_file, metadata.entry_point
+    for name, binding in metadata.bindings.items():
+        made.metadata.bindings[name].CopyFrom(binding)
+    made.metadata.properties.update({**metadata.properties, "FunctionId": function_id})
+    return made
+
+
+def problem(metadata: Any) -> str:
+    """Why the worker could not index a function; nothing if it could."""
+    if not metadata.HasField("status") or metadata.status.status == StatusResult.Success:
+        return ""
+    return str(metadata.status.exception.message or "the worker could not index it")
 
 
 def from_file(content: Json) -> Any:
