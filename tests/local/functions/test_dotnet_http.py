@@ -18,9 +18,10 @@ Json = dict[str, Any]
 
 _KEYS = {"host.json": {"masterKey": {"name": "master", "value": MASTER}, "functionKeys": [{"name": "default", "value": "host-key"}]}}
 _PLAIN = {"TICK_SCHEDULE": "0 0 0 1 1 *", "AzureWebJobs.AuthFunction.Disabled": "true"}
+_FILES = {"host.json": '{"version": "2.0", "extensions": {"http": {"customHeaders": {"X-STAMP": "host", "X-Own": "1"}}}}'}
 _APPS = {
-    "plain": {"runtime": dotnetapp.LANGUAGE, "folder": "plain", "env": _PLAIN},
-    "aspnet": {"runtime": dotnetapp.LANGUAGE, "folder": "aspnet"},
+    "plain": {"runtime": dotnetapp.LANGUAGE, "folder": "plain", "env": _PLAIN, "files": _FILES},
+    "aspnet": {"runtime": dotnetapp.LANGUAGE, "folder": "aspnet", "files": _FILES},
 }
 
 
@@ -78,3 +79,10 @@ async def test_a_disabled_function_wants_its_key_and_runs_for_the_master_key_alo
 async def test_an_empty_key_in_a_header_hides_the_one_in_the_query(host: RecordedHost) -> None:
     answer = await _get(host, "aspnet", "/api/AuthFunction?code=host-key", headers={"x-functions-key": ""})
     assert answer["status"] == 401
+
+
+@pytest.mark.parametrize("app", ["plain", "aspnet"])
+async def test_a_header_of_host_json_gives_way_to_the_function_s_own(host: RecordedHost, app: str) -> None:
+    answer = await _get(host, app, "/api/status/200")
+    assert (answer["headers"]["x-stamp"], answer["headers"]["x-own"]) == ("Status", "1")
+    assert (await _get(host, app, "/api/none"))["headers"]["x-stamp"] == "host"
