@@ -15,7 +15,13 @@ from bridge.local.functions.rpc.protocol import StatusResult, StreamingMessage
 
 HOW = os.environ.get("FAKE_WORKER", "sound")
 GIVEN = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
-RAW = {"rubbish": "no JSON", "nameless": '{"type": "httpTrigger"}'}
+RAW = {
+    "rubbish": "no JSON",
+    "nameless": '{"type": "httpTrigger"}',
+    "misnamed": '{"name": "request", "type": "httpTrigger"}',
+    "misdirected": '{"name": "request", "type": "httpTrigger", "direction": "sideways"}',
+}
+SOUND = '{"name": "request", "type": "httpTrigger", "direction": "In"}'
 
 
 def main() -> None:
@@ -49,10 +55,12 @@ def answers(asked: Any) -> Iterator[Any]:
     elif kind == "functions_metadata_request":
         found = answer.function_metadata_response
         found.result.status = StatusResult.Success
-        one = found.function_metadata_results.add(name="F", function_id="1")
+        one = found.function_metadata_results.add(name="a b" if HOW == "misnamed" else "F", function_id="1")
+        if HOW in RAW:
+            found.function_metadata_results.add(name="Sound", function_id="2").raw_bindings.append(SOUND)
         if HOW == "unindexed":
             one.status.exception.message = "its attribute is wrong"
-        one.raw_bindings.append(RAW.get(HOW, '{"name": "request", "type": "httpTrigger", "direction": "In"}'))
+        one.raw_bindings.append(RAW.get(HOW, SOUND))
     elif kind == "function_load_request":
         answer.function_load_response.function_id = asked.function_load_request.function_id
         answer.function_load_response.result.status = StatusResult.Success

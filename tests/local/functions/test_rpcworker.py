@@ -20,7 +20,7 @@ from bridge.local.functions.rpc import appserver, indexing, peers, workerconfig
 from bridge.local.functions.rpc.httpvalues import HttpCall
 from bridge.local.functions.rpc.protocol import Empty, StreamingMessage, settlement
 from bridge.local.functions.rpc.workerconfig import RpcStart
-from bridge.local.functions.worker import AppLoadFailed, InvocationResponse, WorkerLost
+from bridge.local.functions.worker import AppLoadFailed, InvocationResponse, WorkerHello, WorkerLost
 
 from .conftest import CHECKOUT
 
@@ -28,15 +28,21 @@ SCRIPT = Path(__file__).parent / "fake_worker.py"
 
 
 @asynccontextmanager
-async def _fake(how: str, app: Path, *, seconds: float = 20) -> AsyncIterator[Any]:
+async def _loaded(how: str, app: Path, *, seconds: float = 20) -> AsyncIterator[tuple[Any, WorkerHello]]:
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "FAKE_WORKER": how}
     program = workerconfig.program([sys.executable, str(SCRIPT)], app, environment, RpcStart(seconds=seconds))
-    worker, _ = await program.start(program, lambda *_: None)
+    worker, hello = await program.start(program, lambda *_: None)
     try:
-        yield worker
+        yield worker, hello
     finally:
         worker.kill()
         await worker.released.wait()
+
+
+@asynccontextmanager
+async def _fake(how: str, app: Path, *, seconds: float = 20) -> AsyncIterator[Any]:
+    async with _loaded(how, app, seconds=seconds) as (worker, _):
+        yield worker
 
 
 async def _call(worker: Any, call: HttpCall | None = None) -> InvocationResponse:
@@ -59,11 +65,29 @@ async def test_a_worker_that_never_connects_is_given_up(tmp_path: Path) -> None:
             pass
 
 
-@pytest.mark.parametrize("how", ["rubbish", "nameless", "elsewhere"])
-async def test_what_a_worker_reports_and_does_not_fit_is_named(how: str, tmp_path: Path) -> None:
-    with pytest.raises(AppLoadFailed, match="does not fit"):
-        async with _fake(how, tmp_path):
+async def test_an_app_that_wants_its_requests_elsewhere_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        AppLoadFailed, match=r"does not fit: it wants its requests at 'http://example\.org:80/', which is not on this machine"
+    ):
+        async with _fake("elsewhere", tmp_path):
             pass
+
+
+@pytest.mark.parametrize(
+    ("how", "problem"),
+    [
+        ("rubbish", "binding 'no JSON', which is no object"),
+        ("nameless", "with the texts 'name' and 'type'"),
+        ("misnamed", "'a b' is not a valid function name"),
+        ("misdirected", "the direction 'sideways' of the binding 'request' does not exist"),
+    ],
+)
+async def test_a_function_whose_description_does_not_fit_is_left_out_with_the_reason(how: str, problem: str, tmp_path: Path) -> None:
+    async with _loaded(how, tmp_path) as (worker, hello):
+        wrong, sound = hello.functions
+        assert problem in wrong["problem"]
+        assert (sound["name"], "problem" in sound) == ("Sound", False)
+        assert list(worker.loaded.ids) == ["Sound"]
 
 
 async def test_a_function_that_its_worker_could_not_index_fails_with_the_reason(tmp_path: Path) -> None:

@@ -52,13 +52,14 @@ class AppLoading:
         _check(init.result)
         self.knows = frozenset(init.capabilities)
         functions = await self._functions(app, begin)
+        reported = [indexing.described(each) for each in functions]
         try:
-            reported = [indexing.described(each) for each in functions]
             if uri := init.capabilities.get("HttpUri"):
                 self.app_server = AppServer(uri)
         except ValueError as wrong:
             raise AppLoadFailed(f"What its worker reports does not fit: {wrong}.") from None
-        await self._load_functions(functions, begin.seconds)
+        sound = [each for each, said in zip(functions, reported, strict=True) if "problem" not in said]
+        await self._load_functions(sound, begin.seconds)
         about = init.worker_metadata
         title = f"worker {about.worker_version or init.worker_version} on {about.runtime_name} {about.runtime_version}"
         return WorkerHello(title, reported, forwards=self.app_server is not None)
@@ -95,8 +96,7 @@ class AppLoading:
         return await self._step(expected, seconds, f"has not sent {answer}")
 
     def _expected(self, what: str) -> asyncio.Future[Any]:
-        self._expecting[what] = asyncio.get_running_loop().create_future()
-        return self._expecting[what]
+        return self._expecting.setdefault(what, asyncio.get_running_loop().create_future())
 
     async def _step(self, step: asyncio.Future[Any], seconds: float, missing: str) -> Any:
         await asyncio.wait({step, self._ended}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
