@@ -28,9 +28,7 @@ def main() -> None:
     if HOW == "silent":
         time.sleep(600)
     channel = grpc.insecure_channel(f"127.0.0.1:{GIVEN['--port']}", options=[("grpc.max_send_message_length", -1)])
-    stream = channel.stream_stream(
-        "/AzureFunctionsRpcMessages.FunctionRpc/EventStream", StreamingMessage.SerializeToString, StreamingMessage.FromString
-    )
+    stream = channel.stream_stream("/AzureFunctionsRpcMessages.FunctionRpc/EventStream", _written, StreamingMessage.FromString)
     unsent: Queue[Any] = Queue()
     started = StreamingMessage()
     started.start_stream.worker_id = GIVEN["--functions-worker-id"]
@@ -38,6 +36,10 @@ def main() -> None:
     for asked in stream(_all(unsent)):
         for answer in answers(asked):
             unsent.put(answer)
+
+
+def _written(message: Any) -> bytes:
+    return message if isinstance(message, bytes) else bytes(message.SerializeToString())
 
 
 def _all(unsent: Queue[Any]) -> Iterator[Any]:
@@ -61,7 +63,7 @@ def answers(asked: Any) -> Iterator[Any]:
         if HOW == "unindexed":
             one.status.exception.message = "its attribute is wrong"
         one.raw_bindings.append(RAW.get(HOW, SOUND))
-    elif kind == "function_load_request":
+    elif kind == "function_load_request" and HOW != "stuck":
         answer.function_load_response.function_id = asked.function_load_request.function_id
         answer.function_load_response.result.status = StatusResult.Success
     elif kind == "invocation_request" and HOW != "closed":
@@ -73,6 +75,8 @@ def answers(asked: Any) -> Iterator[Any]:
 
 
 def _invoked(invocation: str) -> Iterator[Any]:
+    if HOW == "noise":
+        yield b"\xff\x00" * 50
     unknown = StreamingMessage()
     unknown.invocation_response.invocation_id = "nobody asked"
     yield unknown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -130,6 +131,21 @@ async def test_a_message_over_the_limit_ends_its_worker_and_not_the_host(tmp_pat
         await asyncio.wait_for(asyncio.shield(worker.ended), 10)
 
 
+async def test_what_is_no_message_ends_its_worker_in_the_words_of_the_host(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with _fake("noise", tmp_path) as worker:
+        with pytest.raises(WorkerLost):
+            await _call(worker)
+    assert [each.message for each in caplog.records] == ["A worker has sent what is no message of its protocol, so it is ended."]
+
+
+async def test_a_worker_that_does_not_load_its_functions_is_given_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(AppLoadFailed, match="has not loaded its functions within 1 s"):
+        async with _fake("stuck", tmp_path, seconds=1):
+            pass
+    gc.collect()
+    assert not caplog.records
+
+
 async def test_an_app_that_never_listens_fails_its_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(appserver, "_LISTEN_SECONDS", 0.3)
     async with _fake("closed", tmp_path) as worker:
@@ -145,7 +161,9 @@ async def _stream(port: str, *first: Any) -> grpc.StatusCode:
     """What becomes of a stream that sends these messages."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.stream_stream(
-            "/AzureFunctionsRpcMessages.FunctionRpc/EventStream", StreamingMessage.SerializeToString, StreamingMessage.FromString
+            "/AzureFunctionsRpcMessages.FunctionRpc/EventStream",
+            lambda each: each if isinstance(each, bytes) else each.SerializeToString(),
+            StreamingMessage.FromString,
         )()
         for message in first:
             await call.write(message)
@@ -165,6 +183,7 @@ async def test_a_stream_is_taken_from_the_worker_alone_and_once(tmp_path: Path) 
         assert await _stream(given["--port"], itself) is grpc.StatusCode.ALREADY_EXISTS
         assert await _stream(given["--port"], rubbish) is grpc.StatusCode.INVALID_ARGUMENT
         assert await _stream(given["--port"]) is grpc.StatusCode.INVALID_ARGUMENT
+        assert await _stream(given["--port"], b"\xff\x00") is grpc.StatusCode.INVALID_ARGUMENT
         assert (await _call(worker)).ok
 
 

@@ -60,9 +60,7 @@ class AppLoading:
             raise AppLoadFailed(f"What its worker reports does not fit: {wrong}.") from None
         sound = [each for each, said in zip(functions, reported, strict=True) if "problem" not in said]
         await self._load_functions(sound, begin.seconds)
-        about = init.worker_metadata
-        title = f"worker {about.worker_version or init.worker_version} on {about.runtime_name} {about.runtime_version}"
-        return WorkerHello(title, reported, forwards=self.app_server is not None)
+        return WorkerHello(_title(init), reported, forwards=self.app_server is not None)
 
     async def _functions(self, app: Path, begin: RpcStart) -> list[Any]:
         if begin.described is not None:
@@ -102,10 +100,18 @@ class AppLoading:
         await asyncio.wait({step, self._ended}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if step.done():
             return step.result()
+        step.add_done_callback(lambda _: step.cancelled() or step.exception())  # asyncio tells of what nobody has asked for
         step.cancel()
         if not self._ended.done():
             raise AppLoadFailed(f"Its worker {missing} within {seconds:g} s.")
         raise AppLoadFailed(_ENDED.format(f" with exit code {self._exit_code()}"), ended=True)
+
+
+def _title(init: Any) -> str:
+    """The worker and what it runs on, as far as it says so."""
+    about = init.worker_metadata
+    worker = f"worker {about.worker_version or init.worker_version}".rstrip()
+    return f"{worker} on {about.runtime_name} {about.runtime_version}".rstrip() if about.runtime_name else worker
 
 
 def _check(result: Any) -> None:
