@@ -33,9 +33,14 @@ def main() -> None:
     started = StreamingMessage()
     started.start_stream.worker_id = GIVEN["--functions-worker-id"]
     unsent.put(started)
-    for asked in stream(_all(unsent)):
-        for answer in answers(asked):
-            unsent.put(answer)
+    try:
+        for asked in stream(_all(unsent)):
+            for answer in answers(asked):
+                unsent.put(answer)
+    except grpc.RpcError:
+        if HOW == "large":  # as the worker of .NET does, it lives on
+            time.sleep(600)
+        raise
 
 
 def _written(message: Any) -> bytes:

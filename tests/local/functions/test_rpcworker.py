@@ -124,11 +124,12 @@ async def test_an_answer_that_is_none_of_http_fails_its_call_only(tmp_path: Path
         assert not worker.ended.done()
 
 
-async def test_a_message_over_the_limit_ends_its_worker_and_not_the_host(tmp_path: Path) -> None:
+async def test_a_message_over_the_limit_ends_its_worker_and_not_the_host(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with _fake("large", tmp_path) as worker:
         with pytest.raises(WorkerLost):
             await _call(worker)
         await asyncio.wait_for(asyncio.shield(worker.ended), 10)
+    assert "a worker, has lost its stream and is ended. A message of more than 134217728 bytes costs it." in caplog.text
 
 
 async def test_what_is_no_message_ends_its_worker_in_the_words_of_the_host(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,7 +21,7 @@ from bridge.local.functions.rpc.apploading import AppLoading
 from bridge.local.functions.rpc.forwarding import ForwardedCall
 from bridge.local.functions.rpc.httpvalues import HttpCall
 from bridge.local.functions.rpc.protocol import RpcLog, StreamingMessage
-from bridge.local.functions.rpc.rpcserver import RpcServer
+from bridge.local.functions.rpc.rpcserver import LARGEST_MESSAGE, RpcServer
 from bridge.local.functions.rpc.workerconfig import RpcStart
 from bridge.local.functions.worker import InvocationResponse, Json, OnLog, WorkerHello, WorkerLost, WorkerProgram
 
@@ -209,6 +209,12 @@ class RpcWorker:
         stream = asyncio.create_task(self._server.ended.wait())
         await asyncio.wait({process, stream}, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait({process}, timeout=_LAST_WORDS)
+        if not process.done():
+            log.error(
+                "Process %d, a worker, has lost its stream and is ended. A message of more than %d bytes costs it.",
+                self.pid,
+                LARGEST_MESSAGE,
+            )
         self.kill()  # a worker lives on without its stream, and so may a program that it has started
         await asyncio.wait({process})
         await asyncio.wait({stream, *lines} if self._server.started.done() else lines, timeout=_LAST_WORDS)
