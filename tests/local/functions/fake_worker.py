@@ -25,6 +25,9 @@ SOUND = '{"name": "request", "type": "httpTrigger", "direction": "In"}'
 
 
 def main() -> None:
+    if HOW == "talking":
+        sys.stdout.write("an error on standard output\n")
+        sys.stderr.write("leaving\nLanguageWorkerConsoleLogA WARNING\nUnhandled exception. X: y\n   at App.Main()\nit failed\n")
     if HOW == "silent":
         time.sleep(600)
     channel = grpc.insecure_channel(f"127.0.0.1:{GIVEN['--port']}", options=[("grpc.max_send_message_length", -1)])

@@ -21,7 +21,7 @@ from bridge.local.functions.rpc import appserver, indexing, peers, workerconfig
 from bridge.local.functions.rpc.httpvalues import HttpCall
 from bridge.local.functions.rpc.protocol import Empty, StreamingMessage, settlement
 from bridge.local.functions.rpc.workerconfig import RpcStart
-from bridge.local.functions.worker import AppLoadFailed, InvocationResponse, WorkerHello, WorkerLost
+from bridge.local.functions.worker import AppLoadFailed, InvocationResponse, OnLog, WorkerHello, WorkerLost
 
 from .conftest import CHECKOUT
 
@@ -29,10 +29,10 @@ SCRIPT = Path(__file__).parent / "fake_worker.py"
 
 
 @asynccontextmanager
-async def _loaded(how: str, app: Path, *, seconds: float = 20) -> AsyncIterator[tuple[Any, WorkerHello]]:
+async def _loaded(how: str, app: Path, *, seconds: float = 20, on_log: OnLog = lambda *_: None) -> AsyncIterator[tuple[Any, WorkerHello]]:
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "FAKE_WORKER": how}
     program = workerconfig.program([sys.executable, str(SCRIPT)], app, environment, RpcStart(seconds=seconds))
-    worker, hello = await program.start(program, lambda *_: None)
+    worker, hello = await program.start(program, on_log)
     try:
         yield worker, hello
     finally:
@@ -122,6 +122,15 @@ async def test_an_answer_that_is_none_of_http_fails_its_call_only(tmp_path: Path
         assert (response.ok, response.code) == (False, "BadAnswer")
         assert "'abc'" in response.text
         assert not worker.ended.done()
+
+
+async def test_a_line_on_standard_error_has_the_level_that_its_words_suggest(tmp_path: Path) -> None:
+    lines: list[tuple[str, str]] = []
+    async with _loaded("talking", tmp_path, on_log=lambda _, level, text: lines.append((level, text))):
+        pass
+    said = [("error", "Unhandled exception. X: y"), ("info", "   at App.Main()"), ("error", "it failed")]
+    assert [each for each in lines if each[1] != "an error on standard output"] == [("info", "leaving"), ("warning", "A WARNING"), *said]
+    assert ("info", "an error on standard output") in lines
 
 
 async def test_a_message_over_the_limit_ends_its_worker_and_not_the_host(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
