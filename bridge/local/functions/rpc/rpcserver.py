@@ -20,7 +20,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what a worker does wrong is t
 import grpc
 
 from bridge.local.functions.httpserver import HOST
-from bridge.local.functions.rpc import peers
+from bridge.local.functions.rpc import peers, protocol
 from bridge.local.functions.rpc.protocol import StreamingMessage
 from bridge.local.functions.rpc.settlementservice import Holder, SettlementService
 
@@ -28,6 +28,7 @@ log = logging.getLogger("bridge.functions")
 
 LARGEST_MESSAGE = 134_217_728  #: bytes
 _FIRST_MESSAGE = 60.0  #: seconds in which a stream must say whose it is
+_LAST_WRITE = 1.0  #: seconds in which the end of a stream waits for what is being written
 _SERVICE = "AzureFunctionsRpcMessages.FunctionRpc"
 
 
@@ -51,7 +52,8 @@ class RpcServer:
         """Listen. Raises OSError if that is not possible."""
         limits = [("grpc.max_receive_message_length", LARGEST_MESSAGE), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
         self._server = grpc.aio.server(options=limits)
-        stream = grpc.stream_stream_rpc_method_handler(self._stream, StreamingMessage.FromString, StreamingMessage.SerializeToString)
+        read, write = protocol.reader(StreamingMessage), StreamingMessage.SerializeToString
+        stream = grpc.stream_stream_rpc_method_handler(self._stream, read, write)
         handlers = [grpc.method_handlers_generic_handler(_SERVICE, {"EventStream": stream}), self._settlement.handlers()]
         self._server.add_generic_rpc_handlers(handlers)
         try:
@@ -88,12 +90,18 @@ class RpcServer:
         writing = asyncio.create_task(self._write(context))
         try:
             while (message := await context.read()) is not grpc.aio.EOF:
+                if message is None:
+                    log.error("A worker has sent what is no message of its protocol, so it is ended.")
+                    return
                 self._take(message)
         except asyncio.CancelledError:
             return  # the stream is over; grpc would log the cancellation as an error of this host
         finally:
-            writing.cancel()
             self.ended.set()
+            self._news.set()
+            writing.add_done_callback(lambda _: writing.cancelled() or writing.exception())  # it fails where the stream is gone
+            await asyncio.wait({writing}, timeout=_LAST_WRITE)  # grpc cannot end a stream while it writes
+            writing.cancel()
 
     async def _check_start(self, context: Any) -> None:
         """Abort a stream that is not the worker's."""
@@ -115,5 +123,7 @@ class RpcServer:
         while True:
             while self._unsent:
                 await context.write(self._unsent.popleft())
+            if self.ended.is_set():
+                return
             self._news.clear()
             await self._news.wait()

@@ -49,6 +49,8 @@ class SettlementService:
 
         async def answered(request: Any, context: Any) -> Any:
             await self._admit(context)
+            if request is None:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"this is no request of {name}")
             try:
                 return await work(name, request) or answer()
             except KeyError as lost:
@@ -58,8 +60,8 @@ class SettlementService:
             except (FeedError, PeerError, TokenError, TimeoutError) as fault:
                 await context.abort(grpc.StatusCode.UNKNOWN, str(fault) or "the broker has not answered")
 
-        deserializer = protocol.settlement(f"{name}Request").FromString
-        return grpc.unary_unary_rpc_method_handler(answered, deserializer, answer.SerializeToString)
+        read = protocol.reader(protocol.settlement(f"{name}Request"))
+        return grpc.unary_unary_rpc_method_handler(answered, read, answer.SerializeToString)
 
     def _held(self, lock: str, session: str = "") -> tuple[Feed, str]:
         """Raises KeyError for what no running call holds."""
