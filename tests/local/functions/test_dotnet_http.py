@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from bridge.local.functions.rpc import dotnetapp
 
 from . import dotnet_kit
-from .conftest import need
+from .conftest import need, wait_until
 from .host_vector_kit import MASTER, RecordedHost, running
 
 Json = dict[str, Any]
@@ -86,3 +88,11 @@ async def test_a_header_of_host_json_gives_way_to_the_function_s_own(host: Recor
     answer = await _get(host, app, "/api/status/200")
     assert (answer["headers"]["x-stamp"], answer["headers"]["x-own"]) == ("Status", "1")
     assert (await _get(host, app, "/api/none"))["headers"]["x-stamp"] == "host"
+
+
+async def test_a_timer_function_gets_its_schedule_as_json_without_blanks(host: RecordedHost) -> None:
+    by_hand = {"method": "POST", "headers": {"Content-Type": "application/json", "x-functions-key": MASTER}, "body": "{}"}
+    for function, text in {"TickText": "tick text ", "TickSetting": "tick of the setting, "}.items():
+        assert (await host.app("plain").send({"path": f"/admin/functions/{function}", **by_hand}))["status"] == 202
+        said = f'{text}{{"Schedule":{{"AdjustForDST":true}},"ScheduleStatus":null,"IsPastDue":false}}'
+        await asyncio.to_thread(wait_until, partial(lambda text: text in host.log, said), said)
