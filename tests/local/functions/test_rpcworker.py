@@ -214,8 +214,8 @@ async def test_each_worker_gets_an_id_and_a_port_of_its_own(tmp_path: Path) -> N
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
 def test_a_peer_of_another_user_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-        port, peer = server.getsockname()[1], f"ipv4:127.0.0.1:{client.getsockname()[1]}"
-        assert peers.is_own(peer, port)
+        port, (host, number) = server.getsockname()[1], client.getsockname()
+        assert peers.is_own(host, number, port)
+        assert not peers.is_own(host, 1, port)
         monkeypatch.setattr(os, "getuid", lambda: 65_534)
-        assert not peers.is_own(peer, port)
-        assert not peers.is_own("unix:socket", port)
+        assert not peers.is_own(host, number, port)
