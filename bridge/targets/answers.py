@@ -6,7 +6,8 @@ from http import HTTPStatus
 
 from bridge.catalog import HttpTarget, failedwhen
 from bridge.errors import CallFailed
-from bridge.outcome import Outcome, Succeeded, classify, errorswritten, following, outputsnotsent
+from bridge.outcome import Outcome, Succeeded, errorswritten, following, outputsnotsent
+from bridge.outcome.httpanswer import classify
 from bridge.ports import FunctionResponse
 
 
