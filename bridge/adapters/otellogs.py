@@ -7,11 +7,11 @@ import re
 
 from bridge.logs import OncePerMinute
 
-_EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+_EXPORTERS = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.exporter.otlp.proto.http.metric_exporter")
 #: They write a line for each export that failed, each span that the queue had no room for, and each text of a caller that they cannot read.
-_LIMITED = (_EXPORTER, "opentelemetry.sdk._shared_internal", "opentelemetry.trace.span", "opentelemetry.util.re")
-#: They name the address of the collector; the second one only at the level debug.
-_NAMING = (_EXPORTER, "urllib3.connectionpool")
+_LIMITED = (*_EXPORTERS, "opentelemetry.sdk._shared_internal", "opentelemetry.trace.span", "opentelemetry.util.re")
+#: They name the address of the collector; the last one only at the level debug.
+_NAMING = (*_EXPORTERS, "urllib3.connectionpool")
 _USER_OR_QUERY = re.compile(r"(?<=//)[^/\s]*@|\?\S*")
 _once_per_minute = OncePerMinute()
 
