@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections import Counter
 from collections.abc import Sequence
 from time import perf_counter
@@ -19,12 +20,11 @@ class MeasuredBus:
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Publish, and count the messages of each topic."""
-        begun, error = perf_counter(), INTERRUPTED
+        begun, error = perf_counter(), ""
         try:
             await self._bus.publish(messages)
-            error = ""
-        except BridgeError as fault:
-            error = fault.code
+        except BaseException as fault:
+            error = _kind(fault)
             raise
         finally:
             _sent(self._meters, messages, error, perf_counter() - begun)
@@ -44,16 +44,14 @@ class MeasuredOutbox:
         """Commit, and count the messages of each topic."""
         if not messages:
             return await self._outbox.commit(write, messages, obsolete)
-        begun, error = perf_counter(), INTERRUPTED
+        begun, error = perf_counter(), ""
         try:
-            etag = await self._outbox.commit(write, messages, obsolete)
-            error = ""
-        except BridgeError as fault:
-            error = fault.code
+            return await self._outbox.commit(write, messages, obsolete)
+        except BaseException as fault:
+            error = _kind(fault)
             raise
         finally:
             _sent(self._meters, messages, error, perf_counter() - begun)
-        return etag
 
 
 class MeasuredFunctions:
@@ -64,12 +62,12 @@ class MeasuredFunctions:
 
     async def call(self, call: FunctionCall) -> FunctionResponse:
         """Call, and measure from the call to the answer."""
-        begun, status, error = perf_counter(), 0, INTERRUPTED
+        begun, status, error = perf_counter(), 0, ""
         try:
             answer = await self._functions.call(call)
-            status, error = answer.status, ""
-        except CallFailed as fault:
-            error = fault.reason
+            status = answer.status
+        except BaseException as fault:
+            error = _kind(fault)
             raise
         finally:
             self._meters.called(call.method, call.app, call.template, status, error, perf_counter() - begun)
@@ -88,16 +86,28 @@ def handling(handler: Handler, source: str, meters: Meters) -> Handler:
     """The handler of the deliveries of `source`, measured."""
 
     async def handle(delivery: Delivery) -> Ack:
-        begun, error = perf_counter(), INTERRUPTED
+        begun, error = perf_counter(), ""
         meters.consumed(source)
         try:
             answer = await handler(delivery)
             error = ABANDONED if answer is Ack.RETRY else ""
+        except BaseException as fault:
+            error = _kind(fault)
+            raise
         finally:
             meters.processed(source, error, perf_counter() - begun)
         return answer
 
     return handle
+
+
+def _kind(fault: BaseException) -> str:
+    """What stands for the fault in `error.type`: one of few texts, and never a message."""
+    if isinstance(fault, CallFailed):
+        return fault.reason
+    if isinstance(fault, BridgeError):
+        return fault.code
+    return INTERRUPTED if isinstance(fault, CancelledError) else type(fault).__name__
 
 
 def _sent(meters: Meters, messages: Sequence[Message], error: str, seconds: float) -> None:

@@ -125,7 +125,9 @@ def _points(sent: ExportMetricsServiceRequest) -> Iterator[ReceivedPoint]:
             for point in data.data_points:
                 value, total, bounds, buckets = _value(point)
                 named = _attributes(point.attributes)
-                yield ReceivedPoint(metric.name, metric.unit, named, value, total, bounds, buckets, delta, point.start_time_unix_nano, resource)
+                yield ReceivedPoint(
+                    metric.name, metric.unit, named, value, total, bounds, buckets, delta, point.start_time_unix_nano, resource
+                )
 
 
 def _value(point: Any) -> tuple[float, float, tuple[float, ...], tuple[int, ...]]:
