@@ -30,20 +30,20 @@ _MESSAGING = {
     "system": "messaging.system",
     "operation": "messaging.operation.name",
     "destination": "messaging.destination.name",
-    "error": "error.type",
 }
+_PRODUCER = {**_MESSAGING, "error": "error.type"}
 _CONSUMER = {**_MESSAGING, "subscription": "messaging.destination.subscription.name"}
 INTEGERS = frozenset(("http.response.status_code",))  #: the attributes that are numbers
 
 CONVENTIONAL: Mapping[str, Instrument] = {
     "http_server_request_duration": Instrument("http.server.request.duration", Kind.HISTOGRAM, "s", _SERVER),
     "http_client_request_duration": Instrument("http.client.request.duration", Kind.HISTOGRAM, "s", _CLIENT),
-    "messaging_client_sent_messages": Instrument("messaging.client.sent.messages", Kind.COUNTER, "{message}", _MESSAGING),
+    "messaging_client_sent_messages": Instrument("messaging.client.sent.messages", Kind.COUNTER, "{message}", _PRODUCER),
     "messaging_client_operation_duration": Instrument(
-        "messaging.client.operation.duration", Kind.HISTOGRAM, "s", {**_MESSAGING, "type": "messaging.operation.type"}
+        "messaging.client.operation.duration", Kind.HISTOGRAM, "s", {**_PRODUCER, "type": "messaging.operation.type"}
     ),
     "messaging_client_consumed_messages": Instrument("messaging.client.consumed.messages", Kind.COUNTER, "{message}", _CONSUMER),
-    "messaging_process_duration": Instrument("messaging.process.duration", Kind.HISTOGRAM, "s", _CONSUMER),
+    "messaging_process_duration": Instrument("messaging.process.duration", Kind.HISTOGRAM, "s", {**_CONSUMER, "error": "error.type"}),
 }
 _MOST = 4096  #: pairs of labels whose series are remembered, because to look one up costs twice as much as to count
 
@@ -90,12 +90,12 @@ class Meters:
     def consumed(self, source: str) -> None:
         """A message was delivered from a queue or "topic/subscription"."""
         topic, _, subscription = source.partition("/")
-        self._consumed(self._system, "process", topic, "", subscription)(1)
+        self._consumed(self._system, "process", topic, subscription)(1)
 
     def processed(self, source: str, error: str, seconds: float) -> None:
         """It was handled; `error` says if it will come again, or was cut off."""
         topic, _, subscription = source.partition("/")
-        self._processed(self._system, "process", topic, error, subscription)(seconds)
+        self._processed(self._system, "process", topic, subscription, error)(seconds)
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(name, text, list(CONVENTIONAL[name].attributes), buckets=BOUNDS, registry=self.registry)

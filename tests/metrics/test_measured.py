@@ -114,7 +114,7 @@ async def test_a_delivery_that_will_come_again_is_one_that_failed(answer: Ack, e
 
     delivery = Delivery("results/bridge", Message("results", b""))
     assert await handling(handler, "results/bridge", meters)(delivery) is answer
-    assert series(meters, "messaging_process_duration") == {("dapr", "process", "results", *error, "bridge"): 1}
+    assert series(meters, "messaging_process_duration") == {("dapr", "process", "results", "bridge", *error): 1}
     assert series(meters, "messaging_client_consumed_messages") == {("dapr", "process", "results", "bridge"): 1}
 
 
@@ -126,4 +126,4 @@ async def test_a_delivery_that_is_cut_off_is_counted_too() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await handling(handler, "results/bridge", meters)(Delivery("results/bridge", Message("results", b"")))
-    assert series(meters, "messaging_process_duration") == {("dapr", "process", "results", "Interrupted", "bridge"): 1}
+    assert series(meters, "messaging_process_duration") == {("dapr", "process", "results", "bridge", "Interrupted"): 1}
