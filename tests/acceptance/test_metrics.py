@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +178,32 @@ async def test_a_bridge_whose_collector_is_away_works_as_ever_and_says_so_once(r
         told = [line for line in bridge.log().splitlines() if "Failed to export metrics" in line]
         assert len(told) == 1, told
         assert COLLECTOR_KEY not in bridge.log()
+
+
+@asynccontextmanager
+async def silence() -> AsyncIterator[str]:
+    """The address of a collector that takes everything and never answers."""
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+async def test_a_collector_that_never_answers_keeps_neither_requests_nor_the_end(runtime: Runtime, app: Scripted, tmp_path: Path) -> None:
+    """The end is waited for as long as a bridge may take, which is less than an export may."""
+    async with silence() as address:
+        patient = {"OTEL_EXPORTER_OTLP_TIMEOUT": "300", "OTEL_METRIC_EXPORT_TIMEOUT": "300000", "OTEL_METRIC_EXPORT_INTERVAL": "100"}
+        asked = {"SCRIPTED_KEY": KEY, "OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "50", **patient}
+        async with runtime.bridge(tmp_path, scripted_config(app.url), asked) as bridge:
+            await echoed(bridge, 10)
+            assert await bridge.stop() == 0
 
 
 @pytest.mark.parametrize(
