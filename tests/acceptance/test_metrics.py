@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.acceptance.results import result_of
 from tests.acceptance.runtimes import Runtime
 from tests.acceptance.scripted import KEY, Scripted
 from tests.acceptance.test_trace import CATALOGUE, FAN_OUT, PASSWORD
+from tests.dapr import authority
 
 SUBMIT = "/v1/automations/{name}/requests"
 COLLECTOR_KEY = "marked-collector-key"
@@ -157,6 +159,18 @@ async def echoed(bridge: BridgeProcess, times: int) -> None:
         for number in range(times):
             async with http.post("/v1/automations/echo/requests", json={"number": number}, headers={"prefer": "wait=20"}) as answer:
                 assert (await answer.json())["status"] == "Succeeded"
+
+
+async def test_the_end_of_a_certificate_is_sent_although_nobody_reads_the_metrics(
+    app: Scripted, receiver: Receiver, tmp_path: Path
+) -> None:
+    authority.write(tmp_path / "made", root=timedelta(days=20), issuer=timedelta(days=5))
+    config = scripted_config(app.url, f"certificates: [{tmp_path / 'made' / 'ca.crt'}]")
+    async with BridgeProcess(tmp_path / "data", config, environment={"SCRIPTED_KEY": KEY, **receiver.environment}):
+        points = await receiver.until_measured(lambda found: bool(of(found, "bridge.certificate.expiry")))
+    (expiry,) = of(points, "bridge.certificate.expiry")
+    assert (expiry.attributes["bridge.certificate.name"], expiry.unit) == ("CN=root", "s")
+    assert datetime.fromtimestamp(expiry.value, UTC) > datetime.now(UTC) + timedelta(days=19)
 
 
 async def test_what_was_counted_last_is_sent_when_the_bridge_stops(app: Scripted, receiver: Receiver, tmp_path: Path) -> None:
