@@ -43,7 +43,10 @@ class Measured:
 
     def _route(self, path: str) -> str:
         """The route of a path with the names of the parameters in place of their values; empty for a path that is none."""
-        return next((route for pattern, route in self._routes if pattern.match(path)), "")
+        for pattern, route in self._routes:
+            if pattern.match(path):
+                return route
+        return ""
 
 
 def _pattern(route: Route, below: str) -> re.Pattern[str]:

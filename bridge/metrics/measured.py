@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections import Counter
 from collections.abc import Sequence
 from time import perf_counter
 
@@ -111,8 +110,8 @@ def _kind(fault: BaseException) -> str:
 
 
 def _sent(meters: Meters, messages: Sequence[Message], error: str, seconds: float) -> None:
-    if len(messages) == 1:
-        meters.sent(messages[0].topic, 1, error, seconds)
-        return
-    for topic, count in Counter(each.topic for each in messages).items():
+    counts: dict[str, int] = {}
+    for each in messages:
+        counts[each.topic] = counts.get(each.topic, 0) + 1
+    for topic, count in counts.items():
         meters.sent(topic, count, error, seconds)
