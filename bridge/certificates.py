@@ -121,6 +121,12 @@ class CertificateGauge:
         for source, found in zip(self._sources, await asyncio.gather(*map(self._readable, self._sources)), strict=True):
             self._show(source, {each.subject.rfc4514_string(): each.not_valid_after_utc for each in found})
 
+    async def keep_fresh(self) -> None:
+        """Refresh time and again, for metrics that nobody reads but that are sent."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(_FRESH + 1)
+
     async def _readable(self, source: str) -> list[x509.Certificate]:
         try:
             found = await of_source(source)

@@ -42,6 +42,7 @@ BANDS = [
         "entities",
         "sqlfilter",
         "tracing",
+        "metrics",
     },
     {
         "settings",
