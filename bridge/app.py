@@ -133,12 +133,20 @@ def _mismatches(plans: Plans, settings: Settings) -> Iterator[str]:
                 )
     if settings.servicebus_port is not None and settings.runtime is not RuntimeName.EMBEDDED and not settings.feeds_functions:
         yield "servicebus_port: only the embedded runtime has a queue; leave it out, or run `bridge local servicebus` beside the bridge"
+    yield from _without_sidecar(settings)
     yield from _request_topics(plans.entities, settings)
     for topic in (events.REQUESTS, events.INVOCATIONS, events.RESULTS, events.TIMERS, events.DEADLETTERS, *settings.reply_topics):
         if topic not in topics | queues:
             yield f"{settings.entities}: {topic!r} is missing; the bridge needs it"
     if settings.default_reply_topic not in settings.reply_topics:
         yield f"default_reply_topic {settings.default_reply_topic!r} is not one of reply_topics {list(settings.reply_topics)}; add it there"
+
+
+def _without_sidecar(settings: Settings) -> Iterator[str]:
+    """Function apps that only a sidecar can call, where there is none."""
+    for name, app in settings.function_apps.items():
+        if app.app_id is not None and settings.runtime is not RuntimeName.DAPR:
+            yield f"function_apps: {name} has an app_id, which only a sidecar can call; give its url, or start with --runtime dapr"
 
 
 def _request_topics(listed: Entities, settings: Settings) -> Iterator[str]:
