@@ -73,8 +73,9 @@ def fill(http: Any, call: HttpCall, knows: frozenset[str]) -> None:
             claim.type, claim.value = f"{_KEY_CLAIM}{name}", text
     for part, values in (("headers", request.headers), ("params", call.route), ("query", request.query)):
         if _NULLABLE in knows:
+            filled = getattr(http, f"nullable_{part}")
             for name, text in values.items():
-                getattr(http, f"nullable_{part}")[name].value = text
+                filled[name].value = text
         else:
             getattr(http, part).update({name: text for name, text in values.items() if text})
 
