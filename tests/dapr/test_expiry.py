@@ -167,9 +167,11 @@ async def test_they_are_warned_of_and_renewed_by_the_runbook_while_requests_flow
             while len(caller.accepted) < before + 10:
                 await asyncio.sleep(0.1)
 
-    # Nothing is lost: all that was accepted has ended well, with its reply, and those of after the end too.
-    for each in caller.accepted:
-        assert (await get(bridge, f"/v1/requests/{each}?wait=30"))["status"] == "Succeeded"
+    # Nothing is lost: all that was accepted has ended well, with its reply, and no call was refused for a certificate.
+    runs = [await get(bridge, f"/v1/requests/{each}?wait=30") for each in caller.accepted]
+    assert {run["status"] for run in runs} == {"Succeeded"}
+    attempts = [attempt for run in runs for attempt in run["invocations"][0]["attempts"]]
+    assert not [attempt for attempt in attempts if "certificate" in attempt.get("message", "")]
     async with asyncio.timeout(20):
         while (await replied(made)).keys() < set(caller.accepted):
             await asyncio.sleep(0.1)

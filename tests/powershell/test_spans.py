@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from subprocess import CompletedProcess
 from threading import Condition, Thread
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from tests.acceptance.otlp_receiver import ReceivedSpan, request_of, spans_of
 
-from .test_pester import run
+from .test_pester import MODULE, run
 
 TRACE, DISPATCH = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED, UNSAMPLED = (f"00-{TRACE}-{DISPATCH}-{flags}" for flags in ("01", "00"))
@@ -91,9 +92,16 @@ def invoked(event: str, work: str) -> str:
     return f"Invoke-Automation '{event}' {{ {work} }}"
 
 
+def sent(collector: Collector, script: str, count: int, **environment: str) -> CompletedProcess[str]:
+    """What the script has said, once so many spans of it have come."""
+    found = run(f"{script}; Invoke-RestMethod {collector.url}/until/{count} | Out-Null", **environment)
+    assert len(collector.spans) == count, f"{collector.spans}\n{found.stdout}\n{found.stderr}"
+    return found
+
+
 def test_work_and_the_calls_it_makes_are_spans_below_the_dispatch_and_the_result_is_below_the_work(collector: Collector) -> None:
     work = invoked(an_event(tracestate="vendor=1"), f"Invoke-RestMethod '{collector.url}/things?key=marked-key'")
-    found = run(f"{work}; Invoke-RestMethod {collector.url}/until/2 | Out-Null", OTEL_EXPORTER_OTLP_ENDPOINT=f"{collector.url}/")
+    found = sent(collector, work, 2, OTEL_EXPORTER_OTLP_ENDPOINT=f"{collector.url}/")
     result = json.loads(found.stdout)
     inner, call = collector.span("host.inventory"), collector.span("GET")
     assert (inner.trace_id, inner.parent_id, inner.kind, inner.error) == (TRACE, DISPATCH, "CONSUMER", False), found.stderr
@@ -115,15 +123,13 @@ def test_a_span_has_no_input_no_output_no_token_and_of_an_error_its_code_alone(c
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20marked-key, x-team=ops",
     }
-    found = run(
-        f"$VerbosePreference = 'Continue'; {failing}; {strange}; Invoke-RestMethod {collector.url}/until/3 | Out-Null", **environment
-    )
+    found = sent(collector, f"{failing} -Verbose; {strange} -Verbose", 3, **environment)
     assert (collector.span("host.inventory").error, collector.span("host.inventory").attributes["error.type"]) == (True, "NoSuchUser")
     assert (collector.span("GET").error, collector.span("GET").attributes["error.type"]) == (True, "404")
     assert collector.span("strange.code").attributes["error.type"] == "_OTHER"
-    sent = "".join(body for _, _, body in collector.requests)
-    assert "marked" not in sent
-    assert "the-token" not in sent
+    bodies = "".join(body for _, _, body in collector.requests)
+    assert "marked" not in bodies
+    assert "the-token" not in bodies
     assert {(headers["authorization"], headers["x-team"]) for _, headers, _ in collector.requests} == {("Bearer marked-key", "ops")}
     assert not any(re.search("marked-key", text) for text in (found.stdout, found.stderr))
 
@@ -135,7 +141,7 @@ def test_a_request_of_an_http_function_is_a_server_span_that_is_named_after_its_
     files = 'Set-Content "$folder/function.json" \'{"bindings":[]}\'; '
     files += f"Set-Content \"$folder/run.ps1\" 'param($r) Invoke-Automation $r {{ Invoke-RestMethod {collector.url}/x }}'"
     script = f'{folder}; {files}; (& "$folder/run.ps1" ({request})).Body; Remove-Item -Recurse $folder.Parent'
-    found = run(f"{script}; Invoke-RestMethod {collector.url}/until/2 | Out-Null", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+    found = sent(collector, script, 2, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
     inner = collector.span("MailboxReport")
     assert (inner.kind, inner.parent_id, inner.attributes) == (
         "SERVER",
@@ -178,7 +184,7 @@ def with_variables(url: str, name: str, variables: dict[str, str]) -> str:
 def test_the_variables_of_opentelemetry_say_whether_and_where_spans_are_sent(collector: Collector) -> None:
     cases = {**SILENT, **{name: variables for name, (variables, _) in SENDING.items()}}
     script = "; ".join(with_variables(collector.url, name, variables) for name, variables in cases.items())
-    found = run(f"{script}; Invoke-RestMethod {collector.url}/until/8 | Out-Null")
+    found = sent(collector, script, 8)
     results = {result["subject"]: result for result in map(json.loads, found.stdout.splitlines())}
     assert results.keys() == cases.keys(), found.stderr
     assert {each.name for each in collector.spans} == {*SENDING, "GET"}
@@ -194,10 +200,8 @@ def test_the_variables_of_opentelemetry_say_whether_and_where_spans_are_sent(col
 def test_what_nobody_records_is_not_recorded_here_and_goes_on_with_the_flag_that_says_so(collector: Collector) -> None:
     work = invoked(an_event(traceparent=UNSAMPLED), f"Invoke-RestMethod {collector.url}/x")
     traceless = invoked(an_event(traceparent=None), f"Invoke-RestMethod {collector.url}/x")
-    found = run(
-        f"{work}; {traceless}; {invoked(an_event('last'), '1')}; Invoke-RestMethod {collector.url}/until/1 | Out-Null",
-        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
-    )
+    script = f"{work}; {traceless}; {invoked(an_event('last'), '1')}"
+    found = sent(collector, script, 1, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
     unsampled, without, _ = map(json.loads, found.stdout.splitlines())
     assert [each.name for each in collector.spans] == ["last"]
     assert re.fullmatch(f"00-{TRACE}-[0-9a-f]{{16}}-00", unsampled["data"]["output"])
@@ -216,17 +220,38 @@ def test_a_collector_in_trouble_changes_nothing_for_the_function(collector: Coll
     assert not found.stderr
 
 
+def test_what_became_of_spans_is_said_to_who_wants_to_know_when_the_next_ones_leave(collector: Collector) -> None:
+    first, second = (invoked(an_event(name), f"Invoke-RestMethod {collector.url}/until/{n}") for n, name in enumerate(("first", "second")))
+    refusing = f"{first}; Start-Sleep 1; {second} -Verbose 4>&1"
+    found = sent(collector, refusing, 4, OTEL_EXPORTER_OTLP_ENDPOINT=f"{collector.url}/refusing", OTEL_EXPORTER_OTLP_HEADERS="a=marked")
+    assert "Spans could not be sent: the collector answered 503." in found.stdout
+    assert "marked" not in found.stdout + found.stderr
+
+
 def test_an_activity_that_the_trace_has_already_is_joined(collector: Collector) -> None:
     outer = f"$outer = [Diagnostics.Activity]::new('outer').SetParentId('{SAMPLED}').Start(); $outer.Id"
     after = "[Diagnostics.Activity]::Current.Id; $outer.Stop()"
     script = f"{outer}; {invoked(an_event(), '[Diagnostics.Activity]::Current.Id')}; {after}; {invoked(an_event('last'), '1')}"
-    found = run(f"{script}; Invoke-RestMethod {collector.url}/until/1 | Out-Null", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+    found = sent(collector, script, 1, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
     before, result, current, _ = found.stdout.splitlines()
     assert before == current == json.loads(result)["traceparent"] == json.loads(result)["data"]["output"]
     assert [each.name for each in collector.spans] == ["last"]
 
 
+def test_work_in_several_runspaces_at_once_keeps_its_calls_apart(collector: Collector) -> None:
+    traces = [f"{number:032x}" for number in range(1, 7)]
+    calls = f"1..3 | ForEach-Object {{ Invoke-RestMethod {collector.url}/x }}"
+    works = [invoked(an_event("work", traceparent=f"00-{each}-{DISPATCH}-01"), calls) for each in traces]
+    jobs = ", ".join(f"(Start-ThreadJob -ThrottleLimit 6 {{ Import-Module '{MODULE}'; {work} }})" for work in works)
+    sent(collector, f"{jobs} | Receive-Job -Wait | Out-Null", 24, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+    trace_of = {each.span_id: each.trace_id for each in collector.spans if each.name == "work"}
+    made = [each for each in collector.spans if each.name == "GET"]
+    assert sorted(trace_of.values()) == traces
+    assert sorted(each.trace_id for each in made) == sorted(traces * 3)
+    assert all(trace_of[each.parent_id] == each.trace_id for each in made)
+
+
 def test_looks_at_the_status_of_the_run_are_in_no_trace(collector: Collector) -> None:
     work = invoked(an_event(invocationurl=f"{collector.url}/i"), "Test-AutomationCanceled")
-    run(f"{work}; Invoke-RestMethod {collector.url}/until/1 | Out-Null", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+    sent(collector, work, 1, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
     assert [each.name for each in collector.spans] == ["host.inventory"]

@@ -1,6 +1,6 @@
 # Spans to a collector, by OTLP over HTTP with JSON (https://opentelemetry.io/docs/specs/otlp/#otlphttp), as OpenTelemetry's own variables say.
 
-$script:LongestSending = [timespan]::FromSeconds(5)
+$script:LongestSending = [timespan]::FromSeconds(10)  #: as OTLP has it where nothing is said
 $script:MostSendings = 8  #: under way at once in this runspace; what comes beyond them is dropped
 $script:Sendings = [System.Collections.Generic.List[System.Threading.Tasks.Task[System.Net.Http.HttpResponseMessage]]]::new()
 $script:SpanClient = $null
