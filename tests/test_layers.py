@@ -56,6 +56,7 @@ BANDS = [
         "logs",
         "crashpoints",
         "steadytime",
+        "grpcserver",
     },
 ]
 BAND = {name: number for number, names in enumerate(BANDS) for name in names}

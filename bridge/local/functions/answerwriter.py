@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from bridge.local.functions.httpmessage import HttpResponse, head_of
+from bridge.local.functions.httpmessage import HttpResponse, head_of, with_custom
 from bridge.local.functions.httpstream import StreamBroken
 
 
@@ -57,7 +57,7 @@ class AnswerWriter:
         self._chunked = length is None and self._knows_chunks and not bodiless
         self.keep_alive = self.keep_alive and (self._knows_chunks or length is not None)
         framing = "Transfer-Encoding: chunked\r\n" if self._chunked else f"Content-Length: {length}\r\n" if length is not None else ""
-        head = head_of(HttpResponse(status, [*headers, *self.custom_headers]), framing, keep_alive=self.keep_alive)
+        head = head_of(HttpResponse(status, with_custom(headers, self.custom_headers)), framing, keep_alive=self.keep_alive)
         self.begun, self._missing = True, length or 0
         if not self._transport.is_closing():
             self._transport.write(head)

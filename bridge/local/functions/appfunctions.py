@@ -119,7 +119,7 @@ def is_disabled(function: str, settings: Mapping[str, str]) -> bool:
 
 def _described(reported: Sequence[Mapping[str, Any]], app: AppFolder, *, by_protocol: bool) -> Iterable[_Described]:
     if by_protocol or (not app.language.by_files and not is_python_v1(app)):
-        return [_Described(each["name"], each["bindings"], retry=each.get("retry")) for each in reported]
+        return [_Described(each["name"], each["bindings"], each.get("problem", ""), retry=each.get("retry")) for each in reported]
     folders, problems = functionjson.read_all(app.directory, scripts=app.language is not Language.CUSTOM)
     gone = {each.name: each for each in folders if not each.script.exists()}
     problems |= {name: f"scriptFile names {each.script}, and there is no such file" for name, each in gone.items()}
@@ -157,7 +157,7 @@ def _function(described: _Described, configuration: Configured, others: Sequence
     if described.problem:
         raise ValueError(described.problem)
     app = configuration.app
-    if app.language is Language.CUSTOM:
+    if app.language is Language.CUSTOM or configuration.by_protocol:
         try:
             bindings.check_names(described.bindings)
         except ValueError as problem:

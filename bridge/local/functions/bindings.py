@@ -221,8 +221,9 @@ def check_names(bindings: Sequence[Mapping[str, Any]]) -> None:
             raise ValueError(f"has the binding name '{name}', which is invalid: a letter, then letters and digits, or $return")
         if name == "$return" and not _is_out(each):
             raise ValueError("has the binding $return, whose direction must be out")
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"has several bindings with the name '{twice}'; names must be unique")
+    lower = [name.lower() for name in names]
+    if twice := next((name for name in names if lower.count(name.lower()) > 1), None):
+        raise ValueError(f"has several bindings with the name '{twice}', letter case aside; names must be unique")
 
 
 def _is_out(binding: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ import httptools
 
 from bridge.local.functions import requesttarget
 from bridge.local.functions.answerwriter import AnswerWriter, WritePace
-from bridge.local.functions.httpmessage import HttpRequest, HttpResponse, written
+from bridge.local.functions.httpmessage import HttpRequest, HttpResponse, with_custom, written
 from bridge.local.functions.httpstream import BodyPieces
 from bridge.local.functions.httptriggers import HttpTriggers, TriggeredFunction
 
@@ -325,7 +325,7 @@ class HttpConnection(asyncio.Protocol):
             return
         with_body = exchange.request.method != "HEAD"
         if self._triggers.custom_headers:
-            response.headers = [*response.headers, *self._triggers.custom_headers]
+            response.headers = with_custom(response.headers, self._triggers.custom_headers)
         try:
             self._transport.write(written(response, with_body=with_body, keep_alive=exchange.keep_alive))
         except (TypeError, ValueError) as wrong:
