@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from bridge import events
-from bridge.catalog import HttpTarget, mapping
+from bridge.catalog import mapping
+from bridge.catalog.target import HttpTarget
 from bridge.ports import FunctionCall
 from bridge.run import Invocation, Run, json_bytes, json_value
 from bridge.tracing import TraceContext
