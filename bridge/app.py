@@ -19,7 +19,7 @@ from bridge.adapters.embedded.runtime import EmbeddedRuntime
 from bridge.audit import Audit
 from bridge.auth import Signer
 from bridge.catalog import Catalog
-from bridge.certificates import CertificateGauge
+from bridge.certificates import WatchedCertificates
 from bridge.context import Context
 from bridge.deadletters import AllDeadLetters, BrokerDeadLetters, DeadLetters, DeadLetterSettings
 from bridge.dispatch import Dispatcher
@@ -136,12 +136,20 @@ def _mismatches(plans: Plans, settings: Settings) -> Iterator[str]:
                 )
     if settings.servicebus_port is not None and settings.runtime is not RuntimeName.EMBEDDED and not settings.feeds_functions:
         yield "servicebus_port: only the embedded runtime has a queue; leave it out, or run `bridge local servicebus` beside the bridge"
+    yield from _without_sidecar(settings)
     yield from _request_topics(plans.entities, settings)
     for topic in (events.REQUESTS, events.INVOCATIONS, events.RESULTS, events.TIMERS, events.DEADLETTERS, *settings.reply_topics):
         if topic not in topics | queues:
             yield f"{settings.entities}: {topic!r} is missing; the bridge needs it"
     if settings.default_reply_topic not in settings.reply_topics:
         yield f"default_reply_topic {settings.default_reply_topic!r} is not one of reply_topics {list(settings.reply_topics)}; add it there"
+
+
+def _without_sidecar(settings: Settings) -> Iterator[str]:
+    """Function apps that only a sidecar can call, where there is none."""
+    for name, app in settings.function_apps.items():
+        if app.app_id is not None and settings.runtime is not RuntimeName.DAPR:
+            yield f"function_apps: {name} has an app_id, which only a sidecar can call; give its url, or start with --runtime dapr"
 
 
 def _request_topics(listed: Entities, settings: Settings) -> Iterator[str]:
@@ -330,7 +338,7 @@ def assemble(  # noqa: PLR0913 - what the bridge is made of
         nobody_serves,
         tracer,
         meters,
-        CertificateGauge(settings.certificates),
+        WatchedCertificates(settings.certificates),
     )
     recovery = Recovery(context, index, pipeline.subscriptions()[f"{events.INVOCATIONS}/bridge"])
     sweeper = Sweeper(index, runs, bus, clock, every=settings.sweep_every)

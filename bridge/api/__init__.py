@@ -29,7 +29,7 @@ from bridge.api.traced import Traced
 from bridge.audit import Audit
 from bridge.auth import Tokens
 from bridge.catalog import Catalog
-from bridge.certificates import CertificateGauge
+from bridge.certificates import WatchedCertificates
 from bridge.deadletters import AllDeadLetters
 from bridge.errors import BridgeError
 from bridge.metrics.meters import Meters
@@ -56,7 +56,7 @@ class Services:
     unserved: UnservedTargets
     tracer: Tracer | None = None
     meters: Meters | None = None
-    certificates: CertificateGauge = field(default_factory=lambda: CertificateGauge(()))
+    certificates: WatchedCertificates = field(default_factory=lambda: WatchedCertificates(()))
 
 
 def create(services: Services, hosts: frozenset[str]) -> ASGIApp:

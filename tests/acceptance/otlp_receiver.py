@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from google.protobuf import json_format
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest, ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 
@@ -62,10 +65,12 @@ class Receiver:
         return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.url, "OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
 
     async def take(self, request: web.Request) -> web.Response:
-        sent = ExportTraceServiceRequest.FromString(await request.read())
+        sent = request_of(await request.read(), request.content_type)
         self.headers.append(dict(request.headers))
         self.raw.append(str(sent))
-        self.spans += _spans(sent)
+        self.spans += spans_of(sent)
+        if request.content_type == "application/json":
+            return web.json_response({})
         return web.Response(body=ExportTraceServiceResponse().SerializeToString(), content_type="application/x-protobuf")
 
     async def take_metrics(self, request: web.Request) -> web.Response:
@@ -105,7 +110,23 @@ class Receiver:
         return sorted(f"{each.kind} {' > '.join(path(each))}" for each in self.spans)
 
 
-def _spans(sent: ExportTraceServiceRequest) -> Iterator[ReceivedSpan]:
+def request_of(body: bytes, content_type: str) -> ExportTraceServiceRequest:
+    """What was sent, in either encoding of OTLP. Its JSON has ids in hexadecimal, where that of protobuf has base64.
+
+    Raises for fields that OTLP does not have.
+    """
+    if content_type != "application/json":
+        return ExportTraceServiceRequest.FromString(body)
+    encoded = re.sub(rb'"(traceId|spanId|parentSpanId)":"([0-9a-f]+)"', _in_base64, body)
+    return json_format.Parse(encoded, ExportTraceServiceRequest())
+
+
+def _in_base64(found: re.Match[bytes]) -> bytes:
+    return b'"%s":"%s"' % (found[1], base64.b64encode(bytes.fromhex(found[2].decode())))
+
+
+def spans_of(sent: ExportTraceServiceRequest) -> Iterator[ReceivedSpan]:
+    """The spans of all groups, each with the attributes of its resource."""
     for group in sent.resource_spans:
         resource = _attributes(group.resource.attributes)
         for span in (each for scope in group.scope_spans for each in scope.spans):
