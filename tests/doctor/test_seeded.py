@@ -16,7 +16,9 @@ from bridge.doctor.rules import load_all
 from bridge.files import yamlfile
 
 ROOT = Path(__file__).parents[2]
-SEEDS: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "seeded.yaml").read_text())
+SEEDS: list[dict[str, Any]] = [
+    seed for name in ("seeded.yaml", "faults.yaml") for seed in yaml.safe_load((Path(__file__).parent / name).read_text())
+]
 PLACED = yamlfile.placed
 load_all()
 #: Rules that need more than a file: they have tests of their own.
@@ -52,9 +54,17 @@ def on_azure(folder: Path) -> Path:
     return folder
 
 
+def on_samples(folder: Path) -> Path:
+    """Files of others than the bridge, of many kinds, in which nothing is wrong."""
+    shutil.copytree(Path(__file__).parent / "samples", folder / "samples")
+    return folder
+
+
 def whole(folder: Path, fault: dict[str, Any]) -> Path:
     """The set in which the fault is."""
     place = str(fault.get("file") or fault["in"])
+    if place.startswith("samples"):
+        return on_samples(folder)
     return (on_redis if place.startswith(("components/redis", "deploy")) else on_azure)(folder)
 
 
@@ -89,6 +99,10 @@ def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path) -> None:
     on_redis(on_azure(tmp_path))
 
     assert [each for each in found(tmp_path) if each.rule.name != "input-above-bus"] == []
+
+
+def test_nothing_is_found_in_samples_of_many_kinds(tmp_path: Path) -> None:
+    assert found(on_samples(tmp_path)) == []
 
 
 @pytest.mark.parametrize("fault", SEEDS, ids=[f"{number}-{each['rule']}" for number, each in enumerate(SEEDS)])
