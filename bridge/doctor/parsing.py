@@ -75,32 +75,35 @@ def _items(node: yaml.Node | None) -> list[yaml.Node]:
 def _in_parts(path: Path, text: str, fault: yaml.YAMLError) -> tuple[list[ConfigDocument], list[Refused]]:
     """What can be read of a file with a fault: each of its documents for itself, as daprd reads them."""
     starts = [0, *(found.start() for found in _SEPARATOR.finditer(text) if found.start())]
-    if len(starts) > _MOST_PARTS:
-        return [], [_refused(path, text, fault)]
+    is_told = len(starts) == 1 and "stands twice" not in str(fault) and "\t" not in text and "constructor" not in str(fault)
+    if is_told or isinstance(fault, yamlfile.TooMuch) or len(starts) > _MOST_PARTS:
+        return [], [_refused(path, text, 0, fault)]
     documents: list[ConfigDocument] = []
     refused: list[Refused] = []
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
-        # What stands before is blank, so that lines and places are those of the file.
-        part = re.sub(r"[^\n]", " ", text[:start]) + text[start:end]
+        part, line = text[start:end], text.count("\n", 0, start)
         try:
-            found = _tolerant(part)
+            found = _tolerant(part, start, line)
         except yaml.YAMLError as wrong:
             if _API.search(part) or "determine a constructor" not in str(wrong):  # tags are for other readers than those of resources
-                refused.append(_refused(path, text, wrong))
+                refused.append(_refused(path, part, line, wrong))
             continue
         documents += _documents(path, text, found, len(documents) + len(refused) + 1)
         refused += [each for node, _ in found for each in _repeated(path, node)]
     return documents, refused
 
 
-def _tolerant(text: str) -> list[tuple[yaml.Node, Any]]:
-    """The documents of a text in which keys may stand twice, and tabs after a value, as Go's readers take them. Raises yaml.YAMLError."""
+def _tolerant(text: str, index: int, line: int) -> list[tuple[yaml.Node, Any]]:
+    """The documents of a part of a file in which keys may stand twice, and tabs after a value, as Go's readers take them.
+
+    Raises yaml.YAMLError.
+    """
     try:
-        return list(yamlfile.lenient(text))
+        return list(yamlfile.lenient(text, index, line))
     except yaml.YAMLError:
         if "\t" not in text:
             raise
-        return list(yamlfile.lenient(_INNER_TAB.sub(lambda found: " " * len(found[0]), text)))
+        return list(yamlfile.lenient(_INNER_TAB.sub(lambda found: " " * len(found[0]), text), index, line))
 
 
 def _repeated(path: Path, node: yaml.Node) -> Iterator[Refused]:
@@ -108,11 +111,12 @@ def _repeated(path: Path, node: yaml.Node) -> Iterator[Refused]:
         yield "key-twice", Hit(path, key.start_mark.line + 1, f"The key {key.value[:100]!r} stands twice.", "Keep one of them.")
 
 
-def _refused(path: Path, text: str, fault: yaml.YAMLError) -> Refused:
+def _refused(path: Path, part: str, before: int, fault: yaml.YAMLError) -> Refused:
+    """What is told of a part of a file; `before` counts the lines before it."""
     mend = "Correct it; nothing of this document is read as it is."
     if isinstance(fault, yaml.MarkedYAMLError):
         mark = fault.problem_mark or fault.context_mark
         told = str(fault.problem or fault)
         return "not-readable", Hit(path, mark.line + 1 if mark else 1, f"{told[:1].upper()}{told[1:]}.", mend)
-    line = text.count("\n", 0, fault.position) + 1 if isinstance(fault, yaml.reader.ReaderError) else 1
+    line = before + (part.count("\n", 0, fault.position) if isinstance(fault, yaml.reader.ReaderError) else 0) + 1
     return "not-readable", Hit(path, line, f"It is not YAML: {' '.join(str(fault).split())}.", mend)

@@ -10,7 +10,10 @@ from typing import Any
 from bridge import durations
 from bridge.doctor.document import ConfigDocument
 
-PLACEHOLDER = re.compile(r"^[<\[{].*[>\]}]$|^\W*$|\*{3}|<[^<>=]+>|\$\{|\$\(|\{\{|#\{|\[:?password\]|^%.+%$", re.IGNORECASE)
+PLACEHOLDER = re.compile(
+    r"^[<\[{].*[>\]}]$|^\W*$|\*{3}|<[^<>=]+>|\{[A-Za-z_]+\}|\$\{|\$\(|\{\{|#\{|\[:?password\]|^%.+%$|^(?-i:[A-Z][A-Z0-9]*(_[A-Z0-9]+)+)$",
+    re.IGNORECASE,
+)
 """What is filled in before or while it is deployed, such as `<password>` or `${PASSWORD}`."""
 _TRUTHS = ("true", "1", "yes", "y", "on", "t")
 _UNTRUTHS = ("false", "0", "no", "n", "off", "f")

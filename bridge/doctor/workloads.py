@@ -57,8 +57,8 @@ def with_sidecar(project: DoctorProject) -> Iterator[PodTemplate]:
 
 
 def is_deployed(project: DoctorProject, document: ConfigDocument) -> bool:
-    """Whether a resource goes to a cluster: it says a namespace, or there are workloads that it is meant for."""
-    return bool(document.namespace) or bool(project.related(document, (pod.document for pod in pods(project))))
+    """Whether a resource goes to a cluster: there are workloads that it is meant for."""
+    return bool(project.related(document, (pod.document for pod in pods(project))))
 
 
 def annotation(pod: PodTemplate, name: str) -> str:

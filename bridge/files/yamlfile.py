@@ -51,9 +51,14 @@ def placed(text: str) -> Iterator[tuple[yaml.Node, Any]]:
     return _documents(_UniqueKeys(text))
 
 
-def lenient(text: str) -> Iterator[tuple[yaml.Node, Any]]:
-    """The same, but the last of several equal keys counts. Raises yaml.YAMLError."""
-    return _documents(_PlainLoader(text))
+def lenient(text: str, index: int = 0, line: int = 0) -> Iterator[tuple[yaml.Node, Any]]:
+    """The same, but the last of several equal keys counts. Raises yaml.YAMLError.
+
+    `index` and `line`, from 0, are where the text begins in its file: the places of the nodes are those of the file.
+    """
+    loader = _PlainLoader(text)
+    loader.index, loader.line = index, line
+    return _documents(loader)
 
 
 def repeated(node: yaml.Node) -> Iterator[yaml.ScalarNode]:

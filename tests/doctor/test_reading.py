@@ -193,8 +193,10 @@ def test_a_file_that_is_too_large_is_named_and_not_read(tmp_path: Path) -> None:
 
 def test_the_line_of_a_character_that_yaml_does_not_take(tmp_path: Path) -> None:
     (tmp_path / "odd.yaml").write_text("a: 1\nb: 2\nc: \0\n")
-
     assert [(each.rule.name, each.hit.line) for each in found(tmp_path)] == [("not-readable", 3)]
+
+    (tmp_path / "odd.yaml").write_text("a: 1\n---\nb: 2\nc: \0\n")
+    assert [(each.rule.name, each.hit.line) for each in found(tmp_path)] == [("not-readable", 4)]
 
 
 def test_a_template_in_the_middle_of_a_line_is_one(tmp_path: Path) -> None:

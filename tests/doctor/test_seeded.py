@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bridge.doctor import engine, reading
+from bridge.doctor import engine, fixes, reading
 from bridge.doctor.findings import RULES, DoctorFinding, FindingLevel
 from bridge.doctor.rules import load_all
 from bridge.files import yamlfile
@@ -115,6 +115,22 @@ def test_a_fault_is_found_where_it_is(fault: dict[str, Any], tmp_path: Path) -> 
     assert (path, line) in places, [(each.rule.name, each.hit) for each in findings]
     others = {each.rule.name for each in findings} - {fault["rule"], "input-above-bus", *fault.get("also", ())}
     assert others == set()
+    if any(each.hit.fix for each in findings):
+        mends_nothing_else(tmp_path, findings)
+
+
+def mends_nothing_else(folder: Path, findings: list[DoctorFinding]) -> None:
+    """The fixes leave all lines but those of the findings, and no fix is left."""
+    before = {path: path.read_bytes().split(b"\n") for path in folder.rglob("*") if path.is_file()}
+
+    fixes.write(findings)
+
+    told = {(each.hit.file, each.hit.line) for each in findings if each.hit.fix}
+    for path, lines in before.items():
+        after = path.read_bytes().split(b"\n")
+        changed = {number for number, (old, new) in enumerate(zip(lines, after, strict=True), 1) if old != new}
+        assert {(path, number) for number in changed} <= told
+    assert [each.hit for each in found(folder) if each.hit.fix] == []
 
 
 def test_every_rule_has_a_fault_that_it_finds() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from bridge.doctor import known
 from bridge.doctor.document import ConfigDocument
 from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, replacing, rule
-from bridge.doctor.project import DoctorProject
+from bridge.doctor.project import DoctorProject, overlap
 from bridge.doctor.values import component_type, go_duration, is_true, metadata, metadata_place, metadata_text
 from bridge.doctor.workloads import is_deployed
 
@@ -95,10 +95,11 @@ def redis_interval_unit(project: DoctorProject) -> Iterator[Hit]:
 
 @rule("state-store-of-actors", FindingLevel.ERROR, "daprd ends: only one store may keep actors.")
 def two_actor_stores(project: DoctorProject) -> Iterator[Hit]:
-    """Two state stores of one set with actorStateStore."""
+    """Two state stores of one sidecar with actorStateStore."""
     stores = [each for each in _components(project) if is_true(metadata_text(each, "actorStateStore"))]
     for document in stores:
-        others = [each for each in project.beside(document, "Component") if each in stores]
+        beside = [each for each in project.beside(document, "Component") if each in stores]
+        others = [each for each in beside if each is document or (each.name != document.name and overlap(each.scopes, document.scopes))]
         if others and others[0] is not document:
             yield hit(
                 document,
@@ -138,5 +139,4 @@ def namespace_incomplete(project: DoctorProject) -> Iterator[Hit]:
         is_azure = component_type(document).startswith(("pubsub.azure.servicebus", "bindings.azure.servicebus"))
         if is_azure and value and re.fullmatch(r"[A-Za-z0-9-]+", value):
             place = metadata_place(document, "namespaceName")
-            fix = replacing(document.value_span(*place), f"{value}.servicebus.windows.net")
-            yield hit(document, place, f"{value} is no host.", f"Write {value}.servicebus.windows.net.", fix)
+            yield hit(document, place, f"{value} is no host.", f"Write the whole name, such as {value}.servicebus.windows.net.")

@@ -168,4 +168,9 @@ def interval_in_milliseconds(project: DoctorProject) -> Iterator[Hit]:
         value = metadata_text(component, "processingTimeout")
         span = go_duration(value) if value and component_type(component) == "pubsub.redis" else None
         if span is not None and timedelta(0) < span < timedelta(seconds=1):
-            yield hit(component, metadata_place(component, "processingTimeout"), f"processingTimeout is {value} ms.", "Write milliseconds.")
+            yield hit(
+                component,
+                metadata_place(component, "processingTimeout"),
+                f"processingTimeout is {value}{' ms' * str(value).isdigit()}.",
+                'Write more than the work takes, such as "60000".',
+            )

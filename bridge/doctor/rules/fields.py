@@ -11,6 +11,11 @@ from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, rule
 from bridge.doctor.project import DoctorProject
 
 _COMMON_FIELDS = ("apiVersion", "kind", "metadata")  #: of every resource in Kubernetes
+#: Fields of a Subscription that its other version has.
+_ROUTES = {
+    "route": "Write routes: {default: PATH}, as it is in v2alpha1.",
+    "routes": "Write route: PATH, as it is in v1alpha1, or take apiVersion dapr.io/v2alpha1.",
+}
 _TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "boolean": (bool,), "integer": (int,), "number": (int, float)}
 _TOLD = {"string": "text", "boolean": "true or false", "integer": "a whole number", "number": "a number"}
 _MENDS = {
@@ -56,6 +61,9 @@ def _unknown(document: ConfigDocument, path: tuple[Key, ...], value: Any, shape:
             continue  # resiliency-elsewhere says it better
         place = (*path, key)
         told = f"{'.'.join(map(str, place))} is no field of a {document.kind}."
+        if document.kind == "Subscription" and path == ("spec",) and key in _ROUTES:
+            yield hit(document, place, told, _ROUTES[key])
+            continue
         found = hit(document, place, told, f"There is {', '.join(sorted(shape)) or 'none'}.")
         yield misspelt(found, document, place, shape, is_key=True)
 
@@ -74,6 +82,8 @@ def _shaped(document: ConfigDocument, path: tuple[Key, ...], value: Any, shape: 
         is_right = isinstance(value, _TYPES[shape]) and (shape == "boolean" or not isinstance(value, bool))
         if not is_right and not _is_told_elsewhere(document, path, shape):
             yield hit(document, path, f"{'.'.join(map(str, path))} must be {_TOLD[shape]}.", _MENDS[shape])
+    elif isinstance(value, str) and path[-3:-1] == ("otel", "headers"):
+        return  # a sidecar that reads files takes name=value
     elif not isinstance(value, list if isinstance(shape, list) else Mapping):
         wanted = "a list" if isinstance(shape, list) else "a mapping"
         yield hit(document, path, f"{'.'.join(map(str, path))} must be {wanted}.", _MENDS[wanted])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from bridge.doctor.document import ConfigDocument
-from bridge.doctor.findings import FindingLevel, Hit, hit, replacing, rule
+from bridge.doctor.findings import FindingLevel, Hit, hit, rule
 from bridge.doctor.project import DoctorProject
 from bridge.doctor.values import is_true, number
 from bridge.doctor.workloads import PodTemplate, annotation, pods
@@ -37,9 +37,8 @@ def api_not_served(project: DoctorProject) -> Iterator[Hit]:
     for document in project.documents:
         served = _SERVED.get(document.kind, ())
         if served and document.api and document.api not in served and document.api.rpartition("/")[0] in _GROUPS:
-            path = ("apiVersion",)
-            fix = replacing(document.value_span(*path), served[0])
-            yield hit(document, path, f"{document.api} has no {document.kind}.", f"Write {served[0]}.", fix)
+            mend = f"Write {served[0]}, and what else changed with it."
+            yield hit(document, ("apiVersion",), f"{document.api} has no {document.kind}.", mend)
 
 
 @rule("selector-differs", FindingLevel.ERROR, "Kubernetes refuses the workload: its selector must take its own Pods.")

@@ -11,7 +11,8 @@ from bridge.doctor import known
 from bridge.doctor.document import ConfigDocument
 from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, replacing, rule
 from bridge.doctor.project import DoctorProject, overlap, together
-from bridge.doctor.workloads import annotation, is_deployed, pods
+from bridge.doctor.values import PLACEHOLDER
+from bridge.doctor.workloads import annotation, is_deployed, pods, with_sidecar
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _LONGEST = 64 * 1024  #: bytes
@@ -67,6 +68,8 @@ def name_missing(project: DoctorProject) -> Iterator[Hit]:
             or document.is_patch
             or (_CAPITALS.fullmatch(document.name) and not is_deployed(project, document))
         ):
+            continue
+        if document.name and PLACEHOLDER.search(document.name):
             continue
         told = f"{document.name!r} is no name for Kubernetes" if document.name else "It has no metadata.name"
         yield hit(document, ("metadata", "name"), f"{told}.", "Give it a name of small letters, digits, - and .")
@@ -152,13 +155,16 @@ def scopes_none(project: DoctorProject) -> Iterator[Hit]:
 def _without_scopes(project: DoctorProject) -> Iterator[tuple[Hit, bool]]:
     """The resources that every sidecar reads, each with whether it is the only such one beside others."""
     listed = [each for each in project.of_kind("Component", "HTTPEndpoint", "Subscription", dapr=True) if not each.is_patch]
+    workloads = {pod.document: annotation(pod, "dapr.io/app-id") for pod in with_sidecar(project)}
     for document in listed:
         if not _is_open(document):
             continue
         beside = [each for each in listed if together(each.file, document.file) and each is not document]
-        is_only_one = any(each.scopes for each in beside) and not any(_is_open(each) for each in beside)
+        scopes = {scope for each in beside for scope in each.scopes}
+        is_only_one = bool(scopes) and not any(_is_open(each) for each in beside)
+        is_shared = any(workloads[each] not in scopes for each in project.related(document, workloads))
         told = f"{document.kind} {document.name} has no scopes."
-        yield hit(document, ("metadata", "name"), told, "Add scopes with the app ids that need it."), is_only_one
+        yield hit(document, ("metadata", "name"), told, "Add scopes with the app ids that need it."), is_only_one and not is_shared
 
 
 def _is_open(document: ConfigDocument) -> bool:

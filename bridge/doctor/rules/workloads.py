@@ -13,8 +13,8 @@ from bridge.doctor.workloads import PodTemplate, annotation, pods, with_sidecar
 
 _DEFAULT_BODY = 4 * 2**20  #: bytes
 _SECRET = re.compile(r"(PASSWORD|SECRET|TOKEN|_KEY|APIKEY|CONNECTION_?STRING|SAS)$", re.IGNORECASE)
-_NAMED = re.compile(r"KUBE_SECRET$|_SECRET_KEY$", re.IGNORECASE)  #: which may say where the secret is
-_WORDS = re.compile(r"[a-z]+(-[a-z]+)+")
+_NAMED = re.compile(r"KUBE_SECRET$|_SECRET_KEY$|CLUSTER_TOKEN$", re.IGNORECASE)  #: which may say where the secret is
+_WORDS = re.compile(r"[a-z]+(-[a-z]+)*")
 _REFERENCE = re.compile(r"\$\(\w+\)|@Microsoft\.KeyVault|^/|^https?://[^@]+$", re.IGNORECASE)
 
 
