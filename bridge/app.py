@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge import api, catalog, entities, events, resilience
+from bridge import api, catalog, entities, events, resilience, telemetry
 from bridge.adapters.embedded.data_directory import locked as locked  # noqa: PLC0414 - for the command that starts a sidecar
 from bridge.adapters.embedded.runtime import EmbeddedRuntime
 from bridge.audit import Audit
@@ -31,6 +31,7 @@ from bridge.ports import Clock, DeadLetterQueues, Functions, Requester, Runtime
 from bridge.recorder import Recorder
 from bridge.recovery import Recovery
 from bridge.resilience import Policies
+from bridge.run import Status
 from bridge.runs import RunStore
 from bridge.runs.sweeper import Sweeper
 from bridge.service import BridgeService
@@ -180,6 +181,7 @@ async def open_bridge(
         _broker(settings, plans, runtime) as queues,
     ):
         bridge = assemble(settings, plans, runtime, queues=queues, tracer=tracer)
+        telemetry.start_counting((each.name for each in plans.catalog), (each for each in Status if each.final))
         for warning in _uncounted(plans.catalog, settings):
             _log.warning(warning)
         runtime.dead_letter_to(bridge.pipeline.undeliverable)
