@@ -24,8 +24,9 @@ REGISTRY = CollectorRegistry()
 
 STEPS = Counter("bridge_steps_total", "Steps taken, by name and automation.", ["step", "automation"], registry=REGISTRY)
 RUNS_ENDED = Counter("bridge_runs_ended_total", "Runs ended, by automation and final status.", ["automation", "status"], registry=REGISTRY)
-#: Seconds. Each is at most three times the one before it: a percentile can be that far off.
-_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+#: Seconds. Each is at most three times the one before it: a percentile can be that far off. From 11 on they are a tenth longer than the
+#: deadlines that people choose, because a run ends TimedOut just after its deadline and would count for the whole next bucket.
+_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 11, 22, 33, 66, 132, 330, 660, 1980)
 RUN_SECONDS = Histogram(
     "bridge_run_seconds",
     "Seconds from accepting a run to its end.",

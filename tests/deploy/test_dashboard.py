@@ -127,7 +127,7 @@ def test_every_reason_and_every_final_status_has_a_colour_of_its_own() -> None:
     assert set(named["Dead letters, by reason"]) == set(telemetry.REASONS)
     assert set(named["Accepted and ended"]) == {"accepted", *final}
     assert set(named["Runs that did not succeed"]) == {f"/ {each}$/" for each in final if each != Status.SUCCEEDED}
-    assert set(named["Runs of the canary"]) == {"95 %", *(f"{each}, last hour" for each in final)}
+    assert set(named["Runs of the canary"]) == {"95 %, last hour", *(f"{each}, last hour" for each in final)}
 
 
 def test_the_lines_between_well_and_not_are_those_of_the_alerts() -> None:
