@@ -34,6 +34,7 @@ from bridge.ports import Bus, Clock, DeadLetterQueues, Functions, Handler, Outbo
 from bridge.recorder import Recorder
 from bridge.recovery import Recovery
 from bridge.resilience import Policies
+from bridge.run import Status
 from bridge.runs import RunStore
 from bridge.runs.sweeper import Sweeper
 from bridge.service import BridgeService
@@ -192,6 +193,7 @@ async def open_bridge(
         _broker(settings, plans, runtime) as queues,
     ):
         bridge = assemble(settings, plans, runtime, queues=queues, tracer=tracer, meters=meters)
+        telemetry.start_counting((each.name for each in plans.catalog), (each for each in Status if each.final))
         for warning in _uncounted(plans.catalog, settings):
             _log.warning(warning)
         runtime.dead_letter_to(bridge.pipeline.undeliverable)
