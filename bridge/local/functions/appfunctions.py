@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from bridge.local.functions import appsettings, bindings, functionjson, ineffective, retries, routes, servicebusnotes
+from bridge.local.functions import appsettings, bindingreader, bindings, functionjson, ineffective, retries, routes, servicebusnotes
 from bridge.local.functions.adminpages import AppState, ListedFunction
 from bridge.local.functions.apps import AppFolder, Language, is_python_v1
 from bridge.local.functions.bindings import Function, HttpTrigger, TimerTrigger
@@ -163,7 +163,7 @@ def _function(described: _Described, configuration: Configured, others: Sequence
         except ValueError as problem:
             raise ValueError(f"{described.name} {problem}") from problem
     reported = {"name": described.name, "bindings": [{**each, "type": str(each["type"])} for each in described.bindings]}
-    function = bindings.read(reported, lambda text: appsettings.resolve(text, configuration.settings), other_outputs=True)
+    function = bindingreader.read(reported, lambda text: appsettings.resolve(text, configuration.settings), other_outputs=True)
     if isinstance(function.trigger, HttpTrigger):
         taken = [each.trigger.route for each in others if isinstance(each.trigger, HttpTrigger)]
         if conflict := routes.conflict(function.trigger.route, taken):
