@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 import pytest
 
+from bridge.local.functions import retries
 from bridge.local.functions.httpmessage import HttpRequest
 from bridge.local.functions.httpstream import BodyPieces
 from bridge.local.functions.rpc import appserver, indexing, peers, workerconfig
@@ -108,6 +109,26 @@ def test_a_worker_is_told_of_a_function_what_azures_host_tells() -> None:
     told = indexing.to_load(reported, "7").metadata
     assert {each.name for each, _ in told.ListFields()} == {"name", "script_file", "entry_point", "bindings", "properties"}
     assert (told.bindings["r"].type, dict(told.properties)) == ("httpTrigger", {"own": "1", "FunctionId": "7"})
+
+
+@pytest.mark.parametrize(
+    "retry",
+    [
+        {"strategy": "fixedDelay", "maxRetryCount": 2, "delayInterval": "00:00:00.200"},
+        {"strategy": "exponentialBackoff", "maxRetryCount": -1, "minimumInterval": "00:00:01", "maximumInterval": "01:00:00"},
+        None,
+    ],
+)
+def test_a_policy_of_retries_in_a_file_is_the_one_that_counts(retry: dict[str, Any] | None) -> None:
+    binding = {"name": "timer", "type": "timerTrigger", "dataType": "binary"}
+    metadata = indexing.from_file({"name": "F", "bindings": [binding], **({"retry": retry} if retry else {})})
+    assert metadata.bindings["timer"].data_type == 2
+    assert retries.policy(indexing.described(metadata).get("retry")) == retries.policy(retry)
+
+
+def test_a_policy_of_retries_in_a_file_that_is_none_is_told() -> None:
+    metadata = indexing.from_file({"name": "F", "bindings": [], "retry": {"strategy": "often"}})
+    assert indexing.problem(metadata) == "F: retry.strategy is 'often'; write fixedDelay or exponentialBackoff"
 
 
 async def test_answers_that_nobody_waits_for_are_dropped(tmp_path: Path) -> None:
