@@ -204,11 +204,21 @@ class HttpConnection(asyncio.Protocol):
         if exchange.size > self._triggers.largest_body:
             exchange.response, exchange.body = HttpResponse(413), []
             if pieces is not None:
-                pieces.broken()
+                self._break_off(exchange, pieces)
         elif pieces is not None:
             pieces.add(piece)
         else:
             exchange.body.append(piece)
+
+    @staticmethod
+    def _break_off(exchange: _Exchange, pieces: BodyPieces) -> None:
+        """End a call whose body is too large while it comes."""
+        pieces.broken()
+        pieces.drop()
+        if exchange.writer is not None and not exchange.writer.begun:
+            exchange.writer.silence()
+        if exchange.request.on_gone is not None:
+            exchange.request.on_gone()
 
     def on_message_complete(self) -> None:
         """The request is complete."""
@@ -310,6 +320,8 @@ class HttpConnection(asyncio.Protocol):
             log.exception("A request failed.")
             response = HttpResponse(500)
         exchange.request.on_gone = None
+        if exchange.request.pieces is not None:
+            exchange.request.pieces.drop()
         exchange.response = exchange.response or response  # a body that was too large has been answered
         self._proceed()
 
@@ -320,7 +332,7 @@ class HttpConnection(asyncio.Protocol):
             return
         if exchange.writer is not None and exchange.writer.begun:
             exchange.keep_alive = exchange.writer.end(whole=response.streamed)
-            if not exchange.keep_alive:
+            if not exchange.writer.whole:
                 self._transport.close()
             return
         with_body = exchange.request.method != "HEAD"

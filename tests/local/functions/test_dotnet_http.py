@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from bridge.local.functions.rpc import dotnetapp
 
 from . import dotnet_kit
-from .conftest import need
+from .conftest import need, wait_until
 from .host_vector_kit import MASTER, RecordedHost, running
 
 Json = dict[str, Any]
@@ -21,7 +23,12 @@ _PLAIN = {"TICK_SCHEDULE": "0 0 0 1 1 *", "AzureWebJobs.AuthFunction.Disabled": 
 _FILES = {"host.json": '{"version": "2.0", "extensions": {"http": {"customHeaders": {"X-STAMP": "host", "X-Own": "1"}}}}'}
 _APPS = {
     "plain": {"runtime": dotnetapp.LANGUAGE, "folder": "plain", "env": _PLAIN, "files": _FILES},
-    "aspnet": {"runtime": dotnetapp.LANGUAGE, "folder": "aspnet", "files": _FILES},
+    "aspnet": {
+        "runtime": dotnetapp.LANGUAGE,
+        "folder": "aspnet",
+        "files": _FILES,
+        "env": {"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "20000000"},
+    },
 }
 
 
@@ -86,3 +93,16 @@ async def test_a_header_of_host_json_gives_way_to_the_function_s_own(host: Recor
     answer = await _get(host, app, "/api/status/200")
     assert (answer["headers"]["x-stamp"], answer["headers"]["x-own"]) == ("Status", "1")
     assert (await _get(host, app, "/api/none"))["headers"]["x-stamp"] == "host"
+
+
+async def test_a_timer_function_gets_its_schedule_as_json_without_blanks(host: RecordedHost) -> None:
+    by_hand = {"method": "POST", "headers": {"Content-Type": "application/json", "x-functions-key": MASTER}, "body": "{}"}
+    for function, text in {"TickText": "tick text ", "TickSetting": "tick of the setting, "}.items():
+        assert (await host.app("plain").send({"path": f"/admin/functions/{function}", **by_hand}))["status"] == 202
+        said = f'{text}{{"Schedule":{{"AdjustForDST":true}},"ScheduleStatus":null,"IsPastDue":false}}'
+        await asyncio.to_thread(wait_until, partial(lambda text: text in host.log, said), said)
+
+
+async def test_an_answer_reaches_a_caller_whose_body_the_app_has_not_read(host: RecordedHost) -> None:
+    answer = await host.app("aspnet").send({"method": "POST", "path": "/api/Hello", "bodyRepeat": ["0123456789", 1_900_000]})
+    assert (answer.get("status"), answer.get("body")) == (200, b"Hello, !")

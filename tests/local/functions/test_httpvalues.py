@@ -11,6 +11,7 @@ import pytest
 from bridge.local.functions import requesttarget
 from bridge.local.functions.handlervalues import BadAnswer
 from bridge.local.functions.httpmessage import HttpRequest, HttpResponse
+from bridge.local.functions.httpstream import BodyPieces
 from bridge.local.functions.rpc import httpvalues, returnedvalues, typedvalues
 from bridge.local.functions.rpc.protocol import TypedData
 from bridge.local.functions.worker import InvocationResponse
@@ -156,3 +157,38 @@ def test_bytes_of_a_response_are_sent_as_they_are_and_text_names_its_charset() -
 def test_a_status_that_ends_no_request_is_refused(status: str) -> None:
     with pytest.raises(ValueError, match=status):
         _response(status)
+
+
+def _told(*knows: str, forwarded: bool = False) -> Any:
+    """RpcHttp of a request, for a worker with these capabilities."""
+    request = HttpRequest("GET", "http://localhost/x", "/x", {"a": "", "b": "2"}, {"x-a": "", "x-b": "2"})
+    request.pieces = BodyPieces(lambda: None, lambda: None) if forwarded else None
+    data = TypedData()
+    typedvalues.fill(data, {"call": httpvalues.HttpCall(request, {"r": ""}, b"", None)}, frozenset(knows))
+    return data.http
+
+
+def test_a_worker_without_the_nullable_maps_gets_a_query_without_empty_values() -> None:
+    told = _told()
+    assert (dict(told.query), dict(told.headers), dict(told.params)) == ({"b": "2"}, {"x-a": "", "x-b": "2"}, {"r": ""})
+    assert dict(_told("IgnoreEmptyValuedRpcHttpHeaders").headers) == {"x-b": "2"}
+    nullable = _told("UseNullableValueDictionaryForHttp")
+    assert {name: each.value for name, each in nullable.nullable_query.items()} == {"a": "", "b": "2"}
+    assert {name: each.value for name, each in nullable.nullable_params.items()} == {"r": ""}
+
+
+def test_of_a_request_that_is_forwarded_a_worker_is_told_the_route_if_it_wants_it() -> None:
+    assert not _told("UseNullableValueDictionaryForHttp", forwarded=True).ListFields()
+    (part,) = _told("UseNullableValueDictionaryForHttp", "RequiresRouteParameters", forwarded=True).ListFields()
+    assert part[0].name == "nullable_params"
+
+
+@pytest.mark.parametrize(("path", "attribute"), [(None, "; path=/"), ("", ""), ("/x", "; path=/x")])
+def test_a_cookie_has_the_path_that_was_set(path: str | None, attribute: str) -> None:
+    data = TypedData()
+    cookie = data.http.cookies.add(name="a", value="1")
+    if path is not None:
+        cookie.path.value = path
+    value = typedvalues.read(data)
+    assert value is not None
+    assert value["http"].headers == [("Set-Cookie", f"a=1{attribute}")]

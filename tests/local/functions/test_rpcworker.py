@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -175,8 +175,9 @@ async def _stream(port: str, *first: Any) -> grpc.StatusCode:
             lambda each: each if isinstance(each, bytes) else each.SerializeToString(),
             StreamingMessage.FromString,
         )()
-        for message in first:
-            await call.write(message)
+        with suppress(grpc.aio.AioRpcError):  # it may be over before everything is written
+            for message in first:
+                await call.write(message)
         if not first:
             await call.done_writing()
         code: grpc.StatusCode = await call.code()
@@ -194,6 +195,20 @@ async def test_a_stream_is_taken_from_the_worker_alone_and_once(tmp_path: Path) 
         assert await _stream(given["--port"], rubbish) is grpc.StatusCode.INVALID_ARGUMENT
         assert await _stream(given["--port"]) is grpc.StatusCode.INVALID_ARGUMENT
         assert await _stream(given["--port"], b"\xff\x00") is grpc.StatusCode.INVALID_ARGUMENT
+        assert (await _call(worker)).ok
+
+
+async def test_a_process_of_another_user_gets_neither_the_stream_nor_a_settlement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with _fake("sound", tmp_path) as worker:
+        given, itself = _given(worker), StreamingMessage()
+        itself.start_stream.worker_id = given["--workerId"]
+        monkeypatch.setattr(peers, "is_own", lambda *_: False)
+        assert await _stream(given["--port"], itself) is grpc.StatusCode.PERMISSION_DENIED
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{given['--port']}") as channel:
+            complete = channel.unary_unary("/Settlement/Complete", settlement("CompleteRequest").SerializeToString, Empty.FromString)
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await complete(settlement("CompleteRequest")(locktoken="0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"))
+        assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
         assert (await _call(worker)).ok
 
 

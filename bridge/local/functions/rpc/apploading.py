@@ -50,7 +50,7 @@ class AppLoading:
         request.worker_directory = str(begin.worker_directory or app)
         init = await self._asked(message, "worker_init_response", begin.seconds)
         _check(init.result)
-        self.knows = frozenset(init.capabilities)
+        self.knows = frozenset(name for name, value in init.capabilities.items() if value)
         functions = await self._functions(app, begin)
         reported = [indexing.described(each) for each in functions]
         try:

@@ -19,6 +19,7 @@ from bridge.local.functions.worker import InvocationResponse
 
 _KEY_CLAIM = "http://schemas.microsoft.com/2017/07/functions/claims/"
 _BYTES, _NULLABLE = "RawHttpBodyBytes", "UseNullableValueDictionaryForHttp"
+_ROUTE, _NO_EMPTY_HEADERS = "RequiresRouteParameters", "IgnoreEmptyValuedRpcHttpHeaders"
 _SAME_SITE = ("", "lax", "strict", "none")  #: by the number in RpcHttpCookie
 
 
@@ -74,13 +75,16 @@ def metadata(route: Mapping[str, str | None], request: HttpRequest, body: bytes)
 
 
 def fill(http: Any, call: HttpCall, knows: frozenset[str]) -> None:
-    """Put a request into RpcHttp. For an app that gets the requests themselves it stays empty.
+    """Put a request into RpcHttp. For an app that gets the requests themselves it has the values of the route, if the worker wants them.
 
-    A worker that does not know the nullable maps gets the older ones, without empty values, and texts as text if it does not take bytes.
+    A worker that does not know the nullable maps gets the older ones, with a query without empty values, and texts as text if it does not
+    take bytes.
     """
     http.SetInParent()
     request = call.request
     if request.pieces is not None:
+        if _ROUTE in knows:
+            _fill_map(http, "params", call.route, knows)
         return
     http.method, http.url = request.method, request.url
     if call.body:
@@ -97,12 +101,17 @@ def fill(http: Any, call: HttpCall, knows: frozenset[str]) -> None:
             claim = identity.claims.add()
             claim.type, claim.value = f"{_KEY_CLAIM}{name}", text
     for part, values in (("headers", request.headers), ("params", call.route), ("query", request.query)):
-        if _NULLABLE in knows:
-            filled = getattr(http, f"nullable_{part}")
-            for name, text in values.items():
-                filled[name].value = text
-        else:
-            getattr(http, part).update({name: text for name, text in values.items() if text})
+        _fill_map(http, part, values, knows)
+
+
+def _fill_map(http: Any, part: str, values: Mapping[str, str], knows: frozenset[str]) -> None:
+    if _NULLABLE in knows:
+        filled = getattr(http, f"nullable_{part}")
+        for name, text in values.items():
+            filled[name].value = text
+        return
+    drops_empty = part == "query" or (part == "headers" and _NO_EMPTY_HEADERS in knows)
+    getattr(http, part).update({name: text for name, text in values.items() if text or not drops_empty})
 
 
 def response(http: Any) -> HttpResponse:
@@ -140,7 +149,8 @@ def _cookie(cookie: Any) -> str:
         parts.append(f"max-age={int(cookie.max_age.value)}")
     if cookie.domain.value:
         parts.append(f"domain={cookie.domain.value}")
-    parts.append(f"path={cookie.path.value or '/'}")
+    if path := cookie.path.value if cookie.HasField("path") else "/":
+        parts.append(f"path={path}")
     if cookie.secure.value:
         parts.append("secure")
     if _SAME_SITE[cookie.same_site]:
