@@ -13,7 +13,8 @@ from bridge.cli import inputs, session
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.client import BridgeClient
-from bridge.client.answers import AuditReportView, Problem
+from bridge.client.answers import AuditReportView
+from bridge.client.errors import Problem
 from bridge.files import textfile
 
 _AT_ONCE = 20  #: look-ups under way

@@ -15,7 +15,8 @@ from bridge.cli.edits import Edit
 from bridge.cli.replaying import Choice
 from bridge.cli.screen import Screen
 from bridge.client import BridgeClient, DeadLetterQuery
-from bridge.client.answers import DeadLetterView, Problem, ReplayView
+from bridge.client.deadletterview import DeadLetterView, ReplayView
+from bridge.client.errors import Problem
 
 app = typer.Typer(help="Events that led nowhere (role admin).", no_args_is_help=True, rich_markup_mode=None)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from bridge.client.answers import Problem
+from bridge.client.errors import Problem
 
 Place = tuple[str, ...]
 

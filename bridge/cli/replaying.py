@@ -20,7 +20,8 @@ from bridge.cli.exits import Exit
 from bridge.cli.rates import Pace
 from bridge.cli.screen import Screen
 from bridge.client import BridgeClient, DeadLetterQuery
-from bridge.client.answers import DeadLetterView, MissingView, Problem, Unreachable
+from bridge.client.deadletterview import DeadLetterView, MissingView
+from bridge.client.errors import Problem, Unreachable
 
 AT_ONCE = 32  #: replays under way at a time
 #: Seconds between tries while the bridge has no room or does not answer; a replay that is asked for twice is made once.

@@ -12,7 +12,8 @@ from bridge.cli import exits, inputs, session, waiting
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.client import BridgeClient
-from bridge.client.answers import FINAL, InvocationView, Problem, RunView
+from bridge.client.answers import FINAL, InvocationView, RunView
+from bridge.client.errors import Problem
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The run's correlation id.")]
 Wait = Annotated[float, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait for the end, so long at most.")]

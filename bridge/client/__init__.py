@@ -20,22 +20,11 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from bridge.client import sse
-from bridge.client.answers import (
-    FINAL,
-    AttemptView,
-    AuditReportView,
-    AutomationView,
-    DeadLetterView,
-    InvocationView,
-    MissingView,
-    Problem,
-    ProblemView,
-    RunErrorView,
-    RunView,
-    Unreachable,
-)
+from bridge.client.answers import FINAL, AttemptView, AuditReportView, AutomationView, InvocationView, ProblemView, RunErrorView, RunView
 from bridge.client.configurationview import ConfigurationView
 from bridge.client.deadletterquery import DeadLetterQuery
+from bridge.client.deadletterview import DeadLetterView, MissingView
+from bridge.client.errors import Problem, Unreachable
 from bridge.client.transport import LONGEST_WAIT, Transport
 
 __all__ = [

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from bridge.api.openapi.node import Node, reference
-from bridge.client import answers, configurationview
+from bridge.client import answers, configurationview, deadletterview
 
 Schema = Node
 
@@ -39,11 +39,11 @@ ANSWERS: Mapping[str, Any] = {
     "TopicIdentity": configurationview.TopicIdentityView,
     "Settings": configurationview.SettingsView,
     "Configuration": configurationview.ConfigurationView,
-    "DeadLetter": answers.DeadLetterView,
-    "DeadLetters": answers.DeadLettersView,
-    "Missing": answers.MissingView,
-    "Replay": answers.ReplayView,
-    "ReplayUnderWay": answers.ReplayUnderWayView,
+    "DeadLetter": deadletterview.DeadLetterView,
+    "DeadLetters": deadletterview.DeadLettersView,
+    "Missing": deadletterview.MissingView,
+    "Replay": deadletterview.ReplayView,
+    "ReplayUnderWay": deadletterview.ReplayUnderWayView,
     "Account": answers.AuditReportView,
     "Discrepancy": answers.DiscrepancyView,
     "InvocationState": answers.InvocationStateView,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.errors import ConfigurationError
-from bridge.files import textfile
+from bridge.files import privatefile, textfile
 
 HEADER = "x-functions-key"
 QUERY = "code"
@@ -180,12 +180,7 @@ class KeyFile:
     @staticmethod
     def _written(path: Path, content: Mapping[str, Any]) -> None:
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            draft.unlink(missing_ok=True)
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                json.dump(content, file, indent=2)
-            draft.replace(path)
+            privatefile.write(path, json.dumps(content, indent=2))
         except OSError as fault:
             raise ConfigurationError([f"{path} cannot be written: {fault.strerror}. Name another folder with --data-dir."]) from None
 
