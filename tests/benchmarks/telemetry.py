@@ -1,10 +1,10 @@
 """`python -m tests.benchmarks.telemetry`: what telemetry costs the bridge, in CPU of its process a request.
 
 Bridges on the embedded runtime call the same bare function: without telemetry, with metrics, with one trace in a hundred recorded, with
-both, and with every trace. Metrics leave every ten seconds, six times as often as by default, so that some rounds have an export. The bridges
-are asked in turn, in rounds whose order alternates, so that what else the machine does falls on all alike. The figure is the median of the
-rounds. `others` is the CPU that neither the bridge nor the client took, the function's among it: where it is much more in one round than in
-another, the machine was not quiet, and the figure says little.
+both, and with every trace. Metrics leave every ten seconds, six times as often as by default, so that some rounds have an export. The
+bridges are asked in turn, in rounds whose order alternates, so that what else the machine does falls on all alike. The figure is the median
+of the rounds. `others` is the CPU that neither the bridge nor the client took, the function's among it: where it is much more in one round
+than in another, the machine was not quiet, and the figure says little.
 """
 
 from __future__ import annotations
