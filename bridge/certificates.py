@@ -128,6 +128,12 @@ class WatchedCertificates:
         listed = [(source, *each) for source, ends in self._ends.items() for each in ends.items()]
         return [_sentence(*each, now) for each in listed if each[2] - now < LAST]
 
+    async def keep_fresh(self) -> None:
+        """Refresh time and again, for metrics that nobody reads but that are sent."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(_FRESH + 1)
+
     async def _readable(self, source: str) -> list[x509.Certificate]:
         try:
             found = await of_source(source)

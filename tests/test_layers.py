@@ -24,6 +24,7 @@ BANDS = [
     {"service", "pipeline", "audit"},
     {"intake", "dispatch", "targets", "recorder", "recovery", "context", "validation"},
     {"runs", "deadletters"},
+    {"plans"},
     {"events"},
     {
         "ports",
@@ -42,6 +43,7 @@ BANDS = [
         "entities",
         "sqlfilter",
         "tracing",
+        "metrics",
     },
     {
         "settings",

@@ -25,9 +25,18 @@ Ready = Callable[[], Awaitable[Mapping[str, str]]]
 class About:
     """The catalogue, and the endpoints for monitoring."""
 
-    def __init__(self, catalog: Catalog, policies: Policies, ready: Ready, unserved: UnservedTargets, settings: Settings) -> None:
+    def __init__(  # noqa: PLR0913 - what it tells of
+        self,
+        catalog: Catalog,
+        policies: Policies,
+        ready: Ready,
+        unserved: UnservedTargets,
+        settings: Settings,
+        *,
+        certificates: WatchedCertificates,
+    ) -> None:
         self._catalog, self._policies, self._ready, self._unserved, self._settings = catalog, policies, ready, unserved, settings
-        self._certificates = WatchedCertificates(settings.certificates)
+        self._certificates = certificates
 
     async def automations(self, _request: Request) -> Response:
         """The catalogue."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.app import read_plans
 from bridge.errors import ConfigurationError
+from bridge.plans import read_plans
 from bridge.settings import FunctionApp, Settings, TopicIdentity
 
 ROOT = Path(__file__).parent.parent
