@@ -19,7 +19,7 @@ from bridge import certificates, settings
 from bridge.certificates import UnreadableCertificates
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen, short
-from bridge.doctor import engine, fixes, reading, sarif
+from bridge.doctor import engine, fixes, ownfiles, reading, sarif
 from bridge.doctor.findings import RULES, DoctorFinding, FindingLevel, Hit
 from bridge.doctor.project import DoctorProject
 from bridge.doctor.rules.certificates import RENEW, problem
@@ -106,7 +106,7 @@ def _setting(problem: str) -> Hit:
     """A problem with a setting, at its line in bridge.yaml if it stands there."""
     file = Path("bridge.yaml")
     text = textfile.read(file) if file.exists() else ""
-    return Hit(file, reading.setting_line(text, problem), f"{problem.rstrip('.')}.", "Correct it; the bridge does not start.")
+    return Hit(file, ownfiles.setting_line(text, problem), f"{problem.rstrip('.')}.", "Correct it; the bridge does not start.")
 
 
 def _metadata(url: str) -> Mapping[str, Any]:

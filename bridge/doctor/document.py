@@ -24,6 +24,7 @@ class ConfigDocument:
     value: Any
     number: int = 1
     node: yaml.Node | None = None
+    is_patch: bool = False  #: of Kustomize: it says only what changes in a resource that stands elsewhere
 
     @property
     def kind(self) -> str:
@@ -120,7 +121,8 @@ class ConfigDocument:
 
 def _child(node: yaml.Node | None, step: Key) -> tuple[yaml.Node | None, yaml.Node] | None:
     if isinstance(node, yaml.MappingNode):
-        return next(((name, value) for name, value in node.value if name.value == str(step)), None)
+        # What is merged (<<) stands before what it is merged into, and of equal keys the last counts.
+        return next(((name, value) for name, value in reversed(node.value) if name.value == str(step)), None)
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         return None, node.value[step]
     return None

@@ -16,9 +16,10 @@ def examine(project: DoctorProject, *, advice: bool = False) -> list[DoctorFindi
     """Everything that is found, by file and line. Advice is left out unless it is asked for, and so is what a comment says to ignore."""
     load_all()
     hits: list[tuple[str, Hit]] = []
+    patches = {each.file for each in project.documents if each.is_patch}
     for name, rule in RULES.items():
         if advice or rule.level is not FindingLevel.ADVICE:
-            hits += [(name, each) for each in rule.check(project)]
+            hits += [(name, each) for each in rule.check(project) if not (rule.of_lack and each.file in patches)]
     ignored = {(each.file, name) for each in project.documents for name in _IGNORED.findall(each.text)}
     found = [DoctorFinding(RULES[name], each) for name, each in dict.fromkeys(hits) if (each.file, name) not in ignored]
     return sorted(found, key=lambda each: (_order(each.hit), each.rule.name))

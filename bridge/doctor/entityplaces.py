@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from bridge.doctor.document import Key
+from bridge.doctor.document import ConfigDocument, Key
 from bridge.entities import Entities, SubscriptionEntity, SubscriptionProperties, TopicEntity
 
 _TOP: tuple[Key, ...] = ("UserConfig", "Namespaces", 0)
@@ -23,3 +24,29 @@ def read_from(entities: Entities) -> Iterator[tuple[tuple[Key, ...], str, Subscr
         yield (*_TOP, "Queues", number), queue.name, queue.properties
     for place, topic, subscription in subscriptions(entities):
         yield place, f"{topic.name}/{subscription.name}", subscription.properties
+
+
+def line_of(document: ConfigDocument, problem: str) -> int | None:
+    """The line of a problem that names an entity, such as `topic/subscription: ForwardTo …` or `2 times a queue or topic is named 'x'`."""
+    places = dict[str, list[tuple[Key, ...]]]()
+    for name, place in _named(document):
+        places.setdefault(name.lower(), []).append(place)
+    if twice := re.match(r"\d+ times a .*? is named '([^']*)'", problem):
+        same = [each for name, found in places.items() if name.rpartition("/")[2] == twice[1].lower() for each in found]
+        return document.line(*same[1], "Name") if len(same) > 1 else None
+    name, _, rest = problem.partition(": ")
+    found = places.get(name.lower())
+    field = re.match(r"[A-Z]\w+", rest)
+    return document.line(*found[0], "Properties", *([field[0]] if field else ())) if found else None
+
+
+def _named(document: ConfigDocument) -> Iterator[tuple[str, tuple[Key, ...]]]:
+    """The entities of a list that may be wrong, by their names, with their places."""
+    for group in ("Queues", "Topics"):
+        for number, _ in document.items(*_TOP, group):
+            place = (*_TOP, group, number)
+            name = str(document.get(*place, "Name", default=""))
+            yield name, place
+            for index, _ in document.items(*place, "Subscriptions"):
+                below = (*place, "Subscriptions", index)
+                yield f"{name}/{document.get(*below, 'Name', default='')}", below

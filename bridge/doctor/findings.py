@@ -44,12 +44,13 @@ class Hit:
 
 @dataclass(frozen=True)
 class DoctorRule:
-    """A rule. `why` is what happens if nobody mends it."""
+    """A rule. `why` is what happens if nobody mends it; `of_lack` is whether it misses something, which is not asked of a patch."""
 
     name: str
     level: FindingLevel
     why: str
     check: Callable[[DoctorProject], Iterator[Hit]] = field(repr=False, compare=False)
+    of_lack: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ RULES: dict[str, DoctorRule] = {}
 Check = Callable[["DoctorProject"], Iterator[Hit]]
 
 
-def rule(name: str, level: FindingLevel, why: str) -> Callable[[Check], Check]:
+def rule(name: str, level: FindingLevel, why: str, *, of_lack: bool = False) -> Callable[[Check], Check]:
     """Put the function into the list of rules."""
 
     def listed(check: Check) -> Check:
-        RULES[name] = DoctorRule(name, level, why, check)
+        RULES[name] = DoctorRule(name, level, why, check, of_lack)
         return check
 
     return listed
@@ -86,13 +87,15 @@ def replacing(span: Span | None, text: str) -> TextFix | None:
 
 
 def misspelt(found: Hit, document: ConfigDocument, path: tuple[Key, ...], names: Iterable[str], *, is_key: bool = False) -> Hit:
-    """The hit at a name that is none of `names`; if one of those is near, the mend and the fix are to write it.
+    """The hit at a name that is none of `names`; if it is one of those misspelt, the mend and the fix are to write that.
 
     The name is the value at the path, or the last key of the path if `is_key`.
     """
-    meant = known.near(str(path[-1] if is_key else document.get(*path, default="")), names)
+    name = str(path[-1] if is_key else document.get(*path, default=""))
+    meant = known.near(name, names := list(names))
     if meant is None:
-        return found
+        other = known.perhaps(name, names)
+        return replace(found, mend=f"{found.mend} Perhaps {other} is meant.".lstrip()) if other else found
     span = document.key_span(*path) if is_key else document.value_span(*path)
     quote = document.text[span[0]] if span and document.text[span[0]] in "\"'" else ""
     return replace(found, mend=f"Write {meant}.", fix=replacing(span, f"{quote}{meant}{quote}"))

@@ -53,6 +53,11 @@ COMMON_METADATA = frozenset(
 )
 
 
+_MOST_MISSING = 2  #: letters
+_SURE = 0.85
+_ALIKE = 0.88  #: how alike two names are that one person wrote for the same
+
+
 @cache
 def _content() -> dict[str, Any]:
     content: dict[str, Any] = json.loads((Path(__file__).parent / "dapr.json").read_text())
@@ -65,13 +70,30 @@ def types() -> dict[str, list[str] | None]:
     return found
 
 
+def versions(kind: str) -> list[str]:
+    """The versions of a type of components, the first of them the default."""
+    found: list[str] = _content()["versions"].get(kind, ["v1"])
+    return found
+
+
+def value_of(kind: str, name: str) -> str | list[str] | None:
+    """What a value of a component's metadata is: `number`, `bool`, `duration`, or the words that it may be; None if it is not known."""
+    found: str | list[str] | None = _values(kind).get(name.lower())
+    return found
+
+
+@cache
+def _values(kind: str) -> dict[str, Any]:
+    return {name.lower(): value for name, value in _content()["values"].get(kind, {}).items()}
+
+
 def pod_annotations() -> frozenset[str]:
     """The annotations and labels `dapr.io/…` that mean something."""
     return frozenset(_content()["annotations"])
 
 
 def kinds() -> dict[str, Any]:
-    """The fields of each `apiVersion kind`: a mapping of keys, a list of one shape, or None for any value."""
+    """The fields of each `apiVersion kind`: a mapping of keys, a list of one shape, the type of a plain value, or None for any value."""
     found: dict[str, Any] = _content()["kinds"]
     return found
 
@@ -82,7 +104,24 @@ def version() -> str:
 
 
 def near(name: str, names: Iterable[str]) -> str | None:
-    """The name that was probably meant."""
+    """The name that was meant and is misspelt; None if it is not sure, as where one begins otherwise or is much longer."""
+    meant = perhaps(name, names)
+    if meant is None or abs(len(meant) - len(name)) > _MOST_MISSING:
+        return None
+    is_same_start = meant[:1].lower() == name[:1].lower()
+    return meant if is_same_start or difflib.SequenceMatcher(None, name.lower(), meant.lower()).ratio() > _SURE else None
+
+
+def one_typo(name: str, names: Iterable[str]) -> str | None:
+    """The name of an application that one person wrote for the same, with a letter wrong."""
+    meant = near(name, names)
+    if meant is None or abs(len(meant) - len(name)) > 1:
+        return None
+    return meant if difflib.SequenceMatcher(None, name, meant).ratio() > _ALIKE else None
+
+
+def perhaps(name: str, names: Iterable[str]) -> str | None:
+    """The name that was perhaps meant."""
     spelled = {each.lower(): each for each in names}
     found = difflib.get_close_matches(name.lower()[:200], list(spelled), 1, 0.75)
     return spelled[found[0]] if found and _alike(name.lower(), found[0]) else None

@@ -7,7 +7,7 @@ other are different sets.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +38,18 @@ class DoctorProject:
         """The documents of these kinds; `dapr` is whether the group must be Dapr's."""
         return (each for each in self.documents if each.kind in kinds and (not dapr or each.api.startswith("dapr.io/")))
 
+    def related(self, document: ConfigDocument, others: Iterable[ConfigDocument]) -> list[ConfigDocument]:
+        """Those of the others that are meant for the document: those beside it; where none is, all, if what was read is one deployment."""
+        listed = list(others)
+        beside = [each for each in listed if together(each.file, document.file)]
+        return beside or (listed if self._is_one_deployment() else [])
+
+    def _is_one_deployment(self) -> bool:
+        """Whether Dapr's resources are one set of folders, and everything else is one too: a folder with resources, one with manifests."""
+        dapr = {each.file.parent for each in self.documents if each.api.startswith("dapr.io/")}
+        others = {each.file.parent for each in self.documents if each.kind and each.api and each.file.parent not in dapr}
+        return _one_set(dapr) and _one_set(others)
+
     def of_file(self, path: Path) -> list[ConfigDocument]:
         """The documents of one file."""
         return [each for each in self.documents if each.file == path]
@@ -64,6 +76,12 @@ def together(one: Path, other: Path) -> bool:
 
 def _same_namespace(one: ConfigDocument, other: ConfigDocument) -> bool:
     return not one.namespace or not other.namespace or one.namespace == other.namespace
+
+
+def _one_set(folders: set[Path]) -> bool:
+    """Whether all of the folders stand in one of them."""
+    top = min(folders, key=lambda path: len(path.parts), default=None)
+    return top is None or all(each == top or top in each.parents for each in folders)
 
 
 def nearest(found: dict[Path, T], to: Path) -> tuple[Path, T] | None:

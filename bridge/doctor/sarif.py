@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from bridge.doctor.findings import DoctorFinding, DoctorRule, FindingLevel
 
@@ -34,7 +35,7 @@ def report(findings: Sequence[DoctorFinding], rules: Mapping[str, DoctorRule], r
 def _result(finding: DoctorFinding, number: int, root: Path) -> dict[str, Any]:
     found = finding.hit
     file = found.file.absolute()
-    uri = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_uri()
+    uri = quote(file.relative_to(root).as_posix()) if file.is_relative_to(root) else file.as_uri()
     return {
         "ruleId": finding.rule.name,
         "ruleIndex": number,

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 from bridge import durations
 from bridge.doctor.document import ConfigDocument
+
+PLACEHOLDER = re.compile(
+    r"^[<\[{].*[>\]}]$|^\W*$|\*{3}|<[^<>=]+>|\{[A-Za-z_]+\}|\$\{|\$\(|\{\{|#\{|\[:?password\]|^%.+%$|^(?-i:[A-Z][A-Z0-9]*(_[A-Z0-9]+)+)$",
+    re.IGNORECASE,
+)
+"""What is filled in before or while it is deployed, such as `<password>` or `${PASSWORD}`."""
+_TRUTHS = ("true", "1", "yes", "y", "on", "t")
+_UNTRUTHS = ("false", "0", "no", "n", "off", "f")
 
 
 def go_duration(value: Any) -> timedelta | None:
@@ -34,7 +43,12 @@ def number(value: Any) -> int | None:
 
 def is_true(value: Any) -> bool:
     """Whether Dapr takes the value for true."""
-    return value is True or str(value).lower() in ("true", "1", "yes", "y", "on", "t")
+    return value is True or str(value).strip().lower() in _TRUTHS
+
+
+def is_truth(value: Any) -> bool:
+    """Whether it says true or false in one of the words for it; Dapr takes every other word for false."""
+    return isinstance(value, bool) or str(value).strip().lower() in (*_TRUTHS, *_UNTRUTHS)
 
 
 def component_type(document: ConfigDocument) -> str:

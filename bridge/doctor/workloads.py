@@ -9,7 +9,7 @@ from bridge.doctor.document import ConfigDocument, Key
 from bridge.doctor.project import DoctorProject
 from bridge.doctor.values import is_true
 
-_TEMPLATES: dict[str, tuple[Key, ...]] = {
+WORKLOADS: dict[str, tuple[Key, ...]] = {
     "Pod": (),
     "Deployment": ("spec", "template"),
     "StatefulSet": ("spec", "template"),
@@ -46,9 +46,19 @@ class PodTemplate:
 
 def pods(project: DoctorProject) -> Iterator[PodTemplate]:
     """All of them."""
-    for document in project.of_kind(*_TEMPLATES):
+    for document in project.of_kind(*WORKLOADS):
         if document.api in ("v1", "apps/v1", "batch/v1"):
-            yield PodTemplate(document, _TEMPLATES[document.kind])
+            yield PodTemplate(document, WORKLOADS[document.kind])
+
+
+def with_sidecar(project: DoctorProject) -> Iterator[PodTemplate]:
+    """Those that the injector gives a sidecar."""
+    return (each for each in pods(project) if each.has_sidecar)
+
+
+def is_deployed(project: DoctorProject, document: ConfigDocument) -> bool:
+    """Whether a resource goes to a cluster: there are workloads that it is meant for."""
+    return bool(project.related(document, (pod.document for pod in pods(project))))
 
 
 def annotation(pod: PodTemplate, name: str) -> str:

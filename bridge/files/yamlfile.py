@@ -48,7 +48,39 @@ def parse(text: str) -> Any:
 
 def placed(text: str) -> Iterator[tuple[yaml.Node, Any]]:
     """Each document of a text: the node that knows its places, and the value. Raises yaml.YAMLError, also for a key that stands twice."""
-    loader = _UniqueKeys(text)
+    return _documents(_UniqueKeys(text))
+
+
+def lenient(text: str, index: int = 0, line: int = 0) -> Iterator[tuple[yaml.Node, Any]]:
+    """The same, but the last of several equal keys counts. Raises yaml.YAMLError.
+
+    `index` and `line`, from 0, are where the text begins in its file: the places of the nodes are those of the file.
+    """
+    loader = _PlainLoader(text)
+    loader.index, loader.line = index, line
+    return _documents(loader)
+
+
+def repeated(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """The keys below the node that stand in their mapping before. An alias is looked into once."""
+    waiting, met = [node], {id(node)}
+    while waiting:
+        each = waiting.pop()
+        pairs = each.value if isinstance(each, yaml.MappingNode) else ()
+        seen: set[tuple[str, str]] = set()
+        for key, _ in pairs:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if (key.tag, key.value) in seen:
+                    yield key
+                seen.add((key.tag, key.value))
+        children = [value for _, value in pairs] if pairs else each.value if isinstance(each, yaml.SequenceNode) else []
+        for child in children:
+            if id(child) not in met:
+                met.add(id(child))
+                waiting.append(child)
+
+
+def _documents(loader: _PlainLoader) -> Iterator[tuple[yaml.Node, Any]]:
     try:
         while loader.check_node():
             if (node := loader.get_node()) is not None:

@@ -63,6 +63,18 @@ def check(text: str) -> str:
     return text
 
 
+def is_expression(text: str) -> bool:
+    """Whether it can be parsed as CEL, whatever its variables are."""
+    import celpy  # noqa: PLC0415 - as below
+    from celpy import celparser  # noqa: PLC0415 - as below
+
+    try:
+        celpy.Environment().compile(text)
+    except (celparser.CELParseError, RecursionError):
+        return False
+    return True
+
+
 def _check_once(text: str, counts: Counts) -> None:
     from celpy import celparser, celtypes, evaluation  # noqa: PLC0415 - takes a third of a second, and most policies do without it
 

@@ -168,6 +168,16 @@ def test_sarif_names_rule_and_place(folder: Path) -> None:
     assert (place["artifactLocation"]["uri"], place["region"]["startLine"]) == ("bus.yaml", 12)
 
 
+def test_sarif_writes_a_path_as_the_part_of_an_address(folder: Path) -> None:
+    (folder / "our files").mkdir()
+    (folder / "our files/bus#1.yaml").write_text(FAULTY)
+
+    doctor("our files", "--sarif", "out.sarif")
+
+    [result] = json.loads((folder / "out.sarif").read_text())["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "our%20files/bus%231.yaml"
+
+
 def test_without_a_path_it_looks_at_what_the_settings_name(folder: Path) -> None:
     bridge("init", ".")
     assert findings() == []

@@ -12,7 +12,7 @@ import pytest
 from bridge.doctor import engine, reading
 from bridge.doctor.document import ConfigDocument, Key
 from bridge.doctor.project import DoctorProject
-from tests.doctor.test_seeded import on_azure, on_redis
+from tests.doctor.test_seeded import on_azure, on_redis, on_samples
 
 ODD = (None, 7, True, "", "x", [], {}, [None], {"x": None})
 
@@ -33,7 +33,7 @@ def changed(value: Any, path: tuple[Key, ...], odd: Any) -> Any:
     return result
 
 
-@pytest.mark.parametrize("place", [on_redis, on_azure], ids=["redis", "azure"])
+@pytest.mark.parametrize("place", [on_redis, on_azure, on_samples], ids=["redis", "azure", "samples"])
 def test_no_value_breaks_a_rule(place: Any, tmp_path: Path) -> None:
     whole = reading.read([place(tmp_path)])
     seen: set[tuple[Any, ...]] = set()

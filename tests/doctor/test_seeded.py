@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from bridge.doctor import engine, reading
+from bridge.doctor import engine, fixes, reading
 from bridge.doctor.findings import RULES, DoctorFinding, FindingLevel
 from bridge.doctor.rules import load_all
 from bridge.files import yamlfile
 
 ROOT = Path(__file__).parents[2]
-SEEDS: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "seeded.yaml").read_text())
+SEEDS: list[dict[str, Any]] = [
+    seed for name in ("seeded.yaml", "faults.yaml") for seed in yaml.safe_load((Path(__file__).parent / name).read_text())
+]
 PLACED = yamlfile.placed
 load_all()
 #: Rules that need more than a file: they have tests of their own.
@@ -52,9 +54,17 @@ def on_azure(folder: Path) -> Path:
     return folder
 
 
+def on_samples(folder: Path) -> Path:
+    """Files of others than the bridge, of many kinds, in which nothing is wrong."""
+    shutil.copytree(Path(__file__).parent / "samples", folder / "samples")
+    return folder
+
+
 def whole(folder: Path, fault: dict[str, Any]) -> Path:
     """The set in which the fault is."""
     place = str(fault.get("file") or fault["in"])
+    if place.startswith("samples"):
+        return on_samples(folder)
     return (on_redis if place.startswith(("components/redis", "deploy")) else on_azure)(folder)
 
 
@@ -91,6 +101,10 @@ def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path) -> None:
     assert [each for each in found(tmp_path) if each.rule.name != "input-above-bus"] == []
 
 
+def test_nothing_is_found_in_samples_of_many_kinds(tmp_path: Path) -> None:
+    assert found(on_samples(tmp_path)) == []
+
+
 @pytest.mark.parametrize("fault", SEEDS, ids=[f"{number}-{each['rule']}" for number, each in enumerate(SEEDS)])
 def test_a_fault_is_found_where_it_is(fault: dict[str, Any], tmp_path: Path) -> None:
     path, line = seed(whole(tmp_path, fault), fault)
@@ -101,6 +115,22 @@ def test_a_fault_is_found_where_it_is(fault: dict[str, Any], tmp_path: Path) -> 
     assert (path, line) in places, [(each.rule.name, each.hit) for each in findings]
     others = {each.rule.name for each in findings} - {fault["rule"], "input-above-bus", *fault.get("also", ())}
     assert others == set()
+    if any(each.hit.fix for each in findings):
+        mends_nothing_else(tmp_path, findings)
+
+
+def mends_nothing_else(folder: Path, findings: list[DoctorFinding]) -> None:
+    """The fixes leave all lines but those of the findings, and no fix is left."""
+    before = {path: path.read_bytes().split(b"\n") for path in folder.rglob("*") if path.is_file()}
+
+    fixes.write(findings)
+
+    told = {(each.hit.file, each.hit.line) for each in findings if each.hit.fix}
+    for path, lines in before.items():
+        after = path.read_bytes().split(b"\n")
+        changed = {number for number, (old, new) in enumerate(zip(lines, after, strict=True), 1) if old != new}
+        assert {(path, number) for number in changed} <= told
+    assert [each.hit for each in found(folder) if each.hit.fix] == []
 
 
 def test_every_rule_has_a_fault_that_it_finds() -> None:

@@ -32,12 +32,20 @@ _PREFIXES = {
 }
 _REGISTERED = re.compile(r'RegisterComponentWithVersions\("([^"]+)"|[,}]\s*((?:"[^"]+"(?:,\s*)?)+)\)$', re.MULTILINE)
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_VERSION = re.compile(r'Version:\s*"(v[0-9]+)"')
 _TAG = re.compile(r'mapstructure:"([A-Za-z][A-Za-z0-9._-]*)')
+_CHECKED = ("number", "bool", "duration")
 #: What Dapr's parts put on Pods and Services of their own accord.
 _OWN_ANNOTATIONS = frozenset({"dapr.io/control-plane", "dapr.io/metrics-enabled", "dapr.io/sidecar-injected", "dapr.io/watchdog-patched"})
 _SHARED = re.compile(r'"github.com/dapr/components-contrib/(common/[^"]+|pubsub|state/postgresql[^"]*)"')
-_ALIASES = re.compile(r'mapstructurealiases:"([A-Za-z0-9,]+)"')
-_KEY = re.compile(r'^\s*\w+\s*=\s*"([a-z][A-Za-z0-9]+)"$|\["([a-z][A-Za-z0-9]+)"\]|MetadataProperty\(\w+, "([A-Za-z0-9]+)"', re.MULTILINE)
+_ALIASES = re.compile(r'mapstructurealiases:"([A-Za-z0-9_,]+)"')
+_KEY = re.compile(r'^\s*\w+\s*=\s*"([a-z][A-Za-z0-9]+)"$|\["([a-z][A-Za-z0-9]+)"\]', re.MULTILINE)
+_ASKED = re.compile(r'MetadataProperty\([\w.]+((?:, "[A-Za-z0-9]+")+)')
+_PREFIXED = re.compile(r'DecodeConfigWithPrefix\([^)]*?"(\w+)"\s*\)')
+#: The fields of a retry that a component reads with a prefix, such as `backOffMaxRetries` (dapr/kit, retry.Config).
+_RETRY = ("Policy", "Duration", "InitialInterval", "RandomizationFactor", "Multiplier", "MaxInterval", "MaxElapsedTime", "MaxRetries")
+#: What another component takes for one of its versions, by the constructor that Dapr registers.
+_BUILT_FROM = {"state.cockroachdb": "state.postgresql"}
 _FIELD = re.compile(r"^\t([A-Z][A-Za-z0-9]+)\s+[*\[\]a-zA-Z.]+\s*(?:`.*)?$", re.MULTILINE)
 _LITERAL = re.compile(r'"([A-Za-z][A-Za-z0-9]+)"')
 
@@ -55,21 +63,34 @@ def known() -> dict[str, Any]:
     return {
         "version": VERSION,
         "types": types,
+        "versions": dict(sorted(_versions(dapr))),
+        "values": dict(sorted(_values(dapr, contrib))),
         "annotations": sorted(_annotations(dapr)),
         "kinds": dict(sorted(_kinds(dapr))),
     }
 
 
-def _types(dapr: Path, names: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str] | None]]:
-    """The types that are registered in a file are names of one component."""
+def _registered(dapr: Path) -> Iterator[tuple[list[str], str]]:
+    """The types that each file of daprd registers, which are names of one component, and the text of the file."""
     for file in sorted((dapr / "cmd/daprd/components").glob("*.go")):
         prefix = next((text for start, text in _PREFIXES.items() if file.name.startswith(f"{start}_")), None)
         if prefix is not None:
-            found = [
-                f"{prefix}.{name}" for parts in _REGISTERED.findall(file.read_text()) for part in parts for name in _NAME.findall(part)
-            ]
-            described = next((names[each] for each in found if each in names), None)
-            yield from ((each, described) for each in found)
+            text = file.read_text()
+            yield [f"{prefix}.{name}" for parts in _REGISTERED.findall(text) for part in parts for name in _NAME.findall(part)], text
+
+
+def _versions(dapr: Path) -> Iterator[tuple[str, list[str]]]:
+    """The versions of the types that have others than v1."""
+    for names, text in _registered(dapr):
+        if found := sorted({"v1", *_VERSION.findall(text)} - {"v1"}):
+            yield from ((each, ["v1", *found]) for each in names)
+
+
+def _types(dapr: Path, names: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str] | None]]:
+    """The types, each with the names of its metadata, where these are known."""
+    for found, _ in _registered(dapr):
+        described = next((names[each] for each in found if each in names), None)
+        yield from ((each, described) for each in found)
 
 
 def _metadata_names(contrib: Path) -> dict[str, list[str]]:
@@ -78,6 +99,8 @@ def _metadata_names(contrib: Path) -> dict[str, list[str]]:
         described = yaml.safe_load(file.read_text().expandtabs(2))
         name = f"{described['type'] if described['type'] != 'middleware' else 'middleware'}.{described['name']}"
         found.setdefault(name, set()).update(_described(described), _in_code(file.parent, contrib))
+    for name, other in _BUILT_FROM.items():
+        found[name] |= found[other]
     return {kind: sorted(names, key=lambda name: (name.lower(), name)) for kind, names in found.items()}
 
 
@@ -85,6 +108,22 @@ def _described(described: dict[str, Any]) -> Iterator[str]:
     profiles = [*described.get("authenticationProfiles", ()), *described.get("builtinAuthenticationProfiles", ())]
     for part in (described, *profiles):
         yield from (each["name"] for each in part.get("metadata") or ())
+
+
+def _values(dapr: Path, contrib: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What values of metadata are: `number`, `bool`, `duration`, or the words that a component takes. Where versions differ, nothing."""
+    found: dict[str, dict[str, Any]] = {}
+    for file in sorted(contrib.rglob("metadata.yaml")):
+        described = yaml.safe_load(file.read_text().expandtabs(2))
+        of_type = found.setdefault(f"{described['type']}.{described['name']}", {})
+        for each in described.get("metadata") or ():
+            value = each.get("allowedValues") or (each.get("type") if each.get("type") in _CHECKED else None)
+            name = each["name"]
+            of_type[name] = value if name not in of_type or of_type[name] == value else None
+    for names, _ in _registered(dapr):
+        values = next((found[each] for each in names if each in found), {})
+        if known := {name: value for name, value in sorted(values.items()) if value}:
+            yield from ((each, known) for each in names)
 
 
 def _in_code(folder: Path, contrib: Path) -> Iterator[str]:
@@ -104,6 +143,8 @@ def _in_code(folder: Path, contrib: Path) -> Iterator[str]:
         yield from _TAG.findall(text)
         yield from (name for names in _ALIASES.findall(text) for name in names.split(","))
         yield from (name for names in _KEY.findall(text) for name in names if name)
+        yield from (name for names in _ASKED.findall(text) for name in _LITERAL.findall(names))
+        yield from (f"{prefix}{name}" for prefix in _PREFIXED.findall(text) for name in _RETRY)
         if "metadata" in file.name:
             yield from (name[0].lower() + name[1:] for name in _FIELD.findall(text))
         if "authentication" in file.parts:
@@ -124,14 +165,14 @@ def _kinds(dapr: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _shape(schema: dict[str, Any]) -> Any:
-    """The keys that may stand in an object, each with those of its value; `*` for any key, and null for any value."""
+    """The keys that may stand in an object, each with those of its value; `*` is any key, a word the type of a value, null any value."""
     if schema.get("type") == "array":
         return [_shape(schema["items"])]
     if "properties" in schema:
         return {name: _shape(each) for name, each in schema["properties"].items() if name not in ("apiVersion", "kind", "status")}
     if isinstance(schema.get("additionalProperties"), dict):
         return {"*": _shape(schema["additionalProperties"])}
-    return None
+    return schema["type"] if schema.get("type") in ("string", "boolean", "integer", "number") else None
 
 
 if __name__ == "__main__":

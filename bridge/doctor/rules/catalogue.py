@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from bridge.catalog import Automation, Target
+from bridge.catalog import Automation
+from bridge.catalog.target import Target
 from bridge.doctor import entityplaces
 from bridge.doctor.document import ConfigDocument, Key
 from bridge.doctor.findings import UNSURE, FindingLevel, Hit, hit, misspelt, rule
 from bridge.doctor.project import DoctorProject, nearest
+from bridge.doctor.values import PLACEHOLDER
 from bridge.durations import show
 from bridge.entities import UNLIMITED, Entities, SubscriptionEntity
 from bridge.events import DEADLETTERS
@@ -153,6 +156,17 @@ def endpoint_missing(project: DoctorProject) -> Iterator[Hit]:
             at = (*place, "http", "app")
             found = hit(document, at, f"No HTTPEndpoint is named {target.http.app}.", "Add an HTTPEndpoint of that name.")
             yield misspelt(found, document, at, names)
+
+
+@rule("endpoint-address", FindingLevel.ERROR, "The sidecar cannot call it: every call of the endpoint fails.")
+def endpoint_address(project: DoctorProject) -> Iterator[Hit]:
+    """An endpoint without baseUrl, or with one that is no address of HTTP."""
+    for document in project.of_kind("HTTPEndpoint", dapr=True):
+        url = document.get("spec", "baseUrl")
+        if url is None and not document.is_patch:
+            yield hit(document, ("spec",), f"{document.name} has no baseUrl.", "Add spec.baseUrl, such as https://host.")
+        elif url is not None and not PLACEHOLDER.search(str(url)) and not re.match(r"https?://[^/\s]", str(url)):
+            yield hit(document, ("spec", "baseUrl"), f"{url!r} is no address.", "Write it like https://host.")
 
 
 @rule("endpoint-unencrypted", FindingLevel.ERROR, "Keys and inputs travel as plain text.")

@@ -19,6 +19,7 @@ _RULES = {
         "A policy file for functions that the bridge refuses.",
         "The bridge does not start with it; daprd would drop all of it for one bad value.",
     ),
+    "kustomization-incomplete": ("A file that a kustomization names and that is not there.", "kustomize ends, and nothing is deployed."),
     "settings-invalid": ("Settings that the bridge refuses.", "The bridge does not start with them."),
 }
 

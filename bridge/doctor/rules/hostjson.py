@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
+from bridge.doctor import hostplaces
 from bridge.doctor.document import ConfigDocument, Key
-from bridge.doctor.findings import FindingLevel, Hit, hit, rule
+from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, rule
 from bridge.doctor.project import DoctorProject
 from bridge.durations import show
 from bridge.errors import ConfigurationError
@@ -17,6 +20,7 @@ from bridge.local.functions import apphostjson
 from bridge.local.functions.hostjson import HostJson
 
 _log = logging.getLogger("bridge.functions")
+_MOST = 20  #: problems of one file that are looked for
 _FRONT_END = timedelta(seconds=230)
 _OLD_BUNDLE = re.compile(r"\[\s*[123]\.")
 
@@ -49,12 +53,32 @@ def _warnings() -> Iterator[list[str]]:
 
 def _read(document: ConfigDocument) -> tuple[HostJson | None, list[str], list[str]]:
     """The settings, the problems that Azure refuses the file for, and what has no effect."""
+    content = copy.deepcopy(document.value)
+    problems: list[str] = []
     with _warnings() as told:
-        try:
-            found, _ = apphostjson.read(document.file, {})
-        except ConfigurationError as fault:
-            return None, list(fault.problems), told
-    return found, [], told
+        while isinstance(content, dict) and len(problems) < _MOST:
+            try:
+                found = apphostjson.check(content, document.file, {})
+            except ConfigurationError as fault:
+                problems += fault.problems
+                # The others are found when the first one is not there.
+                if not all(_remove(content, hostplaces.of_problem(content, _text(document, each))) for each in fault.problems):
+                    break
+                continue
+            return (None if problems else found), problems, list(dict.fromkeys(told))
+    return None, problems or [f"{document.file} must hold one JSON object."], list(dict.fromkeys(told))
+
+
+def _remove(content: dict[str, Any], path: tuple[Key, ...]) -> bool:
+    if path == ("version",) or not path:
+        return content.get("version") != "2.0" and content.update(version="2.0") is None
+    for key in path[:-1]:
+        content = content[str(key)]
+    return content.pop(str(path[-1]), None) is not None
+
+
+def _text(document: ConfigDocument, problem: str) -> str:
+    return problem.removeprefix(f"{document.file}").lstrip(": ").rstrip(".")
 
 
 def _settings(project: DoctorProject) -> Iterator[tuple[ConfigDocument, HostJson]]:
@@ -66,24 +90,32 @@ def _settings(project: DoctorProject) -> Iterator[tuple[ConfigDocument, HostJson
 
 def _about(document: ConfigDocument, problem: str) -> Hit:
     """The problem at the setting that it names."""
-    text = problem.removeprefix(f"{document.file}").lstrip(": ").rstrip(".")
-    named = re.search(r"[A-Za-z]+(\.[A-Za-z]+)*", text)
-    path: tuple[Key, ...] = tuple(named[0].split(".")) if named else ()
-    return hit(document, path, f"{text}.", "Correct it, or remove it.")
+    text = _text(document, problem)
+    return hit(document, hostplaces.of_problem(document.value, text), f"{text}.", "Correct it, or remove it.")
+
+
+def _place(document: ConfigDocument, *names: str) -> tuple[Key, ...]:
+    return hostplaces.found(document.value, names)
 
 
 @rule("host-json-invalid", FindingLevel.ERROR, "Azure's host does not start with it: no function of the app runs.")
 def host_json_invalid(project: DoctorProject) -> Iterator[Hit]:
     """What Azure's host refuses."""
     for document in _files(project):
-        yield from (_about(document, problem) for problem in _read(document)[1])
+        yield from (_about(document, problem) for problem in (*_read(document)[1], *hostplaces.refused(document.value)))
 
 
 @rule("host-setting-without-effect", FindingLevel.WARNING, "It looks as if it did something, and the default counts.")
 def host_setting_without_effect(project: DoctorProject) -> Iterator[Hit]:
     """A section or setting that no version 4 host knows, or that belongs to extensions of Service Bus before version 5."""
     for document in _files(project):
-        yield from (_about(document, problem) for problem in _read(document)[2])
+        for problem in _read(document)[2]:
+            names, is_list, rest = _text(document, problem).partition(" has no effect, here or in Azure")
+            yield from (_about(document, f"{name}{is_list}{rest}") for name in (names.split(", ") if is_list else [names]))
+        for name, meant in hostplaces.unknown_extensions(document.value):
+            path = _place(document, "extensions", name)
+            told, mend = f"extensions.{name} is no section of an extension", "Write it into the section of its extension."
+            yield misspelt(hit(document, path, f"{told}.", mend), document, path, meant, is_key=True)
 
 
 @rule(
@@ -100,7 +132,7 @@ def lock_ends_before_function(project: DoctorProject) -> Iterator[Hit]:
         if timeout is None or renewal < timeout:
             runs = "without end" if timeout is None else show(timeout)
             message = f"A function may run {runs}, and its lock is renewed for {show(renewal)}."
-            path = ("extensions", "serviceBus", "maxAutoLockRenewalDuration")
+            path = _place(document, "extensions", "serviceBus", "maxAutoLockRenewalDuration")
             yield hit(document, path, message, "Give functionTimeout a value, and maxAutoLockRenewalDuration a minute more.")
 
 
@@ -109,7 +141,9 @@ def function_timeout_unbounded(project: DoctorProject) -> Iterator[Hit]:
     """functionTimeout -1."""
     for document in _files(project):
         if str(apphostjson.entry(document.value, "functionTimeout")).strip() == "-1":
-            yield hit(document, ("functionTimeout",), "functionTimeout is -1.", "Write the longest time that a function may need.")
+            yield hit(
+                document, _place(document, "functionTimeout"), "functionTimeout is -1.", "Write the longest time that a function may need."
+            )
 
 
 @rule(
@@ -121,7 +155,7 @@ def messages_prefetched(project: DoctorProject) -> Iterator[Hit]:
     """A prefetchCount above 0."""
     for document, found in _settings(project):
         if found.extensions.service_bus.prefetch_count > 0:
-            path = ("extensions", "serviceBus", "prefetchCount")
+            path = _place(document, "extensions", "serviceBus", "prefetchCount")
             yield hit(document, path, f"prefetchCount is {found.extensions.service_bus.prefetch_count}.", "Write 0.")
 
 
@@ -131,7 +165,7 @@ def bundle_ended(project: DoctorProject) -> Iterator[Hit]:
     for document in _files(project):
         version = str(apphostjson.entry(document.value, "extensionBundle", "version") or "")
         if _OLD_BUNDLE.match(version):
-            yield hit(document, ("extensionBundle", "version"), f"The bundle is {version}.", 'Write "[4.0.0, 5.0.0)".')
+            yield hit(document, _place(document, "extensionBundle", "version"), f"The bundle is {version}.", 'Write "[4.0.0, 5.0.0)".')
 
 
 @rule("route-prefix-differs", FindingLevel.ERROR, "Every call of the app's functions is answered with 404.")
@@ -145,7 +179,7 @@ def route_prefix_differs(project: DoctorProject) -> Iterator[Hit]:
             wrong = next((each.path for each in targets if not each.path.startswith(prefix)), None)
             if wrong is not None and path.parent == document.file.parent.parent:
                 message = f"Routes of {app} begin with {prefix}, and the catalogue asks for {wrong}."
-                yield hit(document, ("extensions", "http", "routePrefix"), message, "Change one of the two.")
+                yield hit(document, _place(document, "extensions", "http", "routePrefix"), message, "Change one of the two.")
 
 
 @rule(

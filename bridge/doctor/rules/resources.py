@@ -5,18 +5,20 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from bridge.doctor import known
-from bridge.doctor.document import ConfigDocument, Key
+from bridge.doctor.document import ConfigDocument
 from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, replacing, rule
 from bridge.doctor.project import DoctorProject, overlap, together
+from bridge.doctor.values import PLACEHOLDER
+from bridge.doctor.workloads import annotation, is_deployed, pods, with_sidecar
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-_COMMON_FIELDS = ("apiVersion", "kind", "metadata")  #: of every resource in Kubernetes
 _LONGEST = 64 * 1024  #: bytes
-_ALIKE = 0.88  #: how alike two names are that one person wrote for the same
+_CAPITALS = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+_DEFAULT_API = "dapr.io/v1alpha1"
+_NEARLY = 0.7  #: how alike a group is that was meant for Dapr's
 _KINDS = sorted({each.split()[1] for each in known.kinds()})
 
 
@@ -26,13 +28,25 @@ def _dapr(project: DoctorProject) -> Iterator[ConfigDocument]:
 
 @rule("kind-unknown", FindingLevel.ERROR, "Dapr leaves a resource out whose kind it does not know, with no word in its log.")
 def kind_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A kind in Dapr's group that Dapr does not have, or a kind of Dapr in a group that it does not have."""
+    """A kind in Dapr's group that Dapr does not have, or a kind of Dapr in a group that is nearly Dapr's or none."""
     for document in project.documents:
-        if document.api.startswith("dapr.io/") and document.kind not in _KINDS:
-            found = hit(document, ("kind",), f"{document.kind or 'nothing'} is no kind of Dapr.", f"It has {', '.join(_KINDS)}.")
-            yield misspelt(found, document, ("kind",), _KINDS)
-        elif document.kind in ("Component", "Resiliency", "HTTPEndpoint") and not document.api.startswith("dapr.io/"):
-            yield hit(document, ("apiVersion",), f"{document.api or 'no apiVersion'} has no {document.kind}.", "Write dapr.io/v1alpha1.")
+        if document.api.startswith("dapr.io/"):
+            if document.kind not in _KINDS:
+                found = hit(document, ("kind",), f"{document.kind or 'nothing'} is no kind of Dapr.", f"It has {', '.join(_KINDS)}.")
+                yield misspelt(found, document, ("kind",), _KINDS)
+        elif document.kind in _KINDS and _is_meant_for_dapr(document):
+            fix = replacing(document.value_span("apiVersion"), _DEFAULT_API) if document.kind != "Subscription" else None
+            mend = f"Write {_DEFAULT_API}."
+            yield hit(document, ("apiVersion",), f"{document.api or 'no apiVersion'} has no {document.kind}.", mend, fix)
+
+
+def _is_meant_for_dapr(document: ConfigDocument) -> bool:
+    """Whether a resource of another group is one of Dapr: others have components and configurations, too."""
+    group = document.api.rpartition("/")[0]
+    if group:
+        return difflib.SequenceMatcher(None, group.lower(), "dapr.io").ratio() > _NEARLY
+    is_versioned = document.api.startswith(("v1alpha", "v2alpha"))
+    return is_versioned or (document.kind in ("Component", "Resiliency", "HTTPEndpoint") and bool(document.mapping("spec")))
 
 
 @rule("version-unknown", FindingLevel.ERROR, "Kubernetes refuses the resource, and a sidecar that reads files leaves it out.")
@@ -45,103 +59,55 @@ def version_unknown(project: DoctorProject) -> Iterator[Hit]:
             yield hit(document, ("apiVersion",), f"{document.kind} has no version {document.api}.", f"Write {' or '.join(served)}.", fix)
 
 
-@rule("name-missing", FindingLevel.ERROR, "Nobody can refer to it, and Kubernetes refuses it.")
+@rule("name-missing", FindingLevel.ERROR, "Nobody can refer to it, or Kubernetes refuses it.")
 def name_missing(project: DoctorProject) -> Iterator[Hit]:
-    """A resource without a name, or with one that Kubernetes does not take."""
+    """A resource without a name, or with one that Kubernetes does not take. Capital letters are for sidecars that read files."""
     for document in _dapr(project):
-        if not _NAME.fullmatch(document.name):
-            told = f"{document.name!r} is no name" if document.name else "It has no metadata.name"
-            yield hit(document, ("metadata", "name"), f"{told}.", "Give it a name of small letters, digits, - and .")
+        if (
+            _NAME.fullmatch(document.name)
+            or document.is_patch
+            or (_CAPITALS.fullmatch(document.name) and not is_deployed(project, document))
+        ):
+            continue
+        if document.name and PLACEHOLDER.search(document.name):
+            continue
+        told = f"{document.name!r} is no name for Kubernetes" if document.name else "It has no metadata.name"
+        yield hit(document, ("metadata", "name"), f"{told}.", "Give it a name of small letters, digits, - and .")
 
 
 @rule(
     "name-collides",
     FindingLevel.ERROR,
-    "Dapr takes the second for a new version of the first: one of the two is gone, at once where it reloads.",
+    "Only one of the two can be: in Kubernetes the second takes the place of the first, and a sidecar that reads files does not start.",
 )
 def name_collides(project: DoctorProject) -> Iterator[Hit]:
-    """Two resources of one kind and name that one sidecar reads, or two objects of one name in Kubernetes."""
-    seen: list[ConfigDocument] = []
+    """Two resources of one kind and name in a file, or two of Dapr that a sidecar reads from one folder."""
+    seen: dict[tuple[str, ...], list[ConfigDocument]] = {}
     for document in project.documents:
-        if not document.kind or not document.name or document.kind == "Automation":
+        if not document.kind or not document.name or document.kind == "Automation" or document.is_patch:
             continue
-        same = [each for each in seen if (each.kind, each.name, each.namespace) == (document.kind, document.name, document.namespace)]
-        near = [each for each in same if document.namespace or together(each.file, document.file)]
-        first = next((each for each in near if _group(each) == _group(document)), None)
-        if first is not None and not _instead(first, document):
+        same = seen.setdefault((document.kind, document.name, document.namespace, _group(document)), [])
+        first = next((each for each in same if _collide(project, each, document)), None)
+        if first is not None:
             place = f"{first.file}, line {first.line('metadata', 'name')}"
             message = f"{document.kind} {document.name} stands in {place} too."
             yield hit(document, ("metadata", "name"), message, "Give one of them another name, or keep them in folders beside each other.")
-        seen.append(document)
+        same.append(document)
+
+
+def _collide(project: DoctorProject, one: ConfigDocument, other: ConfigDocument) -> bool:
+    """Manifests in several files may be alternatives; Dapr reads all files of a folder, and of Configurations the ones that it is given."""
+    if not one.api.startswith("dapr.io/"):
+        return one.file == other.file
+    if one.file.parent != other.file.parent or (not one.namespace and not overlap(one.scopes, other.scopes)):
+        return False
+    if one.file == other.file or one.kind != "Configuration":
+        return True
+    return any(annotation(pod, "dapr.io/config") == one.name for pod in pods(project))
 
 
 def _group(document: ConfigDocument) -> str:
     return document.api.rpartition("/")[0]
-
-
-def _instead(one: ConfigDocument, other: ConfigDocument) -> bool:
-    """Whether they are for different sidecars, read from files."""
-    return one.api.startswith("dapr.io/") and not one.namespace and not overlap(one.scopes, other.scopes)
-
-
-@rule(
-    "field-unknown",
-    FindingLevel.ERROR,
-    "Kubernetes refuses it; a sidecar that reads files passes over it, so what it asks for does not happen.",
-)
-def field_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A field that the kind does not have."""
-    for document, value, shape in _shapes(project):
-        yield from _unknown(document, (), value, shape)
-
-
-def _shapes(project: DoctorProject) -> Iterator[tuple[ConfigDocument, dict[str, Any], Mapping[str, Any]]]:
-    """Each resource whose fields are known: the document, what stands in it of its own, and the shape that this should have."""
-    for document in _dapr(project):
-        shape = known.kinds().get(f"{document.api} {document.kind}")
-        if isinstance(shape, Mapping):
-            yield document, {name: each for name, each in document.mapping().items() if name not in _COMMON_FIELDS}, shape
-
-
-def _unknown(document: ConfigDocument, path: tuple[Key, ...], value: Any, shape: Any) -> Iterator[Hit]:
-    if isinstance(shape, list) and isinstance(value, list):
-        for number, each in enumerate(value):
-            yield from _unknown(document, (*path, number), each, shape[0])
-    if not isinstance(shape, Mapping) or not isinstance(value, Mapping):
-        return
-    for key, each in value.items():
-        if "*" in shape or key in shape:
-            yield from _unknown(document, (*path, key), each, shape.get(key, shape.get("*")))
-            continue
-        if document.kind == "Configuration" and path == ("spec",) and key in ("policies", "targets"):
-            continue  # resiliency-elsewhere says it better
-        place = (*path, key)
-        told = f"{'.'.join(map(str, place))} is no field of a {document.kind}."
-        found = hit(document, place, told, f"There is {', '.join(sorted(shape)) or 'none'}.")
-        yield misspelt(found, document, place, shape, is_key=True)
-
-
-@rule("field-shape", FindingLevel.ERROR, "Kubernetes refuses it; a sidecar that reads files drops the resource, or the part.")
-def field_shape(project: DoctorProject) -> Iterator[Hit]:
-    """A field that must be a list or a mapping and is none."""
-    for document, value, shape in _shapes(project):
-        yield from _shaped(document, (), value, shape)
-
-
-def _shaped(document: ConfigDocument, path: tuple[Key, ...], value: Any, shape: Any) -> Iterator[Hit]:
-    wanted = "a list" if isinstance(shape, list) else "a mapping" if isinstance(shape, Mapping) else ""
-    fits = isinstance(value, list) if isinstance(shape, list) else isinstance(value, Mapping)
-    if value is None or not wanted:
-        return
-    if not fits:
-        example = "with - before each entry" if wanted == "a list" else "with a name before each value"
-        yield hit(document, path, f"{'.'.join(map(str, path))} must be {wanted}.", f"Write {wanted}, {example}.")
-    elif isinstance(value, list):
-        for number, each in enumerate(value):
-            yield from _shaped(document, (*path, number), each, shape[0])
-    else:
-        for key, each in value.items():
-            yield from _shaped(document, (*path, key), each, shape.get(key, shape.get("*")))
 
 
 @rule("scope-misspelt", FindingLevel.ERROR, "No sidecar of that name reads the resource, and the one that is meant does not have it.")
@@ -151,8 +117,7 @@ def scope_misspelt(project: DoctorProject) -> Iterator[Hit]:
     for document in _dapr(project):
         for number, scope in enumerate(document.scopes):
             others = [name for name, count in counts.items() if count > counts[scope]]
-            fix = known.near(scope, others)
-            if fix is not None and abs(len(fix) - len(scope)) <= 1 and difflib.SequenceMatcher(None, scope, fix).ratio() > _ALIKE:
+            if fix := known.one_typo(scope, others):
                 span = replacing(document.value_span("scopes", number), fix)
                 yield hit(document, ("scopes", number), f"Others name {fix}, and this one {scope}.", f"Write {fix}.", span)
 
@@ -165,18 +130,46 @@ def document_too_long(project: DoctorProject) -> Iterator[Hit]:
             yield hit(document, (), "The document is longer than 64 KiB.", "Write several resources, each in a document of its own.")
 
 
-@rule("scopes-missing", FindingLevel.WARNING, "Every sidecar of the namespace has it: any of them may read the runs or take the events.")
+@rule(
+    "scopes-missing",
+    FindingLevel.WARNING,
+    "Every sidecar of the namespace has it: any of them may read the runs or take the events.",
+    of_lack=True,
+)
 def scopes_missing(project: DoctorProject) -> Iterator[Hit]:
-    """A component, endpoint or subscription that names no application."""
-    for document in project.of_kind("Component", "HTTPEndpoint", "Subscription", dapr=True):
-        kind = str(document.get("spec", "type", default=""))
-        if not document.scopes and not kind.startswith(("middleware.", "nameresolution.")):
-            yield hit(
-                document,
-                ("metadata", "name"),
-                f"{document.kind} {document.name} has no scopes.",
-                "Add scopes with the app ids that need it.",
-            )
+    """A component, endpoint or subscription that names no application, where all others beside it do."""
+    return (found for found, is_only_one in _without_scopes(project) if is_only_one)
+
+
+@rule(
+    "scopes-none",
+    FindingLevel.ADVICE,
+    "Every sidecar of the namespace has it: any of them may read its data or take its events.",
+    of_lack=True,
+)
+def scopes_none(project: DoctorProject) -> Iterator[Hit]:
+    """A component, endpoint or subscription that names no application, as others beside it do not."""
+    return (found for found, is_only_one in _without_scopes(project) if not is_only_one)
+
+
+def _without_scopes(project: DoctorProject) -> Iterator[tuple[Hit, bool]]:
+    """The resources that every sidecar reads, each with whether it is the only such one beside others."""
+    listed = [each for each in project.of_kind("Component", "HTTPEndpoint", "Subscription", dapr=True) if not each.is_patch]
+    workloads = {pod.document: annotation(pod, "dapr.io/app-id") for pod in with_sidecar(project)}
+    for document in listed:
+        if not _is_open(document):
+            continue
+        beside = [each for each in listed if together(each.file, document.file) and each is not document]
+        scopes = {scope for each in beside for scope in each.scopes}
+        is_only_one = bool(scopes) and not any(_is_open(each) for each in beside)
+        is_shared = any(workloads[each] not in scopes for each in project.related(document, workloads))
+        told = f"{document.kind} {document.name} has no scopes."
+        yield hit(document, ("metadata", "name"), told, "Add scopes with the app ids that need it."), is_only_one and not is_shared
+
+
+def _is_open(document: ConfigDocument) -> bool:
+    kind = str(document.get("spec", "type", default=""))
+    return document.get("scopes") in (None, []) and not kind.startswith(("middleware.", "nameresolution."))
 
 
 @rule("scopes-misplaced", FindingLevel.ERROR, "Dapr does not see them, so every sidecar has the resource.")

@@ -1,14 +1,15 @@
-"""What scales workloads and what keeps them: autoscalers, disruption budgets, the injector's webhook."""
+"""What scales workloads, and the webhook that gives them a sidecar."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from bridge.doctor.document import ConfigDocument, Key
-from bridge.doctor.findings import FindingLevel, Hit, hit, replacing, rule
-from bridge.doctor.project import DoctorProject
+from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, replacing, rule
+from bridge.doctor.project import DoctorProject, together
 from bridge.doctor.values import number
-from bridge.doctor.workloads import PodTemplate, annotation, pods
+from bridge.doctor.workloads import WORKLOADS, PodTemplate, annotation, pods
 
 
 def _target(document: ConfigDocument) -> tuple[str, str]:
@@ -17,7 +18,9 @@ def _target(document: ConfigDocument) -> tuple[str, str]:
 
 
 def _scaled(project: DoctorProject, document: ConfigDocument) -> PodTemplate | None:
-    return next((each for each in pods(project) if (each.document.kind, each.document.name) == _target(document)), None)
+    found = [each for each in pods(project) if (each.document.kind, each.document.name) == _target(document) and not each.document.is_patch]
+    beside = [each.document for each in found if together(each.document.file, document.file)] or [each.document for each in found[:1]]
+    return next((each for each in found if beside and each.document is beside[0]), None)
 
 
 @rule(
@@ -64,23 +67,59 @@ def _requests(container: dict[str, object], name: str) -> bool:
 
 @rule("two-scalers", FindingLevel.ERROR, "Both set the number of replicas, one against the other.")
 def two_scalers(project: DoctorProject) -> Iterator[Hit]:
-    """An autoscaler and a ScaledObject, or two of a kind, for one workload."""
-    seen: dict[tuple[str, str, str], ConfigDocument] = {}
+    """An autoscaler and a ScaledObject beside each other, or two of a kind in a file, for one workload."""
+    seen: dict[tuple[str, str, str], list[ConfigDocument]] = {}
+    for document in _scalers(project):
+        same = seen.setdefault((document.namespace, *_target(document)), [])
+        for first in same:
+            if together(first.file, document.file) if first.kind != document.kind else first.file == document.file:
+                told = f"{first.kind} {first.name} scales {_target(document)[1]} too."
+                yield hit(document, ("spec", "scaleTargetRef"), told, "Keep one of them.")
+                break
+        same.append(document)
+
+
+def _scalers(project: DoctorProject) -> Iterator[ConfigDocument]:
     for document in project.of_kind("HorizontalPodAutoscaler", "ScaledObject"):
-        key = (document.namespace, *_target(document))
-        if key in seen:
-            yield hit(document, ("spec", "scaleTargetRef"), f"{seen[key].kind} {seen[key].name} scales {key[2]} too.", "Keep one of them.")
-        seen.setdefault(key, document)
+        if document.api.startswith(("autoscaling/", "keda.sh/")) and _target(document)[1] and not document.is_patch:
+            yield document
 
 
 @rule("scaler-target-unknown", FindingLevel.ERROR, "Nothing is scaled.")
 def scaler_target_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """An autoscaler for a workload that is not among the manifests beside it."""
-    names = [(each.document.kind, each.document.name) for each in pods(project)]
-    for document in project.of_kind("HorizontalPodAutoscaler", "ScaledObject"):
-        beside = [name for name in names if any(each.document.file == document.file for each in pods(project))]
-        if beside and _target(document) not in names:
-            yield hit(document, ("spec", "scaleTargetRef", "name"), f"There is no {' '.join(_target(document))}.", "Correct the name.")
+    """An autoscaler for a workload that is not among the manifests of its file."""
+    names: dict[Path, set[tuple[str, str]]] = {}
+    for pod in pods(project):
+        names.setdefault(pod.document.file, set()).add((pod.document.kind, pod.document.name))
+    everywhere = {each for found in names.values() for each in found}
+    for document in _scalers(project):
+        kind, name = _target(document)
+        if document.file in names and kind in WORKLOADS and (kind, name) not in everywhere:
+            path = ("spec", "scaleTargetRef", "name")
+            of_kind = [each for each_kind, each in names[document.file] if each_kind == kind]
+            found = hit(document, path, f"There is no {kind} {name}.", "Correct the name.")
+            yield misspelt(found, document, path, of_kind)
+
+
+@rule("trigger-incomplete", FindingLevel.ERROR, "KEDA does not scale by it: it refuses the trigger, and nothing else says so.")
+def trigger_incomplete(project: DoctorProject) -> Iterator[Hit]:
+    """A trigger of KEDA on Service Bus without an entity, or one with an authentication that is not in its file, where there are others."""
+    authentications = [each for each in project.of_kind("TriggerAuthentication") if each.api.startswith("keda.sh/")]
+    for document in project.of_kind("ScaledObject", "ScaledJob"):
+        beside = {each.name for each in authentications if each.file == document.file}
+        for index, trigger in document.items("spec", "triggers") if document.api.startswith("keda.sh/") else ():
+            path: tuple[Key, ...] = ("spec", "triggers", index)
+            given = document.mapping(*path, "metadata")
+            is_bus = isinstance(trigger, dict) and trigger.get("type") == "azure-servicebus"
+            if is_bus and not given.get("queueName") and not (given.get("topicName") and given.get("subscriptionName")):
+                mend = "Add queueName, or topicName and subscriptionName."
+                yield hit(document, path, "The trigger names no queue and no subscription.", mend)
+            place = (*path, "authenticationRef", "name")
+            named = document.get(*place)
+            is_other = document.get(*path, "authenticationRef", "kind", default="TriggerAuthentication") == "TriggerAuthentication"
+            if isinstance(named, str) and beside and is_other and named not in {each.name for each in authentications}:
+                found = hit(document, place, f"No TriggerAuthentication is named {named}.", f"There is {', '.join(sorted(beside))}.")
+                yield misspelt(found, document, place, beside)
 
 
 @rule("scaler-bounds", FindingLevel.ERROR, "Kubernetes refuses it.")
@@ -91,25 +130,6 @@ def scaler_bounds(project: DoctorProject) -> Iterator[Hit]:
         least, most = (number(document.get("spec", each)) for each in fields)
         if least is not None and most is not None and least > most:
             yield hit(document, ("spec", fields[0]), f"{fields[0]} {least} is more than {fields[1]} {most}.", "Exchange them.")
-
-
-@rule("budget-blocks", FindingLevel.WARNING, "No Pod may be moved: a node cannot be drained, and upgrades of the cluster stop.")
-def budget_blocks(project: DoctorProject) -> Iterator[Hit]:
-    """A disruption budget that permits none."""
-    for document in project.of_kind("PodDisruptionBudget"):
-        labels = document.mapping("spec", "selector", "matchLabels")
-        pod = next(
-            (each for each in pods(project) if labels and labels.items() <= each.document.mapping(*each.at("metadata", "labels")).items()),
-            None,
-        )
-        replicas = number(pod.document.get("spec", "replicas", default=1)) if pod else None
-        least = document.get("spec", "minAvailable")
-        if str(document.get("spec", "maxUnavailable")) in ("0", "0%") or str(least) == "100%":
-            yield hit(document, ("spec",), f"{document.name} permits no disruption.", "Write maxUnavailable: 1.")
-        elif replicas is not None and isinstance(least, int) and pod and "replicas" in pod.document.mapping("spec") and least >= replicas:
-            yield hit(
-                document, ("spec", "minAvailable"), f"minAvailable {least} is all of the {replicas} Pods.", "Write maxUnavailable: 1."
-            )
 
 
 @rule("injector-ignored", FindingLevel.WARNING, "While the injector is down Pods start without a sidecar, and nobody is told.")

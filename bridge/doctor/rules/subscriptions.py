@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bridge.doctor.document import ConfigDocument, Key
-from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, replacing, rule
+from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, rule
 from bridge.doctor.project import DoctorProject, nearest, overlap
 from bridge.doctor.values import component_type, metadata_text
+from bridge.resilience import trip
 
 _BRIDGE_TOPICS = ("automation-requests", "automation-invocations", "automation-results", "automation-timers")
 _DELIVERIES = "/deliveries/"
@@ -26,16 +27,21 @@ def feeds_bridge(document: ConfigDocument) -> bool:
     return _route(document).startswith(_DELIVERIES)
 
 
+def subscribed_to(project: DoctorProject, component: ConfigDocument) -> list[ConfigDocument]:
+    """The subscriptions that read from the component."""
+    return [each for each in project.beside(component, "Subscription") if each.get("spec", "pubsubname") == component.name]
+
+
 @rule("pubsub-unknown", FindingLevel.ERROR, "The sidecar never subscribes: no event of the topic arrives.")
 def pubsub_unknown(project: DoctorProject) -> Iterator[Hit]:
     """A subscription to a component that is not beside it, or is no pub/sub."""
     for document in _subscriptions(project):
         names = [each.name for each in project.beside(document, "Component") if component_type(each).startswith("pubsub.")]
         named = str(document.get("spec", "pubsubname", default=""))
-        if names and named not in names:
+        if names and named and named not in names:
             path: tuple[Key, ...] = ("spec", "pubsubname")
-            told = f"No pub/sub component is named {named}." if named else "It names no pub/sub component."
-            yield misspelt(hit(document, path, told, f"There is {', '.join(sorted(set(names)))}."), document, path, names)
+            found = hit(document, path, f"No pub/sub component is named {named}.", f"There is {', '.join(sorted(set(names)))}.")
+            yield misspelt(found, document, path, names)
 
 
 @rule("topic-not-allowed", FindingLevel.ERROR, "The sidecar refuses the subscription: no event of the topic arrives.")
@@ -58,15 +64,34 @@ def _allowed(bus: ConfigDocument, topic: str, apps: list[str]) -> bool:
     return all(topic in [each.strip() for each in scopes[name].split(",")] for name in apps if name in scopes)
 
 
-@rule("subscription-incomplete", FindingLevel.ERROR, "The sidecar does not know what to bring, or where to, and leaves it out.")
+@rule(
+    "subscription-incomplete", FindingLevel.ERROR, "The sidecar does not know what to bring, or where to, and leaves it out.", of_lack=True
+)
 def subscription_incomplete(project: DoctorProject) -> Iterator[Hit]:
-    """A subscription without topic or route."""
+    """A subscription without component, topic or route."""
     for document in _subscriptions(project):
         if not document.get("spec", "topic"):
             yield hit(document, ("spec",), "It has no topic.", "Add spec.topic.")
+        if not document.get("spec", "pubsubname"):
+            yield hit(document, ("spec",), "It names no pub/sub component.", "Add spec.pubsubname.")
         if not _route(document) and not document.get("spec", "routes", "rules"):
             field = "routes.default" if document.api.endswith("v2alpha1") else "route"
             yield hit(document, ("spec",), "It has no route.", f"Add spec.{field} with the path that takes the events.")
+
+
+@rule("routing-rule-invalid", FindingLevel.ERROR, "The sidecar leaves the subscription out, or has no path for the event.")
+def routing_rule_invalid(project: DoctorProject) -> Iterator[Hit]:
+    """A rule of a subscription whose match is no expression in CEL, or that has no path."""
+    for document in _subscriptions(project):
+        for index, each in document.items("spec", "routes", "rules"):
+            path: tuple[Key, ...] = ("spec", "routes", "rules", index)
+            if not isinstance(each, dict):
+                continue
+            match = str(each.get("match") or "").strip()
+            if match and not trip.is_expression(match):
+                yield hit(document, (*path, "match"), f"{match!r} is no expression in CEL.", 'Write it like event.type == "order.made".')
+            if not each.get("path"):
+                yield hit(document, path, "The rule has no path.", "Add the path that takes these events.")
 
 
 @rule("subscription-twice", FindingLevel.ERROR, "Both read the topic with one consumer: which of the routes gets an event is chance.")
@@ -116,21 +141,6 @@ def dead_letter_topic_on_service_bus(project: DoctorProject) -> Iterator[Hit]:
             yield hit(document, ("spec", "deadLetterTopic"), "It has a deadLetterTopic on Service Bus.", mend)
 
 
-@rule("text-expected", FindingLevel.ERROR, "Kubernetes refuses the resource: the value must be text.")
-def text_expected(project: DoctorProject) -> Iterator[Hit]:
-    """Metadata of a subscription, or an annotation, that is a number or a truth value."""
-    places: list[tuple[ConfigDocument, tuple[Key, ...]]] = [(each, ("spec", "metadata")) for each in _subscriptions(project)]
-    for document in project.documents:
-        for path in (("metadata",), ("spec", "template", "metadata"), ("spec", "jobTemplate", "spec", "template", "metadata")):
-            places += [(document, (*path, group)) for group in ("annotations", "labels")] if document.kind else []
-    for document, place in places:
-        for name, value in document.mapping(*place).items():
-            if isinstance(value, bool | int | float):
-                shown = str(value).lower() if isinstance(value, bool) else str(value)
-                fix = replacing(document.value_span(*place, name), f'"{shown}"')
-                yield hit(document, (*place, name), f"{name} is {shown} without quotes.", f'Write "{shown}".', fix)
-
-
 @rule("bridge-topic-missing", FindingLevel.ERROR, "Events of the topic never reach the bridge: requests wait, or runs never end.")
 def bridge_topic_missing(project: DoctorProject) -> Iterator[Hit]:
     """A set that brings topics to the bridge and lacks one of them."""
@@ -177,6 +187,7 @@ def subscription_not_in_list(project: DoctorProject) -> Iterator[Hit]:
     "raw-events",
     FindingLevel.ERROR,
     "Dapr wraps what is no CloudEvent to its taste and drops what it cannot read, before the bridge can keep it.",
+    of_lack=True,
 )
 def raw_events(project: DoctorProject) -> Iterator[Hit]:
     """A subscription of the bridge without rawPayload."""

@@ -1,27 +1,21 @@
-"""Workloads in Kubernetes manifests: annotations for the sidecar, probes, resources, secrets."""
+"""Workloads in Kubernetes manifests: what the bridge needs of its Pod, probes, resources, secrets."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from bridge.doctor import known
-from bridge.doctor.findings import UNSURE, FindingLevel, Hit, hit, misspelt, replacing, rule
+from bridge.doctor.findings import FindingLevel, Hit, hit, replacing, rule
 from bridge.doctor.project import DoctorProject
-from bridge.doctor.rules.components import SECRET_INSIDE
-from bridge.doctor.values import go_duration, metadata_text, number
-from bridge.doctor.workloads import PodTemplate, annotation, pods
+from bridge.doctor.rules.secrets import SECRET_INSIDE
+from bridge.doctor.values import PLACEHOLDER, metadata_text
+from bridge.doctor.workloads import PodTemplate, annotation, pods, with_sidecar
 
-_PREFIX = "dapr.io/"
-_PORTS = ("dapr.io/app-port", "dapr.io/grpc-port", "dapr.io/metrics-port", "dapr.io/internal-grpc-port")
-_QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?|\d+e\d+")
 _DEFAULT_BODY = 4 * 2**20  #: bytes
 _SECRET = re.compile(r"(PASSWORD|SECRET|TOKEN|_KEY|APIKEY|CONNECTION_?STRING|SAS)$", re.IGNORECASE)
+_NAMED = re.compile(r"KUBE_SECRET$|_SECRET_KEY$|CLUSTER_TOKEN$", re.IGNORECASE)  #: which may say where the secret is
+_WORDS = re.compile(r"[a-z]+(-[a-z]+)*")
 _REFERENCE = re.compile(r"\$\(\w+\)|@Microsoft\.KeyVault|^/|^https?://[^@]+$", re.IGNORECASE)
-
-
-def _with_sidecar(project: DoctorProject) -> Iterator[PodTemplate]:
-    return (each for each in pods(project) if each.has_sidecar)
 
 
 def is_bridge(pod: PodTemplate) -> bool:
@@ -30,122 +24,43 @@ def is_bridge(pod: PodTemplate) -> bool:
     return annotation(pod, "dapr.io/app-id") == "automation-bridge" or any("automation-bridge" in each for each in images)
 
 
-@rule("annotation-unknown", FindingLevel.ERROR, "The injector passes over it in silence: what it asks for does not happen.")
-def annotation_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """An annotation `dapr.io/…` that Dapr does not know."""
-    for pod in pods(project):
-        place = pod.at("metadata", "annotations")
-        for name in map(str, pod.document.mapping(*place)):
-            if name.startswith(_PREFIX) and name not in known.pod_annotations():
-                path = (*place, name)
-                found = hit(pod.document, path, f"{name} is no annotation of Dapr {known.version()}.", UNSURE)
-                yield misspelt(found, pod.document, path, known.pod_annotations(), is_key=True)
-
-
-@rule("annotation-misplaced", FindingLevel.ERROR, "The injector looks at Pods only: they start without a sidecar.")
-def annotation_misplaced(project: DoctorProject) -> Iterator[Hit]:
-    """Annotations for the sidecar on the workload instead of its Pods."""
-    for pod in pods(project):
-        for name in pod.document.mapping("metadata", "annotations") if pod.path else ():
-            if str(name).startswith(_PREFIX):
-                path = ("metadata", "annotations", name)
-                mend = f"Move it to {'.'.join(map(str, pod.path))}.metadata.annotations."
-                yield hit(pod.document, path, f"{name} stands on the {pod.document.kind}.", mend)
-                break
-
-
-@rule("sidecar-not-enabled", FindingLevel.ERROR, "Without dapr.io/enabled the injector leaves the Pod alone.")
-def sidecar_not_enabled(project: DoctorProject) -> Iterator[Hit]:
-    """Annotations for a sidecar, and none that asks for it."""
-    for pod in pods(project):
-        place = pod.at("metadata", "annotations")
-        asked = [name for name in map(str, pod.document.mapping(*place)) if name in known.pod_annotations()]
-        if asked and not annotation(pod, "dapr.io/enabled") and "dapr.io/control-plane" not in asked:
-            yield hit(pod.document, place, "It has annotations of Dapr and no dapr.io/enabled.", 'Add dapr.io/enabled: "true".')
-
-
-@rule("app-id-missing", FindingLevel.ERROR, "The name of the Pod's owner is the app id then: scopes, keys and callers do not know it.")
-def app_id_missing(project: DoctorProject) -> Iterator[Hit]:
-    """A sidecar without dapr.io/app-id."""
-    for pod in _with_sidecar(project):
-        if not annotation(pod, "dapr.io/app-id"):
-            yield hit(
-                pod.document, pod.at("metadata", "annotations"), "It has no dapr.io/app-id.", "Add it, with the name that scopes use."
-            )
-
-
-@rule("app-id-in-no-scope", FindingLevel.ERROR, "The sidecar has none of the components.")
-def app_id_in_no_scope(project: DoctorProject) -> Iterator[Hit]:
-    """An app id that no component beside it names, although all have scopes."""
-    for pod in _with_sidecar(project):
-        name = annotation(pod, "dapr.io/app-id")
-        components = list(project.of_kind("Component", dapr=True))
-        scopes = {scope for each in components for scope in each.scopes}
-        if name and components and all(each.scopes for each in components) and name not in scopes:
-            fix = known.near(name, scopes)
-            mend = f"Write {fix}, or add {name} to their scopes." if fix else f"Add {name} to their scopes."
-            yield hit(pod.document, pod.at("metadata", "annotations", "dapr.io/app-id"), f"No component has {name} among its scopes.", mend)
-
-
-@rule("annotation-value", FindingLevel.ERROR, "The injector refuses the Pod, or the sidecar does not start.")
-def annotation_value(project: DoctorProject) -> Iterator[Hit]:
-    """A port, size or duration among the annotations that is none."""
-    for pod in _with_sidecar(project):
-        place = pod.at("metadata", "annotations")
-        for name in map(str, pod.document.mapping(*place)):
-            value = annotation(pod, name)
-            if name in _PORTS and not 1 <= (number(value) or 0) <= 65535:
-                yield hit(pod.document, (*place, name), f"{name} is {value!r}.", "Write a port from 1 to 65535.")
-            elif re.search(r"-(cpu|memory)-(request|limit)$", name) and not _QUANTITY.fullmatch(value):
-                yield hit(pod.document, (*place, name), f"{name} is {value!r}.", "Write a quantity such as 100m or 256Mi.")
-            elif name == "dapr.io/block-shutdown-duration" and go_duration(value) is None:
-                yield hit(pod.document, (*place, name), f"{name} is {value!r}.", "Write a duration such as 15s.")
-            elif name == "dapr.io/app-protocol" and value not in ("http", "grpc", "https", "grpcs", "h2c"):
-                yield hit(pod.document, (*place, name), f"{name} is {value!r}.", "Write http, https, grpc, grpcs or h2c.")
-
-
 @rule(
     "deliveries-over-http",
     FindingLevel.ERROR,
     "Over HTTP Dapr 1.18 loses deliveries that fail at the same time; the bridge refuses them and takes nothing.",
+    of_lack=True,
 )
 def deliveries_over_http(project: DoctorProject) -> Iterator[Hit]:
     """A bridge whose sidecar delivers over HTTP."""
-    for pod in _with_sidecar(project):
+    for pod in with_sidecar(project):
         if is_bridge(pod) and annotation(pod, "dapr.io/app-protocol") not in ("grpc", "grpcs"):
             path = pod.at("metadata", "annotations", "dapr.io/app-protocol")
             fix = replacing(pod.document.value_span(*path), "grpc")
             yield hit(pod.document, path, "The sidecar of the bridge delivers over HTTP.", "Add dapr.io/app-protocol: grpc.", fix)
 
 
-@rule("app-port-missing", FindingLevel.ERROR, "The sidecar brings nothing to an application whose port it does not know.")
+@rule("app-port-missing", FindingLevel.ERROR, "The sidecar brings nothing to an application whose port it does not know.", of_lack=True)
 def app_port_missing(project: DoctorProject) -> Iterator[Hit]:
     """A sidecar of a subscribed application without dapr.io/app-port."""
-    for pod in _with_sidecar(project):
+    for pod in with_sidecar(project):
         name = annotation(pod, "dapr.io/app-id")
-        subscribed = is_bridge(pod) or any(name in each.scopes for each in project.of_kind("Subscription", dapr=True))
+        subscriptions = project.related(pod.document, project.of_kind("Subscription", dapr=True))
+        subscribed = is_bridge(pod) or any(name in each.scopes for each in subscriptions)
         if subscribed and not annotation(pod, "dapr.io/app-port"):
             yield hit(
                 pod.document, pod.at("metadata", "annotations"), "It has no dapr.io/app-port.", 'Add it in quotes, for the bridge "8081".'
             )
 
 
-@rule("configuration-unknown", FindingLevel.ERROR, "The sidecar does not start: it waits for a Configuration that is not there.")
-def configuration_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """dapr.io/config with a name that none of the Configurations has."""
-    names = [each.name for each in project.of_kind("Configuration", dapr=True)]
-    for pod in _with_sidecar(project):
-        named = annotation(pod, "dapr.io/config")
-        if named and names and named not in names:
-            path = pod.at("metadata", "annotations", "dapr.io/config")
-            found = hit(pod.document, path, f"No Configuration is named {named}.", f"There is {', '.join(sorted(set(names)))}.")
-            yield misspelt(found, pod.document, path, names)
-
-
-@rule("body-too-small", FindingLevel.WARNING, "A run with a large output is one value of more than 4 MiB, which the sidecar refuses.")
+@rule(
+    "body-too-small",
+    FindingLevel.WARNING,
+    "A run with a large output is one value of more than 4 MiB, which the sidecar refuses.",
+    of_lack=True,
+)
 def body_too_small(project: DoctorProject) -> Iterator[Hit]:
     """A bridge whose sidecar has the default limit for bodies, or a smaller one."""
-    for pod in _with_sidecar(project):
+    for pod in with_sidecar(project):
         value = annotation(pod, "dapr.io/max-body-size")
         if not is_bridge(pod) or annotation(pod, "dapr.io/http-max-request-size"):
             continue
@@ -166,20 +81,6 @@ def _quantity(text: str) -> int | None:
 
 
 @rule(
-    "grace-too-short", FindingLevel.ERROR, "Kubernetes kills the Pod while calls are under way: they come again, and their work runs twice."
-)
-def grace_too_short(project: DoctorProject) -> Iterator[Hit]:
-    """A Pod that is given less time to end than its sidecar waits."""
-    for pod in _with_sidecar(project):
-        waits = go_duration(annotation(pod, "dapr.io/block-shutdown-duration") or "0s")
-        grace = number(pod.document.get(*pod.at("spec", "terminationGracePeriodSeconds"), default=30))
-        if waits is not None and grace is not None and grace <= waits.total_seconds() and waits.total_seconds() > 0:
-            path = pod.at("spec", "terminationGracePeriodSeconds")
-            told = f"The Pod has {grace} s to end, and its sidecar waits for {waits.total_seconds():g} s."
-            yield hit(pod.document, path, told, "Give terminationGracePeriodSeconds ten seconds more than the sidecar waits.")
-
-
-@rule(
     "alive-only-when-ready",
     FindingLevel.ERROR,
     "While the bus is away every Pod is killed again and again, and with it what it has in hand.",
@@ -194,10 +95,15 @@ def alive_only_when_ready(project: DoctorProject) -> Iterator[Hit]:
                 yield hit(pod.document, place, "The livenessProbe asks /healthz/ready.", "Write /healthz/live.", span)
 
 
-@rule("identity-not-asked-for", FindingLevel.ERROR, "The sidecar gets no token, and its components cannot be made: INIT_COMPONENT_FAILURE.")
+@rule(
+    "identity-not-asked-for",
+    FindingLevel.ERROR,
+    "The sidecar gets no token, and its components cannot be made: INIT_COMPONENT_FAILURE.",
+    of_lack=True,
+)
 def identity_not_asked_for(project: DoctorProject) -> Iterator[Hit]:
     """A Pod whose components use workload identity, without the label that gives it one."""
-    for pod in _with_sidecar(project):
+    for pod in with_sidecar(project):
         name = annotation(pod, "dapr.io/app-id")
         uses = [
             each.name
@@ -214,6 +120,7 @@ def identity_not_asked_for(project: DoctorProject) -> Iterator[Hit]:
     "service-links",
     FindingLevel.ERROR,
     "Kubernetes sets BRIDGE_PORT=tcp://… for a Service named bridge, which the bridge takes for its port and does not start.",
+    of_lack=True,
 )
 def service_links(project: DoctorProject) -> Iterator[Hit]:
     """A bridge with service links beside a Service named bridge."""
@@ -228,7 +135,12 @@ def service_links(project: DoctorProject) -> Iterator[Hit]:
             )
 
 
-@rule("readiness-missing", FindingLevel.WARNING, "Requests are sent to a Pod before it can take them, or when its sidecar is not there.")
+@rule(
+    "readiness-missing",
+    FindingLevel.WARNING,
+    "Requests are sent to a Pod before it can take them, or when its sidecar is not there.",
+    of_lack=True,
+)
 def readiness_missing(project: DoctorProject) -> Iterator[Hit]:
     """A bridge without a readiness probe."""
     for pod in pods(project):
@@ -244,8 +156,12 @@ def secret_in_environment(project: DoctorProject) -> Iterator[Hit]:
         for path, _ in pod.containers():
             for index, each in pod.document.items(*path, "env"):
                 name, value = (str(each.get("name", "")), each.get("value")) if isinstance(each, dict) else ("", None)
-                is_secret = _SECRET.search(name) and not _REFERENCE.search(str(value))
-                if value and (is_secret or SECRET_INSIDE.search(str(value))):
+                is_secret = (
+                    _SECRET.search(name)
+                    and not (_NAMED.search(name) and _WORDS.fullmatch(str(value)))
+                    and not _REFERENCE.search(str(value))
+                )
+                if value and not PLACEHOLDER.search(str(value)) and (is_secret or SECRET_INSIDE.search(str(value))):
                     yield hit(
                         pod.document, (*path, "env", index), f"{name} stands in the manifest.", "Take it from a Secret with valueFrom."
                     )
@@ -265,6 +181,7 @@ def image_moves(project: DoctorProject) -> Iterator[Hit]:
     "memory-unbounded",
     FindingLevel.ADVICE,
     "A container without a limit may take what its neighbours need, and is ended by the node instead of by its own limit.",
+    of_lack=True,
 )
 def memory_unbounded(project: DoctorProject) -> Iterator[Hit]:
     """A container, or a sidecar, without a limit for memory."""

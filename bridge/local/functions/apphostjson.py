@@ -13,11 +13,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from bridge.errors import ConfigurationError
 from bridge.local.functions import servicebushostjson, timespans
-from bridge.local.functions.hostjson import ExtensionBundle, HostJson, Http, ServiceBus, read_object
+from bridge.local.functions.hostjson import ExtensionBundle, HostJson, Http, ServiceBus, explain, read_object
 
 log = logging.getLogger("bridge.functions")
 
@@ -45,6 +45,9 @@ _KNOWN = frozenset(
         "functions",
         "customhandler",
         "aggregator",
+        "httpworker",
+        "metadataprovidertimeout",
+        "sendcanceledinvocationstoworker",
     ]
 )
 
@@ -52,6 +55,11 @@ _KNOWN = frozenset(
 def read(path: Path, environment: Mapping[str, str]) -> tuple[HostJson, dict[str, Any]]:
     """The settings in the file, and its content with what the environment adds. Raises ConfigurationError."""
     content = read_object(path)
+    return check(content, path, environment), content
+
+
+def check(content: dict[str, Any], path: Path, environment: Mapping[str, str]) -> HostJson:
+    """The settings in a content, to which what the environment says is added; `path` names the file. Raises ConfigurationError."""
     is_empty, written, for_handler = not content, content.get("version"), entry(content, "customHandler") is not None
     for name, value in environment.items():
         _add(content, name, value)
@@ -59,7 +67,9 @@ def read(path: Path, environment: Mapping[str, str]) -> tuple[HostJson, dict[str
     if version != "2.0" and not is_empty:
         raise ConfigurationError([f'{path}: version is {version!r}; host.json needs "version": "2.0".'])
     try:
-        return _settings(content, path), content
+        return _settings(content, path)
+    except ValidationError as wrong:
+        raise ConfigurationError(explain(str(path), wrong)) from wrong
     except ValueError as wrong:
         raise ConfigurationError([f"{path}: {wrong}."]) from wrong
 

@@ -147,7 +147,12 @@ def check(content: dict[str, Any], named: str) -> HostJson:
     try:
         return HostJson.model_validate(content)
     except ValidationError as invalid:
-        raise ConfigurationError([_problem(named, each["loc"], each["msg"], each["type"]) for each in invalid.errors()]) from invalid
+        raise ConfigurationError(explain(named, invalid)) from invalid
+
+
+def explain(named: str, invalid: ValidationError) -> list[str]:
+    """What is wrong with the settings, each with its path in the file."""
+    return [_problem(named, each["loc"], each["msg"], each["type"]) for each in invalid.errors()]
 
 
 def _problem(named: str, location: tuple[int | str, ...], message: str, kind: str) -> str:

@@ -51,6 +51,19 @@ def flattened(content: object, path: Path) -> dict[str, Any]:
     return {name: value for name, value in flat.items() if name.lower() != "autocompletemessages"}
 
 
+def old_name(content: object, name: str) -> tuple[str, ...]:
+    """The names under which a setting stands that is written as extension 4 has it; its own name if it is not."""
+    for (section, old), meant in _OF_EXTENSION_4.items():
+        entries = (
+            next((value for key, value in content.items() if str(key).lower() == section), None) if isinstance(content, Mapping) else None
+        )
+        if meant.lower() == name.lower() and isinstance(entries, Mapping):
+            written = next((str(key) for key in entries if str(key).lower() == old), None)
+            if written is not None:
+                return section, written
+    return (name,)
+
+
 def _check_batches(flat: Mapping[str, Any]) -> None:
     """Raises ValueError for limits with which Azure's host never starts."""
     given = {**_DEFAULTS, **{name.lower(): value for name, value in flat.items()}}

@@ -1,0 +1,61 @@
+"""Patches of Kustomize: files that look like resources and say only what changes in one that stands elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from bridge.doctor.document import ConfigDocument, Key
+from bridge.doctor.findings import Hit, hit
+from bridge.doctor.project import DoctorProject
+
+_NAMES = ("kustomization.yaml", "kustomization.yml")
+
+
+def mark(project: DoctorProject) -> None:
+    """Mark the documents of the files that a kustomization names as patches, and note the files that are not there."""
+    for each in project.documents:
+        if is_kustomization(each):
+            project.unreadable += [("kustomization-incomplete", found) for found in _missing(each)]
+    named = {path for each in project.documents if is_kustomization(each) for path in _patches(each)}
+    if named:
+        project.documents[:] = [replace(each, is_patch=each.file.resolve() in named) for each in project.documents]
+
+
+def is_kustomization(document: ConfigDocument) -> bool:
+    """Whether it says how resources are put together."""
+    return document.file.name in _NAMES or document.api.startswith("kustomize.config.k8s.io/")
+
+
+def _patches(document: ConfigDocument) -> Iterator[Path]:
+    for _, each in document.items("patchesStrategicMerge"):
+        if isinstance(each, str) and "\n" not in each:
+            yield (document.file.parent / each).resolve()
+    for _, each in document.items("patches"):
+        if isinstance(each, dict) and isinstance(each.get("path"), str):
+            yield (document.file.parent / each["path"]).resolve()
+
+
+def _missing(document: ConfigDocument) -> Iterator[Hit]:
+    for path, name in _local(document):
+        if not (document.file.parent / name).exists():
+            yield hit(document, path, f"There is no {name}.", "Correct the name, or add the file.")
+
+
+def _local(document: ConfigDocument) -> Iterator[tuple[tuple[Key, ...], str]]:
+    """The files and folders that the kustomization names, with the places where it does."""
+    if document.file == Path("-"):
+        return
+    for field in ("resources", "bases", "components", "patchesStrategicMerge"):
+        yield from (((field, index), each) for index, each in document.items(field) if isinstance(each, str) and _is_local(each))
+    for field in ("patches", "patchesJson6902"):
+        for index, each in document.items(field):
+            if isinstance(each, dict) and isinstance(each.get("path"), str):
+                yield (field, index, "path"), each["path"]
+
+
+def _is_local(name: str) -> bool:
+    """Whether it is a path: not an address, a repository or a patch that stands here."""
+    return not re.search(r"\n|://|\?ref=|^[\w.-]+\.(com|io|org|net|dev)[:/]|^git@|[{$]", name)

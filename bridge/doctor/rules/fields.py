@@ -1,0 +1,102 @@
+"""The fields of Dapr's resources, by the definitions of their kinds: those that there are, and the shapes of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bridge.doctor import known
+from bridge.doctor.document import ConfigDocument, Key
+from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, rule
+from bridge.doctor.project import DoctorProject
+
+_COMMON_FIELDS = ("apiVersion", "kind", "metadata")  #: of every resource in Kubernetes
+#: Fields of a Subscription that its other version has.
+_ROUTES = {
+    "route": "Write routes: {default: PATH}, as it is in v2alpha1.",
+    "routes": "Write route: PATH, as it is in v1alpha1, or take apiVersion dapr.io/v2alpha1.",
+}
+_TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "boolean": (bool,), "integer": (int,), "number": (int, float)}
+_TOLD = {"string": "text", "boolean": "true or false", "integer": "a whole number", "number": "a number"}
+_MENDS = {
+    "a list": "Write a list, with - before each entry.",
+    "a mapping": "Write a mapping, with a name before each value.",
+    "string": "Put it into quotes.",
+    "boolean": "Write true or false without quotes.",
+    "integer": "Write digits without quotes.",
+    "number": "Write digits without quotes.",
+}
+
+
+@rule(
+    "field-unknown",
+    FindingLevel.ERROR,
+    "Kubernetes refuses it; a sidecar that reads files passes over it (letter case does not count there): it does not happen.",
+)
+def field_unknown(project: DoctorProject) -> Iterator[Hit]:
+    """A field that the kind does not have."""
+    for document, value, shape in _shapes(project):
+        yield from _unknown(document, (), value, shape)
+
+
+def _shapes(project: DoctorProject) -> Iterator[tuple[ConfigDocument, dict[str, Any], Mapping[str, Any]]]:
+    """Each resource whose fields are known: the document, what stands in it of its own, and the shape that this should have."""
+    for document in project.documents:
+        shape = known.kinds().get(f"{document.api} {document.kind}")
+        if isinstance(shape, Mapping):
+            yield document, {name: each for name, each in document.mapping().items() if name not in _COMMON_FIELDS}, shape
+
+
+def _unknown(document: ConfigDocument, path: tuple[Key, ...], value: Any, shape: Any) -> Iterator[Hit]:
+    if isinstance(shape, list) and isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _unknown(document, (*path, number), each, shape[0])
+    if not isinstance(shape, Mapping) or not isinstance(value, Mapping):
+        return
+    for key, each in value.items():
+        if "*" in shape or key in shape:
+            yield from _unknown(document, (*path, key), each, shape.get(key, shape.get("*")))
+            continue
+        if document.kind == "Configuration" and path == ("spec",) and key in ("policies", "targets"):
+            continue  # resiliency-elsewhere says it better
+        place = (*path, key)
+        told = f"{'.'.join(map(str, place))} is no field of a {document.kind}."
+        if document.kind == "Subscription" and path == ("spec",) and key in _ROUTES:
+            yield hit(document, place, told, _ROUTES[key])
+            continue
+        found = hit(document, place, told, f"There is {', '.join(sorted(shape)) or 'none'}.")
+        yield misspelt(found, document, place, shape, is_key=True)
+
+
+@rule("field-shape", FindingLevel.ERROR, "Kubernetes refuses it; a sidecar that reads files drops the resource, or the part.")
+def field_shape(project: DoctorProject) -> Iterator[Hit]:
+    """A field that must be a list, a mapping, a truth value, a number or text and is none."""
+    for document, value, shape in _shapes(project):
+        yield from _shaped(document, (), value, shape)
+
+
+def _shaped(document: ConfigDocument, path: tuple[Key, ...], value: Any, shape: Any) -> Iterator[Hit]:
+    if value is None or shape is None:
+        return
+    if isinstance(shape, str):
+        is_right = isinstance(value, _TYPES[shape]) and (shape == "boolean" or not isinstance(value, bool))
+        if not is_right and not _is_told_elsewhere(document, path, shape):
+            yield hit(document, path, f"{'.'.join(map(str, path))} must be {_TOLD[shape]}.", _MENDS[shape])
+    elif isinstance(value, str) and path[-3:-1] == ("otel", "headers"):
+        return  # a sidecar that reads files takes name=value
+    elif not isinstance(value, list if isinstance(shape, list) else Mapping):
+        wanted = "a list" if isinstance(shape, list) else "a mapping"
+        yield hit(document, path, f"{'.'.join(map(str, path))} must be {wanted}.", _MENDS[wanted])
+    else:
+        children = enumerate(value) if isinstance(value, list) else value.items()
+        for key, each in children:
+            yield from _shaped(document, (*path, key), each, shape[0] if isinstance(shape, list) else shape.get(key, shape.get("*")))
+
+
+def _is_told_elsewhere(document: ConfigDocument, path: tuple[Key, ...], wanted: str) -> bool:
+    """Whether another rule says it better: of durations and counts, of the rate of tracing, of words, and of what is text."""
+    if path[:2] == ("spec", "policies"):
+        return wanted == "string" or path[-1] == "maxRetries"
+    if wanted == "string":
+        return path[:2] in (("spec", "metadata"), ("spec", "tracing"), ("spec", "version"), ("spec", "type")) or path[-1] == "initTimeout"
+    return document.kind == "Component" and path[-1] == "name"

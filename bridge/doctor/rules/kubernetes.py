@@ -1,0 +1,107 @@
+"""What Kubernetes refuses, or takes otherwise than it is meant: versions that it does not serve, selectors, budgets, schedules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bridge.doctor.document import ConfigDocument
+from bridge.doctor.findings import FindingLevel, Hit, hit, rule
+from bridge.doctor.project import DoctorProject
+from bridge.doctor.values import is_true, number
+from bridge.doctor.workloads import PodTemplate, annotation, pods
+
+#: The versions that Kubernetes serves today (its deprecation guide), the newest first. KEDA's are those of KEDA 2.
+_SERVED = {
+    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"), ("apps/v1",)),
+    **dict.fromkeys(("Job", "CronJob"), ("batch/v1",)),
+    "HorizontalPodAutoscaler": ("autoscaling/v2", "autoscaling/v1"),
+    "PodDisruptionBudget": ("policy/v1",),
+    **dict.fromkeys(("Ingress", "NetworkPolicy"), ("networking.k8s.io/v1",)),
+    **dict.fromkeys(("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"), ("rbac.authorization.k8s.io/v1",)),
+    **dict.fromkeys(("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"), ("admissionregistration.k8s.io/v1",)),
+    **dict.fromkeys(("Pod", "Service", "ConfigMap", "Secret", "ServiceAccount", "Namespace", "PersistentVolumeClaim"), ("v1",)),
+    **dict.fromkeys(("ScaledObject", "ScaledJob", "TriggerAuthentication"), ("keda.sh/v1alpha1",)),
+}
+_GROUPS = frozenset([*(each.rpartition("/")[0] for served in _SERVED.values() for each in served), "app", "extensions", "keda.k8s.io"])
+_SELECTING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
+_SCHEDULE = re.compile(
+    r"@(yearly|annually|monthly|weekly|daily|midnight|hourly|every \S+)|((CRON_)?TZ=\S+ )?([\dA-Z*/,?#L-]+\s+){4}[\dA-Z*/,?#L-]+",
+    re.IGNORECASE,
+)
+
+
+@rule("api-not-served", FindingLevel.ERROR, "Kubernetes refuses the manifest: it knows no such kind in that version.")
+def api_not_served(project: DoctorProject) -> Iterator[Hit]:
+    """A kind of Kubernetes or KEDA in a version that is no longer served, or never was."""
+    for document in project.documents:
+        served = _SERVED.get(document.kind, ())
+        if served and document.api and document.api not in served and document.api.rpartition("/")[0] in _GROUPS:
+            mend = f"Write {served[0]}, and what else changed with it."
+            yield hit(document, ("apiVersion",), f"{document.api} has no {document.kind}.", mend)
+
+
+@rule("selector-differs", FindingLevel.ERROR, "Kubernetes refuses the workload: its selector must take its own Pods.")
+def selector_differs(project: DoctorProject) -> Iterator[Hit]:
+    """A workload whose selector names labels that its Pods do not have."""
+    for pod in pods(project):
+        labels = pod.document.mapping(*pod.at("metadata", "labels"))
+        wanted = pod.document.mapping("spec", "selector", "matchLabels")
+        if pod.document.kind not in _SELECTING or pod.document.is_patch:
+            continue
+        missing = [name for name, value in wanted.items() if labels.get(name) != value]
+        if missing:
+            path = ("spec", "selector", "matchLabels", missing[0])
+            told = f"The selector wants {missing[0]}: {wanted[missing[0]]}, which the Pods do not have."
+            yield hit(pod.document, path, told, "Write the same into spec.template.metadata.labels.")
+
+
+@rule("budget-blocks", FindingLevel.WARNING, "No Pod may be moved: a node cannot be drained, and upgrades of the cluster stop.")
+def budget_blocks(project: DoctorProject) -> Iterator[Hit]:
+    """A disruption budget that permits none."""
+    for document in project.of_kind("PodDisruptionBudget"):
+        pod = next((each for each in pods(project) if _selects(document, each)), None)
+        replicas = number(pod.document.get("spec", "replicas", default=1)) if pod else None
+        least = document.get("spec", "minAvailable")
+        if str(document.get("spec", "maxUnavailable")) in ("0", "0%") or str(least) == "100%":
+            yield hit(document, ("spec",), f"{document.name} permits no disruption.", "Write maxUnavailable: 1.")
+        elif replicas is not None and isinstance(least, int) and pod and "replicas" in pod.document.mapping("spec") and least >= replicas:
+            yield hit(
+                document, ("spec", "minAvailable"), f"minAvailable {least} is all of the {replicas} Pods.", "Write maxUnavailable: 1."
+            )
+
+
+def _selects(budget: ConfigDocument, pod: PodTemplate) -> bool:
+    labels = budget.mapping("spec", "selector", "matchLabels")
+    return bool(labels) and all(pod.document.get(*pod.at("metadata", "labels", name)) == value for name, value in labels.items())
+
+
+@rule("budget-invalid", FindingLevel.ERROR, "Kubernetes refuses the disruption budget, or it keeps no Pod.")
+def budget_invalid(project: DoctorProject) -> Iterator[Hit]:
+    """A disruption budget with minAvailable and maxUnavailable, or for no Pod of its file."""
+    for document in project.of_kind("PodDisruptionBudget"):
+        if document.get("spec", "minAvailable") is not None and document.get("spec", "maxUnavailable") is not None:
+            told = "It has minAvailable and maxUnavailable."
+            yield hit(document, ("spec", "maxUnavailable"), told, "Keep maxUnavailable: 1.")
+        beside = [pod for pod in pods(project) if pod.document.file == document.file]
+        path = ("spec", "selector", "matchLabels")
+        if beside and document.mapping(*path) and not any(_selects(document, pod) for pod in pods(project)):
+            yield hit(document, path, "No Pod has the labels that it selects.", "Write the labels of the Pods.")
+
+
+@rule("schedule-invalid", FindingLevel.ERROR, "Kubernetes refuses the CronJob: nothing is ever run.")
+def schedule_invalid(project: DoctorProject) -> Iterator[Hit]:
+    """A CronJob whose schedule has not five fields."""
+    for document in project.of_kind("CronJob"):
+        schedule = document.get("spec", "schedule")
+        if schedule is not None and document.api == "batch/v1" and not _SCHEDULE.fullmatch(str(schedule).strip()):
+            yield hit(document, ("spec", "schedule"), f"{schedule!r} is no schedule.", 'Write five fields, such as "0 1 * * *".')
+
+
+@rule("job-with-sidecar", FindingLevel.ADVICE, "The sidecar goes on when the job is done, so its Pod never ends.")
+def job_with_sidecar(project: DoctorProject) -> Iterator[Hit]:
+    """A job with a sidecar that is no native one."""
+    for pod in pods(project):
+        if pod.document.kind in ("Job", "CronJob") and pod.has_sidecar and not is_true(annotation(pod, "dapr.io/enable-native-sidecar")):
+            mend = 'Let the job call POST /v1.0/shutdown at its end, or add dapr.io/enable-native-sidecar: "true".'
+            yield hit(pod.document, pod.at("metadata", "annotations", "dapr.io/enabled"), f"{pod.document.kind} has a sidecar.", mend)

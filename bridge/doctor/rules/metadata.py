@@ -1,0 +1,161 @@
+"""The metadata of components: names that they have, values that they take, and what is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bridge.doctor import known
+from bridge.doctor.document import ConfigDocument, Key
+from bridge.doctor.findings import UNSURE, FindingLevel, Hit, hit, misspelt, rule
+from bridge.doctor.project import DoctorProject
+from bridge.doctor.values import PLACEHOLDER, component_type, go_duration, is_truth, metadata, number
+
+_WAYS_IN = ("connectionString", "namespaceName")
+_COSMOS = (("url",), ("database",), ("collection",))
+#: Metadata of which one of each group must be there.
+_NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
+    "bindings.aws.s3": (("bucket",),),
+    "bindings.aws.sqs": (("queueName",),),
+    "bindings.azure.blobstorage": (("containerName", "container"),),
+    "bindings.azure.cosmosdb": (*_COSMOS, ("partitionKey",)),
+    "bindings.azure.servicebus.queues": (_WAYS_IN, ("queueName",)),
+    "bindings.azure.servicebusqueues": (_WAYS_IN, ("queueName",)),
+    "bindings.azure.storagequeues": (("queueName", "queue"),),
+    "bindings.cron": (("schedule",),),
+    "bindings.graphql": (("endpoint",),),
+    "bindings.http": (("url",),),
+    "bindings.kafka": (("brokers",),),
+    "bindings.redis": (("redisHost",),),
+    "configuration.redis": (("redisHost",),),
+    "crypto.azure.keyvault": (("vaultName",),),
+    "lock.redis": (("redisHost",),),
+    "pubsub.azure.servicebus": (_WAYS_IN,),
+    "pubsub.azure.servicebus.queues": (_WAYS_IN,),
+    "pubsub.azure.servicebus.topics": (_WAYS_IN,),
+    "pubsub.kafka": (("brokers",), ("authType", "authRequired")),
+    "pubsub.redis": (("redisHost",),),
+    "secretstores.azure.keyvault": (("vaultName",),),
+    "secretstores.local.file": (("secretsFile",),),
+    "state.azure.cosmosdb": _COSMOS,
+    "state.redis": (("redisHost",),),
+    "state.sqlite": (("connectionString", "url"),),
+}
+#: Names that whoever writes the component chooses.
+_FREE = {"bindings.graphql": re.compile(r"header:.+"), "pubsub.pulsar": re.compile(r".+\.(json|avro|proto|raw)schema")}
+_COUNTED = re.compile(r"InSec|InMs|PerSec|^max(ActiveMessages|ConcurrentHandlers|DeliveryCount)$|^concurrency$|^queueDepth$|^redisDB$")
+
+
+def _components(project: DoctorProject) -> Iterator[ConfigDocument]:
+    return project.of_kind("Component", dapr=True)
+
+
+def _needed(document: ConfigDocument) -> set[str]:
+    return {name.lower() for group in _NEEDED.get(component_type(document), ()) for name in group}
+
+
+@rule("metadata-unknown", FindingLevel.ERROR, "Dapr passes over it in silence, and the default counts.")
+def metadata_unknown(project: DoctorProject) -> Iterator[Hit]:
+    """A metadata name that the component does not have. Letter case does not count."""
+    for document in _components(project):
+        names = known.types().get(component_type(document))
+        if names is None:
+            continue
+        spelled = {name.lower() for name in names} | known.COMMON_METADATA
+        free = _FREE.get(component_type(document))
+        for index, name in metadata(document):
+            if name.lower() not in spelled and not (free and free.fullmatch(name)):
+                path = ("spec", "metadata", index, "name")
+                found = hit(document, path, f"{name} is no metadata of {component_type(document)}.", UNSURE)
+                yield misspelt(found, document, path, names)
+
+
+@rule("metadata-twice", FindingLevel.WARNING, "Only one of the two counts.")
+def metadata_twice(project: DoctorProject) -> Iterator[Hit]:
+    """A metadata name that stands twice in a component."""
+    for document in _components(project):
+        seen: set[str] = set()
+        for index, name in metadata(document):
+            if name.lower() in seen:
+                yield hit(document, ("spec", "metadata", index, "name"), f"{name} stands twice.", "Keep one of them.")
+            seen.add(name.lower())
+
+
+@rule("metadata-missing", FindingLevel.ERROR, "The component cannot be made, and daprd ends with INIT_COMPONENT_FAILURE.", of_lack=True)
+def metadata_missing(project: DoctorProject) -> Iterator[Hit]:
+    """Metadata without which a component cannot work."""
+    for document in _components(project):
+        names = {name.lower() for _, name in metadata(document)}
+        for group in _NEEDED.get(component_type(document), ()):
+            if not names & {each.lower() for each in group}:
+                message = f"Component {document.name} has no {' or '.join(group)}."
+                yield hit(document, ("spec", "metadata"), message, "Add it with value, envRef or secretKeyRef.")
+
+
+@rule("metadata-without-value", FindingLevel.ERROR, "The value is empty text, which is seldom what was meant.")
+def metadata_without_value(project: DoctorProject) -> Iterator[Hit]:
+    """Metadata that has no name, or has neither a value nor a reference, or both."""
+    for document in _components(project):
+        for index, each in document.items("spec", "metadata"):
+            if isinstance(each, dict) and not isinstance(each.get("name"), str):
+                mend = "Add its name, such as name: redisHost."
+                yield hit(document, ("spec", "metadata", index), "An entry of the metadata has no name.", mend)
+        for index, name in metadata(document):
+            entry = document.mapping("spec", "metadata", index)
+            sources = [each for each in ("value", "secretKeyRef", "envRef") if entry.get(each) is not None]
+            if not sources and "value" in entry and name.lower() not in _needed(document):
+                continue  # an empty value says nothing, which is often meant
+            if len(sources) != 1:
+                told = f"{name} has {' and '.join(sources) if sources else 'no value'}"
+                yield hit(document, ("spec", "metadata", index), f"{told}.", "Give it one of value, envRef and secretKeyRef.")
+            elif sources[0] == "secretKeyRef" and not document.get("spec", "metadata", index, "secretKeyRef", "name"):
+                yield hit(document, ("spec", "metadata", index), f"The secretKeyRef of {name} has no name.", "Add name, and key.")
+
+
+@rule("number-expected", FindingLevel.ERROR, "The component refuses it and daprd ends, or the default counts.")
+def number_expected(project: DoctorProject) -> Iterator[Hit]:
+    """Metadata that is a number for the component, or whose name says seconds, milliseconds or a count, with a value that is none."""
+    for document in _components(project):
+        kind = component_type(document)
+        is_counted = kind.startswith(("pubsub.azure.servicebus", "pubsub.redis", "state.redis"))
+        for place, name, value in _plain(document):
+            counts = is_counted and _COUNTED.search(name) is not None
+            if (counts or known.value_of(kind, name) == "number") and not _is_number(value, whole=counts):
+                told = "no whole number" if counts else "no number"
+                yield hit(document, place, f"{name} is {value!r}, which is {told}.", "Write digits only, in quotes.")
+
+
+@rule("metadata-value", FindingLevel.ERROR, "The component refuses it and daprd ends, or the default counts in silence.")
+def metadata_value(project: DoctorProject) -> Iterator[Hit]:
+    """Metadata that is no truth value, no duration, or nearly one of the words that the component takes."""
+    for document in _components(project):
+        for place, name, value in _plain(document):
+            wanted = known.value_of(component_type(document), name)
+            if name.lower() == "direction" and component_type(document).startswith("bindings."):
+                wanted = ["input", "output", "input, output"]
+            if wanted == "bool" and not is_truth(value):
+                found = hit(document, place, f"{name} is {value!r}, which Dapr takes for false.", 'Write "true" or "false".')
+                yield misspelt(found, document, place, ("true", "false"))
+            elif wanted == "duration" and go_duration(value) is None:
+                yield hit(document, place, f"{name} is {value!r}, which is no duration.", "Write it like 500ms, 30s or 1m30s.")
+            elif isinstance(wanted, list) and value.lower() not in {str(each).lower() for each in wanted}:
+                found = hit(document, place, f"{name} is {value!r}, which {component_type(document)} does not know.", "")
+                yield from [misspelt(found, document, place, wanted)] if known.near(value, wanted) else []
+
+
+def _plain(document: ConfigDocument) -> Iterator[tuple[tuple[Key, ...], str, str]]:
+    """The metadata with a value in the file: its place, name and value. What is filled in later is left out."""
+    for index, name in metadata(document):
+        value = document.get("spec", "metadata", index, "value")
+        if isinstance(value, str | int | float) and str(value) and not PLACEHOLDER.search(str(value)):
+            yield ("spec", "metadata", index, "value"), name, str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _is_number(value: str, *, whole: bool) -> bool:
+    if whole:
+        return number(value) is not None
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
