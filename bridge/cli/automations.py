@@ -16,7 +16,7 @@ from bridge.client import AutomationView, BridgeClient
 def automations(
     context: typer.Context, name: Annotated[str, typer.Argument(metavar="[NAME]", help="Show this one with its schema.")] = ""
 ) -> None:
-    """Show what can be asked for."""
+    """Show the automations that you can request."""
 
     async def work(client: BridgeClient, screen: Screen) -> None:
         if name:
