@@ -81,7 +81,7 @@ def _show(screen: Screen, report: AuditReportView) -> None:
         ("unfinished", report["unfinished"], ""),
         ("replies", report["replies"], f"{report['repliesDue']:,} due" if report["repliesDue"] else ""),
         ("dead letters", sum(dead_letters.values()), _listed(dead_letters)),
-        ("not accepted", report["notAccepted"], "asked for; the caller got an error or no answer" if report["notAccepted"] else ""),
+        ("not accepted", report["notAccepted"], "requested; the caller got an error or no answer" if report["notAccepted"] else ""),
     ]
     screen.table(("what", "count", "of these"), [(name, f"{count:,}", details) for name, count, details in rows])
     if not report["misfitCount"]:

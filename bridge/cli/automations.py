@@ -1,4 +1,4 @@
-"""The command that shows what can be asked for."""
+"""The command that shows what you can request."""
 
 from __future__ import annotations
 

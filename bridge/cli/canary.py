@@ -54,7 +54,7 @@ def canary(  # noqa: PLR0913, PLR0917 - the options of the command
     except ValueError as fault:
         raise typer.BadParameter(f"--interval: {fault}") from None
     if pause <= timedelta(0):
-        raise typer.BadParameter(f"--interval: {interval!r} is no pause; write more than 0s.")
+        raise typer.BadParameter(f"--interval: {interval!r} is not a pause; write more than 0s.")
 
     async def work(client: BridgeClient, screen: Screen) -> Exit:
         async with AsyncExitStack() as stack:

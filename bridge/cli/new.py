@@ -138,7 +138,7 @@ def _build(screen: Screen, app_folder: Path) -> None:
     except subprocess.TimeoutExpired:
         said = f"it took more than {_BUILD_SECONDS:g} s"
     if said:
-        screen.note(f"The handler is not built, so the app cannot start: {said.strip()[:2000]}\nMend it, then: {command}", "yellow")
+        screen.note(f"The handler is not built, so the app cannot start: {said.strip()[:2000]}\nFix it, then: {command}", "yellow")
 
 
 def _samples(places: Places, language: ScaffoldLanguage, folder: str) -> Path:

@@ -89,7 +89,7 @@ def list_runs(
             columns = ("id", "automation", "status", "created", "took", "error")
             screen.table(columns, [_row(run) for run in found])
         else:
-            screen.note("There are no such runs. `bridge automations` shows what can be asked for.")
+            screen.note("There are no such runs. `bridge automations` shows what you can request.")
 
     session.of(context).run(work)
 

@@ -193,7 +193,7 @@ class ReplayView(TypedDict):
     """The event of a dead letter, published once more."""
 
     at: Time
-    by: Annotated[str, Field(description="The caller who asked for it.")]
+    by: Annotated[str, Field(description="The caller who requested it.")]
     messageId: Annotated[str, Field(description="Of the message: the id of the dead letter, a slash, and the number of the replay.")]
     edited: Annotated[bool, Field(description="Whether an edited event was published; the dead letter keeps the original.")]
     unconfirmed: NotRequired[Annotated[Literal[True], Field(description="It was interrupted: whether it was published is not known.")]]
@@ -227,7 +227,7 @@ class DeadLetterView(TypedDict):
     replays: NotRequired[list[ReplayView]]
     replaying: NotRequired[ReplayUnderWayView]
     event: NotRequired[Annotated[Any, Field(description="The original, tokens and writeOnly input masked; absent with event=false.")]]
-    body: NotRequired[Annotated[str, Field(description="Instead of `event`, if it is no JSON: text, or base64.")]]
+    body: NotRequired[Annotated[str, Field(description="Instead of `event`, if it is not JSON: text, or base64.")]]
 
 
 class MissingView(TypedDict):
@@ -263,7 +263,7 @@ class AuditReportView(TypedDict):
     replies: Annotated[Count, Field(description="Ended runs whose reply was published.")]
     repliesDue: Annotated[Count, Field(description="Ended just now; the reply is on its way.")]
     deadLetters: Annotated[dict[str, Count], Field(description="By reason.")]
-    notAccepted: Annotated[Count, Field(description="Asked for and never accepted: the caller got an error, or no answer.")]
+    notAccepted: Annotated[Count, Field(description="Requested and never accepted: the caller got an error, or no answer.")]
     misfits: Annotated[list[DiscrepancyView], Field(description="The first thousand.")]
     misfitCount: Count
 
@@ -284,7 +284,7 @@ class LiveView(TypedDict):
 class ReadyView(TypedDict):
     """Whether requests can be accepted."""
 
-    status: Annotated[Literal["ready", "degraded", "not ready"], Field(description="degraded: some targets are served by nobody.")]
+    status: Annotated[Literal["ready", "degraded", "not ready"], Field(description="degraded: nobody serves some of the targets.")]
     reasons: NotRequired[Annotated[list[str], Field(description="Why it is degraded.")]]
     parts: Annotated[dict[str, str], Field(description="Each component the bridge depends on: `ok`, or what is wrong with it.")]
 
