@@ -104,7 +104,7 @@ def _read_keys(file: Path) -> dict[str, Any]:
     try:
         content = textfile.read_json(file)
     except (OSError, ValueError) as problem:
-        raise ConfigurationError([f"{file} cannot be read: {problem}. Mend it, or remove it for new keys."]) from None
+        raise ConfigurationError([f"{file} cannot be read: {problem}. Fix it, or remove it for new keys."]) from None
     if not isinstance(content, dict):
         raise ConfigurationError([f"{file} must hold one JSON object, as Azure writes its key files."])
     return content
