@@ -131,11 +131,12 @@ def near(name: str, names: Iterable[str]) -> str | None:
 
 
 def one_typo(name: str, names: Iterable[str]) -> str | None:
-    """The name of an application that one person wrote for the same, with a letter wrong."""
+    """The name of an application that one person wrote for the same, with a letter wrong or two exchanged."""
     meant = near(name, names)
     if meant is None or abs(len(meant) - len(name)) > 1:
         return None
-    return meant if difflib.SequenceMatcher(None, name, meant).ratio() > _ALIKE else None
+    is_exchanged = sorted(name) == sorted(meant)
+    return meant if is_exchanged or difflib.SequenceMatcher(None, name, meant).ratio() > _ALIKE else None
 
 
 def perhaps(name: str, names: Iterable[str]) -> str | None:

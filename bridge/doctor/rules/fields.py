@@ -67,7 +67,7 @@ def _unknown(document: ConfigDocument, path: tuple[Key, ...], value: Any, shape:
         if document.kind == "Subscription" and path == ("spec",) and key in _ROUTES:
             yield hit(document, place, told, _ROUTES[key])
             continue
-        if document.api.startswith("keda.sh/") and not known.near(str(key), shape):
+        if document.api.startswith("keda.sh/") and not known.perhaps(str(key), shape):
             continue  # perhaps of another version of KEDA
         found = hit(document, place, told, f"There is {', '.join(sorted(shape))}." if 0 < len(shape) <= _FEW else UNSURE)
         yield misspelt(found, document, place, shape, is_key=True)
