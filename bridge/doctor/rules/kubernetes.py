@@ -7,6 +7,7 @@ import binascii
 import re
 from collections.abc import Iterator
 
+from bridge.doctor import known
 from bridge.doctor.document import ConfigDocument
 from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, rule
 from bridge.doctor.project import DoctorProject
@@ -54,8 +55,9 @@ def api_not_served(project: DoctorProject) -> Iterator[Hit]:
         served = _SERVED.get(document.kind, ())
         kinds = _KINDS.get(document.api, ())
         if kinds and not served and document.kind and document.kind not in kinds and not document.kind.endswith("List"):
+            # Others than Kubernetes write v1, too, so there a name must nearly be one of its own.
             found = hit(document, ("kind",), f"{document.api} has no {document.kind}.", f"It has {', '.join(kinds[:_FEW])}.")
-            yield misspelt(found, document, ("kind",), kinds)
+            yield from [misspelt(found, document, ("kind",), kinds)] if document.api != "v1" or known.near(document.kind, kinds) else []
         if served and document.api and document.api not in served and document.api.rpartition("/")[0] in _GROUPS:
             mend = f"Write {served[0]}, and what else changed with it."
             yield hit(document, ("apiVersion",), f"{document.api} has no {document.kind}.", mend)
