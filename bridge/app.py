@@ -6,36 +6,38 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bridge import api, catalog, entities, events, resilience
+from bridge import api, entities, events, telemetry
 from bridge.adapters.embedded.data_directory import locked as locked  # noqa: PLC0414 - for the command that starts a sidecar
 from bridge.adapters.embedded.runtime import EmbeddedRuntime
 from bridge.audit import Audit
 from bridge.auth import Signer
-from bridge.catalog import Catalog
+from bridge.certificates import WatchedCertificates
 from bridge.context import Context
 from bridge.deadletters import AllDeadLetters, BrokerDeadLetters, DeadLetters, DeadLetterSettings
 from bridge.dispatch import Dispatcher
-from bridge.entities import Entities
 from bridge.errors import ConfigurationError
 from bridge.index import Index
 from bridge.intake import Intake, Rules
+from bridge.metrics import measured
+from bridge.metrics.meters import Meters
 from bridge.pipeline import Pipeline
-from bridge.ports import Clock, DeadLetterQueues, Functions, Requester, Runtime
+from bridge.plans import Plans, read_plans, uncounted
+from bridge.ports import Bus, Clock, DeadLetterQueues, Functions, Handler, Outbox, Requester, Runtime
 from bridge.recorder import Recorder
 from bridge.recovery import Recovery
-from bridge.resilience import Policies
+from bridge.run import Status
 from bridge.runs import RunStore
 from bridge.runs.sweeper import Sweeper
 from bridge.service import BridgeService
 from bridge.settings import RuntimeName, ServiceBusNamespace, Settings
-from bridge.settings.exporting import exports_spans
+from bridge.settings.exporting import Exports, exports
 from bridge.settings.values import AROUND_EVENT
 from bridge.steadytime import SteadyTime
 from bridge.targets.bus import BusTargets
@@ -77,15 +79,6 @@ class SystemClock:
 
 
 @dataclass(frozen=True)
-class Plans:
-    """The contents of the configuration files: catalogue, policies and entities."""
-
-    catalog: Catalog
-    policies: Policies
-    entities: Entities
-
-
-@dataclass(frozen=True)
 class Bridge:
     """A running bridge."""
 
@@ -94,74 +87,6 @@ class Bridge:
     sweeper: Sweeper
     validation: Validation
     recovery: Recovery
-
-
-def read_plans(settings: Settings) -> Plans:
-    """Read catalogue, policies and entities. Raises ConfigurationError with the problems of all three files."""
-    problems: list[str] = []
-
-    def read(load: Callable[[Path], Any], path: Path) -> Any:
-        try:
-            return load(path)
-        except ConfigurationError as fault:
-            problems.extend(fault.problems)
-            return None
-
-    plans = Plans(
-        read(catalog.load, settings.catalogue), read(resilience.load, settings.resiliency), read(entities.load, settings.entities)
-    )
-    if not problems:
-        problems = list(_mismatches(plans, settings))
-    if problems:
-        raise ConfigurationError(problems)
-    return plans
-
-
-def _mismatches(plans: Plans, settings: Settings) -> Iterator[str]:
-    """Problems of files that are right by themselves but do not fit each other."""
-    topics, queues = {each.name for each in plans.entities.topics}, {each.name for each in plans.entities.queues}
-    for automation in plans.catalog:
-        for target in automation.targets:
-            where = f"{settings.catalogue} ({automation.name}), target {target.name}"
-            kind, known = ("topic", topics) if target.topic else ("queue", queues)
-            if target.bus and target.bus.name not in known:
-                yield f"{where}: the {kind} {target.bus.name!r} is not in {settings.entities}; add it there or correct the name"
-            if target.bus and target.bus.completes == "settled" and settings.functions is None:
-                yield (
-                    f"{where}: completes: settled needs a functions host that reports settlements, and only the local one does; "
-                    "start it with functions, or use published, which ends with the broker's yes"
-                )
-    if settings.servicebus_port is not None and settings.runtime is not RuntimeName.EMBEDDED and not settings.feeds_functions:
-        yield "servicebus_port: only the embedded runtime has a queue; leave it out, or run `bridge local servicebus` beside the bridge"
-    yield from _request_topics(plans.entities, settings)
-    for topic in (events.REQUESTS, events.INVOCATIONS, events.RESULTS, events.TIMERS, events.DEADLETTERS, *settings.reply_topics):
-        if topic not in topics | queues:
-            yield f"{settings.entities}: {topic!r} is missing; the bridge needs it"
-    if settings.default_reply_topic not in settings.reply_topics:
-        yield f"default_reply_topic {settings.default_reply_topic!r} is not one of reply_topics {list(settings.reply_topics)}; add it there"
-
-
-def _request_topics(listed: Entities, settings: Settings) -> Iterator[str]:
-    """Problems of the further topics that requests arrive on."""
-    sources = {source for source, _ in listed.sources}
-    for topic in settings.topics:
-        if topic in (events.INVOCATIONS, events.RESULTS, events.TIMERS, events.DEADLETTERS):
-            yield f"topics: {topic!r} is a topic of the bridge itself; name one that requests arrive on"
-        elif topic != events.REQUESTS and f"{topic}/bridge" not in sources:
-            yield f"topics: {topic!r} has no subscription 'bridge' in {settings.entities}; add it there, as {events.REQUESTS!r} has it"
-
-
-def _uncounted(catalogue: Catalog, settings: Settings) -> Iterator[str]:
-    """The targets whose errors nobody counts although `errors: fail` asks for it, each with what becomes of them."""
-    for automation in catalogue:
-        for target in automation.targets:
-            called, bus = target.http, target.bus
-            asked = called is not None and called.errors == "fail" and called.app in settings.function_apps
-            if asked or (bus is not None and bus.errors == "fail" and settings.functions is None):
-                yield (
-                    f"{automation.name}, target {target.name}: errors: fail has no effect, because only the local functions host counts "
-                    "the errors of a function; let it throw (ErrorActionPreference = 'Stop')"
-                )
 
 
 @contextlib.asynccontextmanager
@@ -173,19 +98,23 @@ async def open_bridge(
     In the dapr runtime this waits for the sidecar and its subscriptions, and calls `waiting` with the component that is missing and the
     reason. Raises ConfigurationError or Unavailable.
     """
-    plans = read_plans(settings)
+    plans, exported = read_plans(settings), exports(environ)
+    meters = Meters(settings.runtime) if exported.metrics is not None else None
     async with (
-        _tracing(environ) as tracer,
+        _exporting(exported, meters) as tracer,
         _opened(settings, plans, environ) as runtime,
         _broker(settings, plans, runtime) as queues,
     ):
-        bridge = assemble(settings, plans, runtime, queues=queues, tracer=tracer)
-        for warning in _uncounted(plans.catalog, settings):
+        bridge = assemble(settings, plans, runtime, queues=queues, tracer=tracer, meters=meters)
+        telemetry.start_counting((each.name for each in plans.catalog), (each for each in Status if each.final))
+        for warning in uncounted(plans.catalog, settings):
             _log.warning(warning)
         runtime.dead_letter_to(bridge.pipeline.undeliverable)
         background = [asyncio.create_task(bridge.sweeper.run()), asyncio.create_task(_tell_unserved(bridge.services.unserved))]
+        if meters is not None:
+            background.append(asyncio.create_task(bridge.services.certificates.keep_fresh()))
         try:
-            await runtime.start(bridge.pipeline.subscriptions(), CONCURRENCY, partial(waiting, "subscriptions"))
+            await runtime.start(_handlers(bridge, meters), CONCURRENCY, partial(waiting, "subscriptions"))
             # A bus in the same file brings at once what was in hand.
             if runtime.store.shared:
                 bridge.recovery.start()
@@ -237,18 +166,30 @@ def _largest(settings: Settings) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _tracing(environ: Mapping[str, str]) -> AsyncIterator[Tracer | None]:
-    """What starts spans; None unless their export is configured. Raises ConfigurationError."""
-    if not exports_spans(environ):
+async def _exporting(exported: Exports, meters: Meters | None) -> AsyncIterator[Tracer | None]:
+    """What starts spans; None unless they are exported. What counts for `meters` or for /metrics is exported if metrics are.
+
+    Raises ConfigurationError.
+    """
+    if not exported.spans and meters is None:
         yield None
         return
     try:
-        from bridge.adapters import otel  # noqa: PLC0415 - a bridge without telemetry does not need the libraries, and starts faster
+        from bridge.adapters import otelexport  # noqa: PLC0415 - a bridge without telemetry does not need the libraries, and starts faster
     except ImportError as fault:
-        missing = f"spans cannot be exported, because {fault.name} is not installed: pip install 'automation-bridge[otel]'"
-        raise ConfigurationError([f"{missing}, or set OTEL_TRACES_EXPORTER=none"]) from None
-    async with otel.exporting() as tracer:
+        missing = f"telemetry cannot be exported, because {fault.name} is not installed: pip install 'automation-bridge[otel]'"
+        raise ConfigurationError([f"{missing}, or set OTEL_SDK_DISABLED=true"]) from None
+    registries = [telemetry.REGISTRY, *([meters.registry] if meters is not None else [])]
+    async with otelexport.exporting(exported, registries) as tracer:
         yield tracer
+
+
+def _handlers(bridge: Bridge, meters: Meters | None) -> Mapping[str, Handler]:
+    """The handler of each subscription, measured if metrics are exported."""
+    handlers = bridge.pipeline.subscriptions()
+    if meters is None:
+        return handlers
+    return {source: measured.handling(handler, source, meters) for source, handler in handlers.items()}
 
 
 @contextlib.asynccontextmanager
@@ -271,18 +212,20 @@ def assemble(  # noqa: PLR0913 - what the bridge is made of
     *,
     queues: DeadLetterQueues | None = None,
     tracer: Tracer | None = None,
+    meters: Meters | None = None,
 ) -> Bridge:
-    """Wire the services to the runtime. `queues` has the dead letters of the broker, `tracer` starts spans."""
-    bus, store, clock = runtime.bus, runtime.store, clock or SystemClock()
+    """Wire the services to the runtime. `queues` has the broker's dead letters, `tracer` starts spans, `meters` count for an export."""
+    bus, outbox, functions = _measured(runtime, meters)
+    store, clock = runtime.store, clock or SystemClock()
     keep = settings.retention + timedelta(days=1)
     index, dead_letter_index, replies = (
         Index(store, clock, name=name, replica=runtime.replica, keep=keep) for name in ("index", "letters", "replies")
     )
-    runs = RunStore(store, bus, index, clock, runtime.outbox)
+    runs = RunStore(store, bus, index, clock, outbox)
     deadletters = DeadLetters(store, bus, dead_letter_index, clock, DeadLetterSettings(keep, lease=settings.dispatch_lease))
     context = Context(bus, clock, runs, deadletters, Signer(runtime.signing_key), settings, tracer)
     recorder = Recorder(context, replies)
-    http_targets = HttpTargets(context, runtime.functions, plans.policies, recorder)
+    http_targets = HttpTargets(context, functions, plans.policies, recorder)
     bus_targets = BusTargets(context, recorder)
     dispatcher = Dispatcher(context, http_targets, bus_targets)
     validation = Validation()
@@ -297,7 +240,7 @@ def assemble(  # noqa: PLR0913 - what the bridge is made of
 
     broker = BrokerDeadLetters(queues, deadletters, clock, intake.secret_paths) if queues is not None else None
     audit = Audit(runs, index, replies, deadletters, clock)
-    nobody_serves = UnservedTargets(plans.catalog, plans.entities, runtime.functions)
+    nobody_serves = UnservedTargets(plans.catalog, plans.entities, functions)
     services = api.Services(
         BridgeService(context, intake, index),
         AllDeadLetters(deadletters, broker),
@@ -309,10 +252,20 @@ def assemble(  # noqa: PLR0913 - what the bridge is made of
         Waits(context, http_targets, nobody_serves),
         nobody_serves,
         tracer,
+        meters,
+        WatchedCertificates(settings.certificates),
     )
     recovery = Recovery(context, index, pipeline.subscriptions()[f"{events.INVOCATIONS}/bridge"])
     sweeper = Sweeper(index, runs, bus, clock, every=settings.sweep_every)
     return Bridge(services, pipeline, sweeper, validation, recovery)
+
+
+def _measured(runtime: Runtime, meters: Meters | None) -> tuple[Bus, Outbox | None, Functions]:
+    """What messages and calls of functions go through."""
+    if meters is None:
+        return runtime.bus, runtime.outbox, runtime.functions
+    outbox = measured.MeasuredOutbox(runtime.outbox, meters) if runtime.outbox is not None else None
+    return measured.MeasuredBus(runtime.bus, meters), outbox, measured.MeasuredFunctions(runtime.functions, meters)
 
 
 @contextlib.asynccontextmanager

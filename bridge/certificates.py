@@ -11,7 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SERVER = "tls://"  #: what a source begins with that is `host:port` and no file
 _SECONDS = 3.0  #: that a server may take to answer
 _FRESH = 60.0  #: seconds for which what was read counts
+_URGENT = 5.0  #: the same while one of them ends within LAST: whoever renews it wants to see that it was renewed
+LAST = timedelta(days=1)  #: before the end of a certificate, as the most severe alert of deploy/alerts has it
 _log = logging.getLogger("bridge")
 
 EXPIRY = Gauge(
@@ -103,23 +105,34 @@ def _is_authority(certificate: x509.Certificate) -> bool:
         return False
 
 
-class CertificateGauge:
-    """Keeps the gauge of the sources up to date, once a minute at most, when somebody reads the metrics."""
+class WatchedCertificates:
+    """When those of the sources end, in the gauge and as sentences: read once a minute at most, when somebody wants to know."""
 
     def __init__(self, sources: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self._sources, self._clock = sources, clock
         self._read: float | None = None
         self._unreadable: dict[str, str] = {}
-        self._shown: dict[str, set[str]] = {}
+        self._ends: dict[str, Mapping[str, datetime]] = {}
 
     async def refresh(self) -> None:
         """Read the sources again. One that cannot be read has no value, and a log line once."""
-        now = self._clock()
-        if self._read is not None and now - self._read < _FRESH:
+        now, fresh = self._clock(), _URGENT if self.ending(datetime.now(UTC)) else _FRESH
+        if self._read is not None and now - self._read < fresh:
             return
         self._read = now
         for source, found in zip(self._sources, await asyncio.gather(*map(self._readable, self._sources)), strict=True):
-            self._show(source, {each.subject.rfc4514_string(): each.not_valid_after_utc for each in found})
+            self._show(source, _ends(found))
+
+    def ending(self, now: datetime) -> list[str]:
+        """A sentence for each certificate that has ended, or ends within LAST; of what was read last."""
+        listed = [(source, *each) for source, ends in self._ends.items() for each in ends.items()]
+        return [_sentence(*each, now) for each in listed if each[2] - now < LAST]
+
+    async def keep_fresh(self) -> None:
+        """Refresh time and again, for metrics that nobody reads but that are sent."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(_FRESH + 1)
 
     async def _readable(self, source: str) -> list[x509.Certificate]:
         try:
@@ -133,8 +146,22 @@ class CertificateGauge:
         return found
 
     def _show(self, source: str, ends: Mapping[str, datetime]) -> None:
-        for subject in self._shown.get(source, set()) - ends.keys():
+        for subject in self._ends.get(source, {}).keys() - ends.keys():
             EXPIRY.remove(source, subject)
         for subject, end in ends.items():
             EXPIRY.labels(source, subject).set(end.timestamp())
-        self._shown[source] = set(ends)
+        self._ends[source] = ends
+
+
+def _ends(found: Sequence[x509.Certificate]) -> Mapping[str, datetime]:
+    """When each subject's certificate ends: the first of several, such as the old root of those that are trusted during a rotation."""
+    latest_first = sorted(found, key=lambda each: each.not_valid_after_utc, reverse=True)
+    return {each.subject.rfc4514_string(): each.not_valid_after_utc for each in latest_first}
+
+
+def _sentence(source: str, subject: str, end: datetime, now: datetime) -> str:
+    verb = "ended" if end <= now else "ends"
+    return (
+        f"the certificate {subject} of {source} {verb} at {end:%Y-%m-%d %H:%M:%S} UTC: no pod with a sidecar starts after that, and calls "
+        "between sidecars fail (docs/operations.md#certificates)"
+    )

@@ -24,7 +24,8 @@ from bridge.errors import Malformed, PortError, Refusal
 from bridge.idempotency import correlation_id
 from bridge.intake import Intake
 from bridge.lifecycle import AttemptResult
-from bridge.outcome import Failed, Result, read_result
+from bridge.outcome import Failed
+from bridge.outcome.resultevent import Result, read_result
 from bridge.ports import Ack, Delivery, Handler, Message
 from bridge.recorder import Recorder, redacted, secrets_of
 from bridge.redaction import MAX_MESSAGE, redact_text

@@ -129,7 +129,8 @@ class Outbox(Protocol):
 class FunctionCall:
     """One call of a function. `app` is a configured name, `path` starts with `/`, `timeout` covers the whole exchange.
 
-    `origin` is another place than the app's own, without its key.
+    `origin` is another place than the app's own, without its key. `template` is the path of a target as the catalogue has it, with names in
+    place of what comes from the input; nothing is called by it.
     """
 
     app: str
@@ -139,6 +140,7 @@ class FunctionCall:
     headers: Mapping[str, str]
     timeout: timedelta
     origin: str = ""
+    template: str = ""
 
 
 @dataclass(frozen=True, slots=True)

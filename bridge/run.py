@@ -17,7 +17,7 @@ from msgspec import UNSET, Raw, UnsetType, field
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from bridge.catalog import Target
+from bridge.catalog.target import Target
 from bridge.errors import LaterRelease
 from bridge.redaction import masked
 

@@ -17,7 +17,8 @@ from bridge.events import Submission
 from bridge.idempotency import is_correlation_id
 from bridge.index import Index
 from bridge.intake import Acceptance, Intake
-from bridge.outcome import STORE_IT, read_result
+from bridge.outcome import STORE_IT
+from bridge.outcome.resultevent import read_result
 from bridge.run import Invocation, Run, Status, json_bytes
 from bridge.runs.runlist import RunFilter, RunList
 

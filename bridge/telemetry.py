@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
@@ -24,7 +24,9 @@ REGISTRY = CollectorRegistry()
 
 STEPS = Counter("bridge_steps_total", "Steps taken, by name and automation.", ["step", "automation"], registry=REGISTRY)
 RUNS_ENDED = Counter("bridge_runs_ended_total", "Runs ended, by automation and final status.", ["automation", "status"], registry=REGISTRY)
-_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1800)  #: seconds
+#: Seconds. Each is at most three times the one before it: a percentile can be that far off. From 11 on they are a tenth longer than the
+#: deadlines that people choose, because a run ends TimedOut just after its deadline and would count for the whole next bucket.
+_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 11, 22, 33, 66, 132, 330, 660, 1980)
 RUN_SECONDS = Histogram(
     "bridge_run_seconds",
     "Seconds from accepting a run to its end.",
@@ -54,6 +56,11 @@ CANARY_LAST_SUCCESS = Gauge(
 )
 UNFINISHED_CALLS = Gauge("bridge_calls_under_way", "Function calls under way, by app.", ["app"], registry=REGISTRY)
 DEAD_LETTERS = Counter("bridge_dead_letters_total", "Dead letters kept, by reason.", ["reason"], registry=REGISTRY)
+#: Why the bridge keeps a dead letter (docs/running.md has the table).
+REASONS = (
+    *("Malformed", "InvalidCorrelationId", "CorrelationConflict", "GaveUp", "CrashedProcess"),
+    *("ReplyUndeliverable", "Undeliverable", "InternalError"),
+)
 
 SENTENCES = {
     "run.requested": "published the request; its run is stored next",
@@ -82,6 +89,8 @@ SENTENCES = {
     "retry": "trouble with bus or store; the event will come again",
     "sweep": "the sweeper found a run past its deadline",
 }
+_SELDOM = ("run.refused", "event.rescheduled", "retry")
+_SELDOM_OF_AUTOMATIONS = ("run.repeated", "result.late", "sweep")
 
 RETRIES_EVERY = 1.0  #: seconds between two lines about the same queue or subscription
 _retries: dict[str, tuple[float, int]] = {}  # by source: when the last line was written, and how many retries there were since
@@ -154,6 +163,24 @@ def ended(automation: str, status: str, seconds: float, run: str, *, submitter: 
         if status == "Succeeded":
             CANARY_LAST_SUCCESS.labels(automation).set_to_current_time()
     step("run.ended", automation=automation, run=run, status=status, seconds=round(seconds, 3))
+
+
+def start_counting(automations: Iterable[str], statuses: Iterable[str]) -> None:
+    """Show what seldom happens as zero: dead letters, trouble, and the ends of runs of these automations in these final statuses.
+
+    To Prometheus a counter that begins with 1 has not risen, so that the first failure after a start would be on no graph and in no
+    alert (https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics).
+    """
+    ends = tuple(statuses)
+    for reason in REASONS:
+        DEAD_LETTERS.labels(reason)
+    for name in _SELDOM:
+        _counter(name, "")
+    for automation in automations:
+        for name in _SELDOM_OF_AUTOMATIONS:
+            _counter(name, automation)
+        for status in ends:
+            _ended_counter(automation, status)
 
 
 @lru_cache(maxsize=4096)

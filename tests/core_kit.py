@@ -9,7 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from bridge.auth import Caller
-from bridge.catalog import Allow, Automation, BusTarget, Catalog, HttpTarget, Target, completion
+from bridge.catalog import Automation, Catalog, completion
+from bridge.catalog.document import Allow
+from bridge.catalog.target import BusTarget, HttpTarget, Target
 from bridge.cloudevents import Event
 from bridge.idempotency import idempotency_key
 from bridge.intake import Rules, new_run

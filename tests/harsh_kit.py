@@ -17,12 +17,13 @@ import structlog
 from pydantic_core import from_json
 
 from bridge import catalog, events, resilience
-from bridge.app import Bridge, Plans, assemble
+from bridge.app import Bridge, assemble
 from bridge.auth import LOCAL, Caller
 from bridge.cloudevents import Event, decode
 from bridge.entities import Entities
 from bridge.errors import BridgeError, CallFailed, PortError
 from bridge.events import Submission
+from bridge.plans import Plans
 from bridge.ports import Ack, Delivery, FunctionCall, FunctionResponse, Handler, Message
 from bridge.run import Run
 from bridge.settings import Settings, TopicIdentity

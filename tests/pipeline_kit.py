@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bridge import catalog, events, resilience
-from bridge.app import Bridge, Plans, assemble
+from bridge.app import Bridge, assemble
 from bridge.auth import LOCAL
 from bridge.catalog import Catalog
 from bridge.cloudevents import Event, decode
 from bridge.entities import Entities
 from bridge.events import Submission
 from bridge.intake import Acceptance
+from bridge.plans import Plans
 from bridge.ports import Ack, Delivery, Message
 from bridge.resilience import Policies
 from bridge.run import Run, dump, load

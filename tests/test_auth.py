@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bridge.auth import LOCAL, Caller, Signer, Tokens
-from bridge.catalog import Allow
+from bridge.catalog.document import Allow
 from bridge.errors import Forbidden, Unauthorized
 from bridge.settings import Token
 from bridge.testing import NOON

@@ -219,7 +219,7 @@ def test_whatever_stands_in_the_file_is_a_problem_of_the_configuration(tmp_path,
 def test_a_mistake_is_told_in_words_of_the_file(tmp_path, whole):
     (problem,) = problems(tmp_path, whole)
     assert "tuple" not in problem
-    assert "_Document" not in problem
+    assert "CatalogDocument" not in problem
 
 
 def test_a_mapping_may_be_merged(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 
 from bridge import certificates
-from bridge.certificates import CertificateGauge, UnreadableCertificates
+from bridge.certificates import UnreadableCertificates, WatchedCertificates
 from tests.dapr import authority
 
 DAY = timedelta(days=1)
@@ -104,7 +104,7 @@ async def test_an_address_that_cannot_be_one_is_named(address: str) -> None:
 async def test_the_gauge_follows_a_rotation_once_a_minute(folder: Path) -> None:
     now = [0.0]
     source = str(folder / "ca.crt")
-    gauge = CertificateGauge([source], clock=lambda: now[0])
+    gauge = WatchedCertificates([source], clock=lambda: now[0])
     await gauge.refresh()
     before = shown()[source, "CN=root"]
     authority.write(folder.parent / "later", root=400 * DAY, issuer=5 * DAY)
@@ -116,10 +116,36 @@ async def test_the_gauge_follows_a_rotation_once_a_minute(folder: Path) -> None:
     assert shown()[source, "CN=root"] > before + 300 * DAY.total_seconds()
 
 
+async def test_from_the_last_day_on_a_sentence_says_what_ends_and_sources_are_read_every_five_seconds(folder: Path) -> None:
+    now = [0.0]
+    source = str(folder / "issuer.crt")
+    watched = WatchedCertificates([source], clock=lambda: now[0])
+    await watched.refresh()
+    end, at = authority.end(folder / "issuer.crt"), "%Y-%m-%d %H:%M:%S UTC"
+    assert watched.ending(end - 2 * DAY) == []
+    assert watched.ending(end - DAY / 2)[0].startswith(f"the certificate CN=issuer of {source} ends at {end:{at}}: ")
+    assert watched.ending(end)[0].startswith(f"the certificate CN=issuer of {source} ended at {end:{at}}: ")
+    for life, after in ((-DAY, 61.0), (400 * DAY, 67.0)):
+        authority.write(folder.parent / str(after), root=DAY, issuer=life)
+        (folder.parent / str(after) / "issuer.crt").replace(folder / "issuer.crt")
+        now[0] = after
+        await watched.refresh()
+        assert bool(watched.ending(datetime.now(UTC))) == (life < DAY)
+
+
+async def test_of_two_with_one_name_the_first_end_counts(folder: Path) -> None:
+    authority.write(folder.parent / "later", root=400 * DAY, issuer=5 * DAY)
+    both = folder / "both.crt"
+    watched = WatchedCertificates([str(both)], clock=lambda: 0.0)
+    both.write_bytes((folder / "ca.crt").read_bytes() + (folder.parent / "later" / "ca.crt").read_bytes())
+    await watched.refresh()
+    assert shown()[str(both), "CN=root"] == authority.end(folder / "ca.crt").timestamp()
+
+
 async def test_what_cannot_be_read_any_more_has_no_value_and_one_log_line(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     now = [0.0]
     source = str(folder / "ca.crt")
-    gauge = CertificateGauge([source], clock=lambda: now[0])
+    gauge = WatchedCertificates([source], clock=lambda: now[0])
     await gauge.refresh()
     (folder / "ca.crt").unlink()
     with caplog.at_level(logging.WARNING):

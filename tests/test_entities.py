@@ -9,28 +9,9 @@ import pytest
 
 from bridge import entities
 from bridge.errors import ConfigurationError
+from tests.entities.entities_kit import load, problems, topic
 
 SHIPPED = Path(__file__).parents[1] / "components" / "servicebus.json"
-
-
-def load(tmp_path: Path, *topics: Any, queues: Any = ()) -> entities.Entities:
-    file = tmp_path / "entities.json"
-    file.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": queues, "Topics": topics}]}}))
-    return entities.load(file)
-
-
-def problems(tmp_path: Path, *topics: Any, queues: Any = ()) -> list[str]:
-    with pytest.raises(ConfigurationError) as caught:
-        load(tmp_path, *topics, queues=queues)
-    return caught.value.problems
-
-
-def topic(name: str = "orders", **subscription: Any) -> dict[str, Any]:
-    return {"Name": name, "Subscriptions": [{"Name": "all", **subscription}]}
-
-
-def correlation(name: str = "rule", **fields: Any) -> dict[str, Any]:
-    return {"Name": name, "Properties": {"FilterType": "Correlation", "CorrelationFilter": fields}}
 
 
 def test_the_shipped_file_names_what_the_bridge_and_its_functions_read():
@@ -53,18 +34,6 @@ def test_the_bridge_never_gives_up_by_count_and_functions_do_after_three():
     assert {counts[f"automation-{name}/bridge"] for name in ("requests", "invocations", "results", "timers")} == {entities.UNLIMITED}
     assert counts["automation-python/table-summarize"] == counts["automation-powershell/host-inventory"] == 3
     assert sources["automation-powershell/files-retention"].forward_dead_lettered_messages_to == "automation-deadletters"
-
-
-def test_durations_are_read_as_iso_8601(tmp_path):
-    properties = {"LockDuration": "PT1M30S", "DefaultMessageTimeToLive": "P1DT2H"}
-    delivery = load(tmp_path, topic(Properties=properties)).topics[0].subscriptions[0].properties
-    assert (delivery.lock_duration, delivery.default_message_time_to_live) == (timedelta(seconds=90), timedelta(hours=26))
-
-
-@pytest.mark.parametrize("text", ["1m", "P", "PT", "P1DT", "60", 60, "PT0S", None])
-def test_another_form_of_a_duration_is_refused(tmp_path, text):
-    (problem,) = problems(tmp_path, topic(Properties={"LockDuration": text}))
-    assert "Topics[0].Subscriptions[0].Properties.LockDuration: " in problem
 
 
 def test_all_problems_come_at_once_with_file_place_and_mend(tmp_path):
@@ -100,36 +69,6 @@ def test_a_file_that_is_not_there_is_a_problem_with_its_name(tmp_path):
         entities.load(tmp_path / "none.json")
 
 
-def sql(expression: str, **more: Any) -> dict[str, Any]:
-    return {"Name": "sql", "Properties": {"FilterType": "Sql", "SqlFilter": {"SqlExpression": expression}, **more}}
-
-
-def test_a_rule_may_have_a_sql_filter_and_an_action(tmp_path):
-    loaded = load(tmp_path, topic(Rules=[sql("color = 'red'", Action={"SqlExpression": "SET size = 1"})]))
-    (rule,) = loaded.topics[0].subscriptions[0].rules
-    assert (rule.properties.sql_filter.sql_expression, rule.properties.action.sql_expression) == ("color = 'red'", "SET size = 1")
-
-
-def test_an_expression_that_does_not_parse_is_refused_with_its_place(tmp_path):
-    found = problems(tmp_path, topic(Rules=[sql("color = "), sql("a = 1", Action={"SqlExpression": "SET size"})]))
-    assert "Rules[0].Properties.SqlFilter.SqlExpression: 'color = ' cannot be used: position 9: expected a property" in found[0]
-    assert "Rules[1].Properties.Action.SqlExpression: 'SET size' cannot be used: position 9: expected '='" in found[1]
-
-
-def test_a_rule_has_the_filter_that_its_type_names_and_no_other(tmp_path):
-    both = sql("a = 1", CorrelationFilter={"Label": "x"})
-    none = {"Name": "none", "Properties": {"FilterType": "Correlation"}}
-    found = problems(tmp_path, topic(Rules=[both, none]))
-    assert "FilterType is Sql, so CorrelationFilter has no effect" in found[0]
-    assert "FilterType is Correlation, but CorrelationFilter is missing" in found[1]
-
-
-def test_a_correlation_filter_may_name_numbers(tmp_path):
-    loaded = load(tmp_path, topic(Rules=[correlation(Label="x", Properties={"size": 3, "exact": 2.5, "urgent": True})]))
-    its = loaded.topics[0].subscriptions[0].rules[0].properties.correlation_filter
-    assert (its.fields, dict(its.properties)) == ({"label": "x"}, {"size": 3, "exact": 2.5, "urgent": True})
-
-
 def test_an_empty_name_forwards_nowhere_as_in_the_samples_of_microsoft(tmp_path):
     its = load(tmp_path, topic(Properties={"ForwardTo": "", "ForwardDeadLetteredMessagesTo": ""})).topics[0].subscriptions[0].properties
     assert list(its.forwards) == []
@@ -147,11 +86,6 @@ def test_a_message_id_is_remembered_for_ten_minutes_unless_the_file_says_how_lon
     queues = [{"Name": "a", "Properties": detecting}, {"Name": "b", "Properties": detecting | window}, {"Name": "c", "Properties": window}]
     loaded = load(tmp_path, queues=queues)
     assert [queue.properties.duplicate_window for queue in loaded.queues] == [timedelta(minutes=10), timedelta(seconds=30), None]
-
-
-def test_a_filter_that_names_nothing_is_refused(tmp_path):
-    (problem,) = problems(tmp_path, topic(Rules=[correlation()]))
-    assert "the filter names no field" in problem
 
 
 def test_forwarding_must_lead_somewhere(tmp_path):
@@ -173,13 +107,6 @@ def test_a_topic_knows_its_subscriptions(tmp_path):
 
 
 # What a file may cost, and what it may lead to.
-
-
-@pytest.mark.parametrize("text", ["P" + "9" * 400 + "D", "P9999999999D", "PT" + "9" * 5_000 + ".5S", "P1000000000D"])
-def test_a_duration_beyond_time_is_a_problem_in_words(tmp_path, text):
-    (problem,) = problems(tmp_path, topic(Properties={"LockDuration": text}))
-    assert "is longer than time itself" in problem
-    assert len(problem) < 500
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"UserConfig":' + "[" * 50_000 + "]" * 50_000 + "}"])

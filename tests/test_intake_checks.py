@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bridge import intake
 from bridge.auth import Caller
-from bridge.catalog import Allow
+from bridge.catalog.document import Allow
 from bridge.cloudevents import Event
 from bridge.errors import (
     DeadlinePassed,

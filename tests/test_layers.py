@@ -24,6 +24,7 @@ BANDS = [
     {"service", "pipeline", "audit"},
     {"intake", "dispatch", "targets", "recorder", "recovery", "context", "validation"},
     {"runs", "deadletters"},
+    {"plans"},
     {"events"},
     {
         "ports",
@@ -42,6 +43,7 @@ BANDS = [
         "entities",
         "sqlfilter",
         "tracing",
+        "metrics",
     },
     {
         "settings",
@@ -56,6 +58,7 @@ BANDS = [
         "logs",
         "crashpoints",
         "steadytime",
+        "grpcserver",
     },
 ]
 BAND = {name: number for number, names in enumerate(BANDS) for name in names}

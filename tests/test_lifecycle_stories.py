@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge import lifecycle
-from bridge.catalog import Target
+from bridge.catalog.target import Target
 from bridge.lifecycle import AttemptResult, Causation
 from bridge.outcome import Accepted, Outcome, Succeeded
 from bridge.run import Run, Status

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from bridge.errors import CallFailed
-from bridge.outcome import classify
+from bridge.outcome.httpanswer import classify
 from bridge.ports import FunctionCall, FunctionResponse
 from bridge.resilience import BreakerRules, Policies, Policy, Retry
 from bridge.resilience.course import CallDue, Course, CourseBreaker, CourseEnd, PauseDue

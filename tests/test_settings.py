@@ -155,6 +155,8 @@ def test_a_bad_value_is_named_with_what_is_expected(tmp_path: Path, key: str, va
         ("servicebus: {name_space: a.example}", "did you mean bridge.yaml: servicebus.namespace"),
         ("function_apps: {Bad Name: {url: 'http://a'}}", "'Bad Name' cannot be used: it should match"),
         ("function_apps: {a: {url: 'http://a', key_env: A, key_file: b}}", "expected key_file or key_env, not both"),
+        ("function_apps: {a: {url: 'http://a', app_id: a}}", "expected url or app_id, one of the two"),
+        ("function_apps: {a: {key_env: A}}", "expected url or app_id, one of the two"),
         ("topics: {a: {submitter: b, role: [c]}}", "topics.a.role: no setting has this name; did you mean bridge.yaml: topics.a.roles?"),
         ("- port", "bridge.yaml: holds list, expected a mapping"),
         ("port: [", "bridge.yaml: is not YAML at line 1"),

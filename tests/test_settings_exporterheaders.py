@@ -8,10 +8,10 @@ import pytest
 from opentelemetry.util.re import parse_env_headers
 
 from bridge.errors import ConfigurationError
-from bridge.settings.exporting import exports_spans
+from bridge.settings.exporting import exports
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
-VARIABLES = ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"]
+VARIABLES = [f"OTEL_EXPORTER_OTLP_{each}HEADERS" for each in ("", "TRACES_", "METRICS_")]
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
@@ -29,7 +29,7 @@ VARIABLES = ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"]
 def test_headers_that_can_be_sent_are_taken_and_read_by_the_sdk_without_a_word(
     variable: str, headers: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert exports_spans({**ENDPOINT, variable: headers})
+    assert exports({**ENDPOINT, variable: headers}).metrics
     with caplog.at_level(logging.DEBUG):
         parse_env_headers(headers, liberal=True)
     assert not caplog.records
@@ -56,7 +56,7 @@ def test_headers_that_can_be_sent_are_taken_and_read_by_the_sdk_without_a_word(
 )
 def test_a_header_that_cannot_be_sent_is_refused_by_its_number_and_not_repeated(variable: str, header: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        exports_spans({**ENDPOINT, variable: f"tenant=one,{header}"})
+        exports({**ENDPOINT, variable: f"tenant=one,{header}"})
     (problem,) = refused.value.problems
     assert problem.startswith(f"{variable}: header 2 cannot be sent: expected name=value")
     assert "SECRET" not in problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.errors import ConfigurationError
-from bridge.settings.exporting import exports_spans
+from bridge.settings.exporting import exports
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 
@@ -21,7 +21,19 @@ ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
     ],
 )
 def test_numbers_that_the_sdk_reads_are_taken(numbers: dict[str, str]) -> None:
-    assert exports_spans(ENDPOINT | numbers)
+    assert exports(ENDPOINT | numbers).spans
+
+
+@pytest.mark.parametrize(
+    "unused",
+    [
+        {"OTEL_METRICS_EXPORTER": "none", "OTEL_METRIC_EXPORT_INTERVAL": "60s", "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "nan"},
+        {"OTEL_TRACES_EXPORTER": "none", "OTEL_BSP_SCHEDULE_DELAY": "5s", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "nan"},
+    ],
+)
+def test_numbers_of_what_is_not_exported_are_nobody_s_business(unused: dict[str, str]) -> None:
+    found = exports(ENDPOINT | unused)
+    assert found.spans is not (found.metrics is not None)
 
 
 @pytest.mark.parametrize(
@@ -39,11 +51,15 @@ def test_numbers_that_the_sdk_reads_are_taken(numbers: dict[str, str]) -> None:
         ({"OTEL_EXPORTER_OTLP_TIMEOUT": "10s"}, "OTEL_EXPORTER_OTLP_TIMEOUT=10s: expected a number of seconds above 0"),
         ({"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "nan"}, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT=nan: expected a number of seconds"),
         ({"OTEL_EXPORTER_OTLP_TIMEOUT": "10000"}, "at most 600, such as 10"),
+        ({"OTEL_METRIC_EXPORT_INTERVAL": "60s"}, "OTEL_METRIC_EXPORT_INTERVAL=60s: expected a whole number of milliseconds, 1 or more"),
+        ({"OTEL_METRIC_EXPORT_INTERVAL": "0"}, "without the variable it is 60000"),
+        ({"OTEL_METRIC_EXPORT_TIMEOUT": "1.5"}, "OTEL_METRIC_EXPORT_TIMEOUT=1.5: expected a whole number of milliseconds"),
+        ({"OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "0"}, "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT=0: expected a number of seconds above 0"),
     ],
 )
 def test_a_number_that_the_sdk_would_pass_over_or_stumble_on_is_refused(numbers: dict[str, str], told: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        exports_spans(ENDPOINT | numbers)
+        exports(ENDPOINT | numbers)
     (problem,) = refused.value.problems
     assert told in problem
     assert len(problem) < 300

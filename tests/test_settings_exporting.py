@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.errors import ConfigurationError
-from bridge.settings.exporting import exports_spans
+from bridge.settings.exporting import exports
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 
@@ -14,6 +14,7 @@ ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
     ("environ", "exported"),
     [
         ({}, False),
+        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "https://collector.example.com/v1/metrics", "OTEL_METRICS_EXPORTER": "otlp"}, False),
         ({"OTEL_SERVICE_NAME": "bridge", "OTEL_TRACES_SAMPLER": "always_on"}, False),
         (ENDPOINT, True),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://collector.example.com/v1/traces"}, True),
@@ -31,7 +32,7 @@ ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
     ],
 )
 def test_spans_are_exported_where_that_is_configured(environ: dict[str, str], exported: bool) -> None:
-    assert exports_spans(environ) is exported
+    assert exports(environ).spans is exported
 
 
 @pytest.mark.parametrize(
@@ -49,13 +50,16 @@ def test_spans_are_exported_where_that_is_configured(environ: dict[str, str], ex
         (ENDPOINT | {"OTEL_RESOURCE_ATTRIBUTES": " =1"}, "attribute 1 is ' =1'"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "127.0.0.1:4318"}, "expected an address such as http://127.0.0.1:4318"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318 "}, "without white space"),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318?api_key=SECRET"}, "has a query or a fragment; write the whole address as"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318?api_key=SECRET"},
+            "write the whole address as OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, or",
+        ),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces#SECRET"}, "has a fragment, which is never sent"),
     ],
 )
 def test_what_would_do_something_else_than_it_says_is_refused(environ: dict[str, str], told: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        exports_spans(environ)
+        exports(environ)
     (problem,) = refused.value.problems
     assert told in problem
     assert "SECRET" not in problem
@@ -64,6 +68,6 @@ def test_what_would_do_something_else_than_it_says_is_refused(environ: dict[str,
 def test_all_problems_are_told_at_once_and_no_endpoint_is_repeated() -> None:
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "ftp://user:key@host", "OTEL_TRACES_SAMPLER": "sometimes"}
     with pytest.raises(ConfigurationError) as refused:
-        exports_spans(environ)
+        exports(environ)
     assert len(refused.value.problems) == 2
     assert "key" not in str(refused.value)

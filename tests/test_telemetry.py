@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 import types
 from pathlib import Path
@@ -43,6 +44,34 @@ def test_the_page_on_running_tells_what_every_step_means():
     table = page.partition("| step | level | meaning |")[2].partition("\n\n")[0]
     named = {name for row in table.splitlines() if row.count("|") > 3 for name in re.findall(r"`([a-z.]+)`", row.split("|")[1])}
     assert named == set(telemetry.SENTENCES)
+
+
+def test_the_page_on_running_tells_what_to_do_about_every_reason_of_the_bridge():
+    page = (Path(__file__).parent.parent / "docs" / "running.md").read_text()
+    table = page.partition("| reason | what happened | what to do |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(telemetry.REASONS)
+
+
+def test_what_seldom_happens_is_shown_as_zero_before_it_happens():
+    telemetry.start_counting(["idle"], ["Failed", "TimedOut"])
+    shown = {
+        (each.name, each.labels.get("status") or each.labels.get("step")): each.value
+        for family in telemetry.REGISTRY.collect()
+        for each in family.samples
+        if each.labels.get("automation") == "idle" and each.name.endswith("_total")
+    }
+    ends = {("bridge_runs_ended_total", status): 0 for status in ("Failed", "TimedOut")}
+    assert shown == {**ends, **{("bridge_steps_total", step): 0 for step in ("run.repeated", "result.late", "sweep")}}
+
+
+def test_a_percentile_of_run_times_is_off_by_three_times_at_most():
+    telemetry.ended("timed", "Succeeded", 0.1, "r-1")
+    samples = [each for family in telemetry.RUN_SECONDS.collect() for each in family.samples if each.labels.get("automation") == "timed"]
+    bounds = [float(each.labels["le"]) for each in samples if "le" in each.labels][:-1]  # the last is +Inf
+    assert (bounds[0], bounds[-1]) == (0.01, 1980)
+    assert max(after / before for before, after in itertools.pairwise(bounds)) <= 3
+    deadlines = [10, 20, 30, 60, 120, 300, 600, 1800]
+    assert all(min(bound for bound in bounds if bound > deadline) <= 1.1 * deadline + 1e-9 for deadline in deadlines)
 
 
 def test_the_end_of_a_run_of_the_canary_is_counted_apart():

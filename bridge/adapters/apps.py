@@ -37,7 +37,11 @@ class Apps:
     def find(self, name: str) -> App:
         """The app of this name, from the settings if they have it. Raises CallFailed(UnknownApp)."""
         configured = self._configured.get(name)
-        return self._hosted(name) if configured is None else App(configured.url, self._key(name, configured))
+        if configured is None:
+            return self._hosted(name)
+        if configured.url is None:
+            _unknown(f"{name} is behind a sidecar ({configured.app_id}), and the bridge has none of its own.")
+        return App(configured.url, self._key(name, configured))
 
     def expected(self, name: str) -> bool:
         """Whether the app can only come from a local functions host, and none is running at the moment."""

@@ -1,35 +1,25 @@
-"""Spans through the OpenTelemetry SDK, exported by OTLP over HTTP. Loaded only where telemetry is configured (docs/telemetry.md).
+"""Spans through the OpenTelemetry SDK. Loaded only where telemetry is configured (docs/telemetry.md).
 
-The SDK reads its own variables: sampler, batches, limits, resource, headers of the exporter; `settings.exporting` has refused what it would
-pass over with a warning. Spans wait in a bounded queue for a thread that exports them. A collector that is away costs the spans beyond that
-queue, and nobody a moment.
+Spans wait in a bounded queue for a thread that exports them. A collector that is away costs the spans beyond that queue, and nobody a
+moment.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
-import threading
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from importlib import metadata
+from collections.abc import Sequence
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
-from bridge.adapters import otellogs
-from bridge.errors import ConfigurationError
 from bridge.tracing import Attributes, SpanKind, TraceContext, TraceSpan
 
-SCOPE = "automation-bridge"  #: the instrumentation scope of the spans, and the name of the service unless OTEL_SERVICE_NAME says another
-LAST_EXPORT = 3.0  #: seconds that the last spans may take to leave when the bridge stops
+SCOPE = "automation-bridge"  #: the instrumentation scope, and the name of the service unless OTEL_SERVICE_NAME says another
 _ROOT = Context()
 _EVEN = frozenset("02468ace")  #: the last digit of the flags of a trace that nobody records
 #: W3C Trace Context, level 1, section 3.3.1.3.1; level 2 lets a key begin with a digit, and have several @ in any place.
@@ -130,27 +120,6 @@ def _state(tracestate: str) -> TraceState | None:
     members = [(key, value) for key, _, value in (member.partition("=") for member in tracestate.split(","))]
     keys = {key for key, _ in members}
     return TraceState(members) if len(keys) == len(members) and all(map(_KEY.fullmatch, keys)) else None
-
-
-@asynccontextmanager
-async def exporting() -> AsyncIterator[OtelTracer]:
-    """A tracer whose spans are exported as the variables of OpenTelemetry say, until the context ends and the last ones have left.
-
-    Raises ConfigurationError for what the SDK refuses.
-    """
-    otellogs.tame()
-    own = Resource.create({SERVICE_NAME: SCOPE, SERVICE_VERSION: metadata.version(SCOPE)})
-    try:
-        provider = provider_of(BatchSpanProcessor(OTLPSpanExporter()), own.merge(OTELResourceDetector().detect()))
-    except (ValueError, RuntimeError) as fault:  # the second one for a provider of credentials that is not installed
-        raise ConfigurationError([f"spans cannot be exported: {fault}; change the variable, or set OTEL_TRACES_EXPORTER=none"]) from None
-    try:
-        yield OtelTracer(provider)
-    finally:
-        # In a thread that ends with the process, because the SDK may wait for a collector longer than whoever stops the bridge.
-        last = threading.Thread(target=provider.shutdown, name="last-spans", daemon=True)
-        last.start()
-        await asyncio.to_thread(last.join, LAST_EXPORT)
 
 
 def provider_of(processor: SpanProcessor, resource: Resource | None = None, sampler: Sampler | None = None) -> TracerProvider:

@@ -7,13 +7,14 @@ import re
 
 from bridge.logs import OncePerMinute
 
-_EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+_EXPORTERS = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.exporter.otlp.proto.http.metric_exporter")
 #: They write a line for each export that failed, each span that the queue had no room for, and each text of a caller that they cannot read.
-_LIMITED = (_EXPORTER, "opentelemetry.sdk._shared_internal", "opentelemetry.trace.span", "opentelemetry.util.re")
-#: They name the address of the collector; the second one only at the level debug.
-_NAMING = (_EXPORTER, "urllib3.connectionpool")
+_LIMITED = (*_EXPORTERS, "opentelemetry.sdk._shared_internal", "opentelemetry.trace.span", "opentelemetry.util.re")
+#: They name the address of the collector; the last one only at the level debug.
+_NAMING = (*_EXPORTERS, "urllib3.connectionpool")
 _USER_OR_QUERY = re.compile(r"(?<=//)[^/\s]*@|\?\S*")
-_once_per_minute = OncePerMinute()
+#: One for each, because the lines about spans and about metrics have the same form.
+_limits = {name: OncePerMinute() for name in _LIMITED}
 
 
 def _without_query(record: logging.LogRecord) -> bool:
@@ -27,8 +28,8 @@ def _without_query(record: logging.LogRecord) -> bool:
 
 def tame() -> None:
     """Set the filters. That is done once, however often it is called."""
-    for name in _LIMITED:
-        logging.getLogger(name).addFilter(_once_per_minute)
+    for name, once_per_minute in _limits.items():
+        logging.getLogger(name).addFilter(once_per_minute)
     # After the limit, because that knows a message by its form.
     for name in _NAMING:
         logging.getLogger(name).addFilter(_without_query)

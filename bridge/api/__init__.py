@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -22,14 +22,17 @@ from bridge.api.cors import Cors
 from bridge.api.guard import Guard
 from bridge.api.hotroutes import HotRoutes
 from bridge.api.invocations import Invocations
+from bridge.api.measured import Measured
 from bridge.api.runs import Runs
 from bridge.api.submit import Submit
 from bridge.api.traced import Traced
 from bridge.audit import Audit
 from bridge.auth import Tokens
 from bridge.catalog import Catalog
+from bridge.certificates import WatchedCertificates
 from bridge.deadletters import AllDeadLetters
 from bridge.errors import BridgeError
+from bridge.metrics.meters import Meters
 from bridge.resilience import Policies
 from bridge.service import BridgeService
 from bridge.settings import Settings
@@ -52,12 +55,15 @@ class Services:
     waits: Waits
     unserved: UnservedTargets
     tracer: Tracer | None = None
+    meters: Meters | None = None
+    certificates: WatchedCertificates = field(default_factory=lambda: WatchedCertificates(()))
 
 
 def create(services: Services, hosts: frozenset[str]) -> ASGIApp:
     """The ASGI application; `hosts` are the names it answers to when no tokens are configured."""
+    known = routes(services)
     app = Starlette(
-        routes=routes(services),
+        routes=known,
         exception_handlers={BridgeError: problem.of_bridge, HTTPException: problem.of_routing, Exception: problem.of_mistake},
     )
     app.router.redirect_slashes = False  # the address it leads to would be made of the Host header
@@ -70,7 +76,8 @@ def create(services: Services, hosts: frozenset[str]) -> ASGIApp:
     # Within the guard: no stranger can have the bridge make and send spans, as a `traceparent` with the flag for it would.
     inner: ASGIApp = Traced(bodies, services.tracer) if services.tracer is not None else bodies
     guard = Guard(inner, tokens=Tokens(services.settings.tokens), hosts=hosts, origins=origins, below=public.path)
-    return Cors(guard, pages) if pages else guard
+    outer: ASGIApp = Cors(guard, pages) if pages else guard
+    return Measured(outer, services.meters, known, public.path) if services.meters is not None else outer
 
 
 def routes(services: Services) -> list[Route]:
@@ -78,7 +85,9 @@ def routes(services: Services) -> list[Route]:
     submit, runs = Submit(services.bridge, services.settings), Runs(services.bridge, services.waits, services.settings)
     admin = Admin(services.deadletters, services.audit, services.settings)
     invocations = Invocations(services.bridge, services.settings)
-    about = About(services.catalog, services.policies, services.ready, services.unserved, services.settings)
+    about = About(
+        services.catalog, services.policies, services.ready, services.unserved, services.settings, certificates=services.certificates
+    )
     return [
         _route("/v1/automations/{name}/requests", POST=submit.ask),
         _route("/v1/events", POST=submit.publish, OPTIONS=webhook.handshake),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from bridge import telemetry
 from bridge.api import configuration, openapi, reading, showing
 from bridge.catalog import Automation, Catalog
-from bridge.certificates import CertificateGauge
+from bridge.certificates import WatchedCertificates
 from bridge.resilience import Policies
 from bridge.settings import Settings
 from bridge.targets.unserved import UnservedTargets
@@ -24,9 +25,18 @@ Ready = Callable[[], Awaitable[Mapping[str, str]]]
 class About:
     """The catalogue, and the endpoints for monitoring."""
 
-    def __init__(self, catalog: Catalog, policies: Policies, ready: Ready, unserved: UnservedTargets, settings: Settings) -> None:
+    def __init__(  # noqa: PLR0913 - what it tells of
+        self,
+        catalog: Catalog,
+        policies: Policies,
+        ready: Ready,
+        unserved: UnservedTargets,
+        settings: Settings,
+        *,
+        certificates: WatchedCertificates,
+    ) -> None:
         self._catalog, self._policies, self._ready, self._unserved, self._settings = catalog, policies, ready, unserved, settings
-        self._certificates = CertificateGauge(settings.certificates)
+        self._certificates = certificates
 
     async def automations(self, _request: Request) -> Response:
         """The catalogue."""
@@ -46,10 +56,16 @@ class About:
         return showing.value({"status": "live"})
 
     async def ready(self, _request: Request) -> Response:
-        """Whether requests can be accepted, and what is wrong with each component; `degraded` if some targets are served by nobody."""
+        """Whether requests can be accepted, and what is wrong with each component.
+
+        `degraded` if some targets are served by nobody, or a certificate has ended or is about to: events still come and go without
+        sidecars that trust each other, and replicas that all cease to be ready would turn that part of the trouble into the whole.
+        """
         components = await self._ready()
+        await self._certificates.refresh()
         ready = not any(components.values())
         reasons = [f"{target}: {why}" for target, why in self._unserved.all().items()]
+        reasons += self._certificates.ending(datetime.now(UTC))
         status = "not ready" if not ready else "degraded" if reasons else "ready"
         shown = {"status": status, "parts": {name: wrong or "ok" for name, wrong in components.items()}}
         return showing.value(shown | ({"reasons": reasons} if reasons else {}), 200 if ready else 503)

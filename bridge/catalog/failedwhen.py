@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import from_json, to_json
 
 from bridge.catalog.mapping import Pointer, find
-from bridge.outcome import Failed, Succeeded, refusal
+from bridge.outcome import Failed, Succeeded
+from bridge.outcome.httpanswer import refusal
 from bridge.ports import FunctionResponse
 
 #: No pattern can make this engine take more than linear time, so that no answer stops the bridge.

@@ -284,7 +284,9 @@ class LiveView(TypedDict):
 class ReadyView(TypedDict):
     """Whether requests can be accepted."""
 
-    status: Annotated[Literal["ready", "degraded", "not ready"], Field(description="degraded: some targets are served by nobody.")]
+    status: Annotated[
+        Literal["ready", "degraded", "not ready"], Field(description="degraded: targets that nobody serves, certificates that end.")
+    ]
     reasons: NotRequired[Annotated[list[str], Field(description="Why it is degraded.")]]
     parts: Annotated[dict[str, str], Field(description="Each component the bridge depends on: `ok`, or what is wrong with it.")]
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from bridge.errors import CallFailed
 from bridge.hammer.measurement import LoadStep, MeasuredCall, Measurement, is_broken, quantile, useless
-from bridge.outcome import Failed, classify
+from bridge.outcome import Failed
+from bridge.outcome.httpanswer import classify
 from bridge.ports import FunctionCall, Functions
 
 _LIMIT = 1_000_000  #: bytes of an output

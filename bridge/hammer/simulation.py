@@ -13,7 +13,8 @@ from random import Random
 
 from bridge.errors import CallFailed
 from bridge.hammer.measurement import MeasuredCall, Measurement, quantile
-from bridge.outcome import Outcome, classify
+from bridge.outcome import Outcome
+from bridge.outcome.httpanswer import classify
 from bridge.ports import FunctionResponse
 from bridge.resilience import Policy
 from bridge.resilience.course import CallDue, Course, CourseBreaker, CourseEnd, PauseDue

@@ -16,7 +16,8 @@ from urllib.parse import quote, urljoin, urlsplit
 from pydantic_core import from_json, to_json
 
 from bridge.errors import CallFailed
-from bridge.outcome import RETRIABLE_STATUSES, Accepted, Failed, Outcome, classify, refusal, retry_after
+from bridge.outcome import Accepted, Failed, Outcome
+from bridge.outcome.httpanswer import RETRIABLE_STATUSES, classify, refusal, retry_after
 from bridge.ports import FunctionResponse
 from bridge.redaction import MAX_MESSAGE
 

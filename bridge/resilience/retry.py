@@ -7,7 +7,8 @@ from datetime import timedelta
 from random import Random
 from typing import Literal
 
-from bridge.outcome import RETRIABLE_STATUSES, Failed
+from bridge.outcome import Failed
+from bridge.outcome.httpanswer import RETRIABLE_STATUSES
 
 INITIAL_INTERVAL = timedelta(milliseconds=500)  #: the first pause of an exponential policy
 MULTIPLIER = 1.5  #: each pause is longer than the previous one by this factor

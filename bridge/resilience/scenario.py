@@ -10,7 +10,8 @@ from random import Random
 from typing import NamedTuple
 
 from bridge.errors import CallFailed
-from bridge.outcome import Outcome, classify
+from bridge.outcome import Outcome
+from bridge.outcome.httpanswer import classify
 from bridge.ports import FunctionResponse
 from bridge.resilience.course import CallDue, Course, CourseBreaker, CourseEnd, PauseDue
 from bridge.resilience.policy import Policy

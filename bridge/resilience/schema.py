@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from bridge import durations
-from bridge.outcome import RETRIABLE_STATUSES
+from bridge.outcome.httpanswer import RETRIABLE_STATUSES
 from bridge.resilience import trip as trips
 from bridge.resilience.breaker import BreakerRules
 from bridge.resilience.retry import Retry

@@ -41,42 +41,44 @@ _BREAKING = (
         "automation-removed",
         Weight.BREAKS,
         CALLERS,
-        "Keep it until nobody asks for it (`bridge list --automation NAME --since 7d`). Runs in hand go on by the plan stored in them, so "
-        "keep its functions until they have ended.",
+        "Keep it until nobody requests it any more (`bridge list --automation NAME --since 7d`). Runs in hand follow the plan "
+        "stored in them, so keep its functions until they have ended.",
         in_hand=True,
     ),
     ChangeKind(
         "input-narrowed",
         Weight.BREAKS,
         CALLERS,
-        "Let the schema take both forms until every caller has changed, or give the new form another automation name. Reruns of old "
-        "inputs and requests that still wait on a topic are refused, too.",
+        "Let the schema accept both forms until every caller has changed, or give the new form another automation name. Reruns of "
+        "old inputs and requests still waiting on a topic are refused, too.",
     ),
-    ChangeKind("secret-shown", Weight.BREAKS, CALLERS, "Leave writeOnly where it is; runs in hand stay masked, new ones would not be."),
+    ChangeKind("secret-shown", Weight.BREAKS, CALLERS, "Keep writeOnly where it is; runs in hand stay masked, new ones would not be."),
     ChangeKind(
         "deadline-shorter",
         Weight.BREAKS,
         CALLERS,
-        "See how long runs take (`bridge list --automation NAME`); runs in hand keep the deadline that they have.",
+        "Check how long runs take (`bridge list --automation NAME`); runs in hand keep their deadline.",
     ),
     ChangeKind(
-        "submit-stricter", Weight.BREAKS, CALLERS, "Give the callers one of the roles first (setting tokens, topics). Runs in hand go on."
+        "submit-stricter",
+        Weight.BREAKS,
+        CALLERS,
+        "Give the callers one of the roles first (settings tokens, topics). Runs in hand are not affected.",
     ),
     ChangeKind("read-stricter", Weight.BREAKS, CALLERS, "Give the readers one of the roles first. Runs in hand keep their readers."),
-    ChangeKind(
-        "completion-changed", Weight.BREAKS, CALLERS, "Tell the callers what success means now; runs in hand keep the rule that they have."
-    ),
+    ChangeKind("completion-changed", Weight.BREAKS, CALLERS, "Tell the callers what success means now; runs in hand keep their rule."),
     ChangeKind(
         "output-changed",
         Weight.BREAKS,
         CALLERS,
-        "One target: the output is its output; several: {target: output}. Tell the callers, or give the new form another name.",
+        "With one target the output is that target's; with several it is {target: output}. Tell the callers, or give the new form "
+        "another name.",
     ),
     ChangeKind(
         "target-removed",
         Weight.BREAKS,
         BOTH,
-        "Its output is gone for callers. Runs in hand still call it: keep its function until they have ended.",
+        "Callers no longer get its output. Runs in hand still call it: keep its function until they have ended.",
         in_hand=True,
     ),
     ChangeKind(
@@ -86,22 +88,28 @@ _BREAKING = (
         "target-moved",
         Weight.BREAKS,
         IN_HAND,
-        "Runs in hand go to the old place: serve both until the longest deadline has passed.",
+        "Runs in hand still go to the old place: serve both until the longest deadline has passed.",
         in_hand=True,
     ),
     ChangeKind(
         "outcome-changed",
         Weight.BREAKS,
         CALLERS,
-        "The same answer of the function ends in another way; deploy function and catalogue together. Runs in hand keep what they have.",
+        "The same answer of the function now leads to another outcome; deploy function and catalogue together. Runs in hand keep "
+        "the old rule.",
         in_hand=True,
     ),
-    ChangeKind("attempts-fewer", Weight.BREAKS, CALLERS, "A failure that was repeated is final sooner; runs in hand keep their number."),
+    ChangeKind(
+        "attempts-fewer",
+        Weight.BREAKS,
+        CALLERS,
+        "A failure that was retried is final sooner; runs in hand keep their number of attempts.",
+    ),
     ChangeKind(
         "timeout-shorter",
         Weight.BREAKS,
         BOTH,
-        "Calls that took longer are cut off and tried again; policies count for runs in hand at once. See how long attempts take "
+        "Calls that take longer are cut off and retried; policies apply to runs in hand at once. Check how long attempts take "
         "(`bridge get ID`).",
         in_hand=True,
     ),
@@ -109,14 +117,14 @@ _BREAKING = (
         "retries-fewer",
         Weight.BREAKS,
         BOTH,
-        "A failure that was repeated is final sooner; policies count for runs in hand at once.",
+        "A failure that was retried is final sooner; policies apply to runs in hand at once.",
         in_hand=True,
     ),
     ChangeKind(
         "deadline-exceeded",
         Weight.BREAKS,
         BOTH,
-        "Lengthen the deadline, or shorten timeout and retries: the deadline cuts the last attempts off, and the run ends TimedOut.",
+        "Extend the deadline, or reduce timeout and retries: the deadline cuts off the last attempts, and the run ends TimedOut.",
         in_hand=True,
     ),
     ChangeKind(
@@ -125,20 +133,16 @@ _BREAKING = (
         BOTH,
         "Requests that name it are refused. Runs in hand still reply there: keep the topic until they have ended.",
     ),
-    ChangeKind("reply-topic-moved", Weight.BREAKS, CALLERS, "Requesters that name no topic look for their replies in the old one."),
-    ChangeKind(
-        "request-topic-removed", Weight.BREAKS, CALLERS, "Nobody takes the requests that arrive there: let the topic run empty first."
-    ),
+    ChangeKind("reply-topic-moved", Weight.BREAKS, CALLERS, "Requesters that name no topic expect their replies on the old one."),
+    ChangeKind("request-topic-removed", Weight.BREAKS, CALLERS, "Nothing consumes the requests that arrive there: drain the topic first."),
     ChangeKind(
         "topic-identity-changed",
         Weight.BREAKS,
         BOTH,
-        "A request that is delivered again is then another caller's, and a conflict; its requester cannot read the runs of before. Let the "
-        "topic run empty first.",
+        "A redelivered request then counts as another caller's, and is a conflict; its requester cannot read earlier runs. Drain "
+        "the topic first.",
     ),
-    ChangeKind(
-        "topic-roles-fewer", Weight.BREAKS, CALLERS, "Automations that ask for one of these roles refuse the requests of the topic."
-    ),
+    ChangeKind("topic-roles-fewer", Weight.BREAKS, CALLERS, "Automations that require one of these roles refuse requests from the topic."),
     ChangeKind(
         "function-app-removed",
         Weight.BREAKS,
@@ -146,24 +150,25 @@ _BREAKING = (
         "Keep its address until the runs that call it have ended; they fail with UnknownApp.",
         in_hand=True,
     ),
-    ChangeKind("limit-lower", Weight.BREAKS, CALLERS, "See what callers send and how long they look back before it is lowered."),
+    ChangeKind("limit-lower", Weight.BREAKS, CALLERS, "Before you lower it, check what callers send and how far they look back."),
 )
 _OTHERS = (
     ChangeKind(
         "input-unjudged",
         Weight.UNJUDGED,
         CALLERS,
-        "Compare the two schemas; submit an input that callers send to a bridge with the new one.",
+        "Compare the two schemas; submit a typical caller's input to a bridge with the new one.",
     ),
     ChangeKind(
         "request-changed",
         Weight.UNJUDGED,
         CALLERS,
-        "The function gets another request. Whether it takes it is not known here; runs in hand keep the old one, so it has to take both.",
+        "The function gets a different request. Whether it accepts that is not known here; runs in hand send the old one, so it "
+        "must accept both.",
         in_hand=True,
     ),
     ChangeKind(
-        "unknown-field", Weight.UNJUDGED, BOTH, "One of the two versions does not know this field; read the changelog between them."
+        "unknown-field", Weight.UNJUDGED, BOTH, "One of the two versions does not know this field; read the changelog between the two."
     ),
     ChangeKind("automation-added", Weight.NOTE),
     ChangeKind("input-widened", Weight.NOTE),
@@ -171,7 +176,7 @@ _OTHERS = (
         "property-described",
         Weight.NOTE,
         CALLERS,
-        "Any value was taken for it before, because properties that are not listed are let through.",
+        "Before, any value was accepted, because properties that are not listed are allowed.",
     ),
     ChangeKind("secret-hidden", Weight.NOTE),
     ChangeKind("deadline-longer", Weight.NOTE),
@@ -182,7 +187,7 @@ _OTHERS = (
     ChangeKind("attempts-more", Weight.NOTE),
     ChangeKind("concurrency-changed", Weight.NOTE),
     ChangeKind("description-changed", Weight.NOTE),
-    ChangeKind("policy-changed", Weight.NOTE, BOTH, "Pauses and circuit breakers count for runs in hand at once."),
+    ChangeKind("policy-changed", Weight.NOTE, BOTH, "Pauses and circuit breakers apply to runs in hand at once."),
     ChangeKind("retries-more", Weight.NOTE),
     ChangeKind("timeout-longer", Weight.NOTE),
     ChangeKind("topic-added", Weight.NOTE),

@@ -101,10 +101,12 @@ class TopicIdentity(_Frozen):
 
 
 class FunctionApp(_Frozen):
-    """The address of a function app that the local host does not run."""
+    """A function app that the local host does not run: at an address, or behind a Dapr sidecar of its own."""
 
-    url: Address
+    url: Address | None = None
     """Its address, such as https://python-functions.azurewebsites.net."""
+    app_id: Name | None = None
+    """Instead of an address the app id of its own Dapr sidecar, which the bridge's sidecar calls. With the runtime dapr only."""
     key_file: Location | None = None
     """A file that holds the function key, such as a mounted secret."""
     key_env: str | None = None
@@ -114,6 +116,12 @@ class FunctionApp(_Frozen):
     def _one_key(self) -> Self:
         if self.key_file is not None and self.key_env is not None:
             raise ValueError("expected key_file or key_env, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.url is None) == (self.app_id is None):
+            raise ValueError("expected url or app_id, one of the two")
         return self
 
 

@@ -1,4 +1,4 @@
-"""The headers that the exporter of spans sends, such as a key (OTEL_EXPORTER_OTLP_HEADERS).
+"""The headers that the exporters send, such as a key (OTEL_EXPORTER_OTLP_HEADERS).
 
 The SDK writes a header that it cannot read, or cannot send, into the log as it is. So such a one is refused here, and never repeated.
 """
@@ -6,10 +6,9 @@ The SDK writes a header that it cannot read, or cannot send, into the log as it 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote
 
-_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 _SEPARATOR = re.compile(r"[ \t]*,[ \t]*")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  #: a token (RFC 9110, section 5.6.2)
 #: What the SDK takes (opentelemetry.util.re): no quotation mark, comma, semicolon or backslash. Without spaces it is percent-encoded.
@@ -18,9 +17,9 @@ _SENT = re.compile(r"[\x20-\x7e]*")  #: what every HTTP server takes as a value
 _FORM = 'expected name=value, with several between commas, each value of printable ASCII in which space , ; " and \\ are percent-encoded'
 
 
-def problems_of_headers(environ: Mapping[str, str]) -> Iterator[str]:
-    """A sentence for each header that could not be sent. It has the number of the header, and nothing of its text."""
-    for variable in _VARIABLES:
+def problems_of_headers(environ: Mapping[str, str], signals: Iterable[str]) -> Iterator[str]:
+    """A sentence for each header of these signals that could not be sent. It has the number of the header, and nothing of its text."""
+    for variable in (*(f"OTEL_EXPORTER_OTLP_{each}_HEADERS" for each in signals), "OTEL_EXPORTER_OTLP_HEADERS"):
         for number, header in enumerate(_SEPARATOR.split(environ.get(variable, "")), 1):
             if header.strip() and not _can_be_sent(header.strip()):
                 yield f"{variable}: header {number} cannot be sent: {_FORM}, such as authorization=Bearer%20KEY"

@@ -1,58 +1,95 @@
-"""Whether spans are exported, by the variables that every OpenTelemetry SDK has (docs/telemetry.md).
+"""What is exported, by the variables that every OpenTelemetry SDK has (docs/telemetry.md).
 
 What the SDK for Python would pass over with a warning, or answer with another exporter than the one that was asked for, is refused here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from bridge.errors import ConfigurationError
+from bridge.settings import exportingmetrics
 from bridge.settings.exporterheaders import problems_of_headers
 from bridge.settings.exporternumbers import problems_of_numbers
+from bridge.settings.exportingmetrics import MetricsExport
 
-_WHOLE, _BASE = _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-_COMPRESSIONS = ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION")
+TRACES, METRICS = "TRACES", "METRICS"  #: the signals, as they stand in the names of variables
+_SENT = {TRACES: "spans", METRICS: "metrics"}
+_BASE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
 _PROTOCOL = "http/protobuf"
 _RATIOS = ("traceidratio", "parentbased_traceidratio")
 _SAMPLERS = ("always_on", "always_off", "parentbased_always_on", "parentbased_always_off", *_RATIOS)
 
 
-def exports_spans(environ: Mapping[str, str]) -> bool:
-    """Whether telemetry is configured: an endpoint or the exporter is named, and it is not switched off.
+class Exports(NamedTuple):
+    """What leaves for a collector: whether spans do, and how metrics do, if at all."""
+
+    spans: bool = False
+    metrics: MetricsExport | None = None
+
+
+def exports(environ: Mapping[str, str]) -> Exports:
+    """What is configured. A signal is, if an endpoint for it or its exporter is named, and it is not switched off.
 
     Raises ConfigurationError for values that would do something else than what they say. Endpoints and headers are not repeated in it,
     because they may hold a key.
     """
-    exporter = _of(environ, "OTEL_TRACES_EXPORTER")
+    signals = [each for each in _SENT if _is_asked_for(environ, each)]
+    if not signals:
+        return Exports()
+    if problems := list(_problems(environ, signals)):
+        raise ConfigurationError(problems)
+    return Exports(TRACES in signals, exportingmetrics.read(environ) if METRICS in signals else None)
+
+
+def _is_asked_for(environ: Mapping[str, str], signal: str) -> bool:
+    exporter = _of(environ, f"OTEL_{signal}_EXPORTER")
     if _of(environ, "OTEL_SDK_DISABLED") == "true" or exporter == "none":
         return False
-    if not exporter and not any(_of(environ, name) for name in _ENDPOINTS):
-        return False
-    problems = [*_problems(environ, exporter), *_problems_of_sampler(environ), *_problems_of_resource(environ)]
-    if problems := [*problems, *problems_of_headers(environ), *problems_of_numbers(environ)]:
-        raise ConfigurationError(problems)
-    return True
+    return bool(exporter or _of(environ, _endpoint(signal)) or _of(environ, _BASE))
 
 
-def _problems(environ: Mapping[str, str], exporter: str) -> Iterator[str]:
-    if exporter not in ("", "otlp"):
-        yield f"OTEL_TRACES_EXPORTER={exporter[:100]}: the bridge exports by otlp; write otlp, or none for no spans"
-    for name in _ENDPOINTS:
+def _problems(environ: Mapping[str, str], signals: Collection[str]) -> Iterator[str]:
+    for signal in signals:
+        yield from _problems_of_exporter(environ, signal)
+    yield from _problems_of_addresses(environ, signals)
+    yield from _problems_of_sending(environ, signals)
+    yield from _problems_of_resource(environ)
+    yield from problems_of_headers(environ, signals)
+    yield from problems_of_numbers(environ, signals)
+    if TRACES in signals:
+        yield from _problems_of_sampler(environ)
+    if METRICS in signals:
+        yield from exportingmetrics.problems(environ)
+
+
+def _problems_of_exporter(environ: Mapping[str, str], signal: str) -> Iterator[str]:
+    if (exporter := _of(environ, f"OTEL_{signal}_EXPORTER")) not in ("", "otlp"):
+        yield f"OTEL_{signal}_EXPORTER={exporter[:100]}: the bridge exports by otlp; write otlp, or none for no {_SENT[signal]}"
+
+
+def _problems_of_addresses(environ: Mapping[str, str], signals: Collection[str]) -> Iterator[str]:
+    whole = [_endpoint(each) for each in signals]
+    for name in (*whole, _BASE):
         if (text := environ.get(name, "")) and not _is_address(text):
             yield f"{name}: expected an address such as http://127.0.0.1:4318, without white space"
-    # The SDK appends the path of spans, which would be in the query then, or be cut off with the fragment.
+        if name != _BASE and "#" in text:
+            yield f"{name}: has a fragment, which is never sent; leave it out"
+    # The SDK appends the path of the signal, which would be in the query then, or be cut off with the fragment.
     if any(mark in environ.get(_BASE, "") for mark in "?#"):
-        yield f"{_BASE}: has a query or a fragment; write the whole address as {_WHOLE}, or a key into OTEL_EXPORTER_OTLP_HEADERS"
-    if "#" in environ.get(_WHOLE, ""):
-        yield f"{_WHOLE}: has a fragment, which is never sent; leave it out"
-    for name in _PROTOCOLS:
+        instead = " and ".join(whole)
+        yield f"{_BASE}: has a query or a fragment; write the whole address as {instead}, or a key into OTEL_EXPORTER_OTLP_HEADERS"
+
+
+def _problems_of_sending(environ: Mapping[str, str], signals: Collection[str]) -> Iterator[str]:
+    prefixes = [*(f"OTEL_EXPORTER_OTLP_{each}" for each in signals), "OTEL_EXPORTER_OTLP"]
+    for name in (f"{each}_PROTOCOL" for each in prefixes):
         if (protocol := _of(environ, name)) not in ("", _PROTOCOL):
             yield f"{name}={protocol[:100]}: the bridge exports by {_PROTOCOL} (port 4318 of most collectors); write that, or nothing"
-    for name in _COMPRESSIONS:
+    for name in (f"{each}_COMPRESSION" for each in prefixes):
         if (compression := _of(environ, name)) not in ("", "none", "gzip", "deflate"):
             yield f"{name}={compression[:100]}: there is no such compression; write none, gzip or deflate"
 
@@ -70,6 +107,10 @@ def _problems_of_resource(environ: Mapping[str, str]) -> Iterator[str]:
         name, equals, _ = attribute.partition("=")
         if attribute.strip() and not (equals and name.strip()):
             yield f"{_RESOURCE}: attribute {number} is {attribute[:100]!r}; expected name=value, with several between commas"
+
+
+def _endpoint(signal: str) -> str:
+    return f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"
 
 
 def _of(environ: Mapping[str, str], name: str) -> str:

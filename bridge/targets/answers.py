@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from bridge.catalog import HttpTarget, failedwhen
+from bridge.catalog import failedwhen
+from bridge.catalog.target import HttpTarget
 from bridge.errors import CallFailed
-from bridge.outcome import Outcome, Succeeded, classify, errorswritten, following, outputsnotsent
+from bridge.outcome import Outcome, Succeeded, errorswritten, following, outputsnotsent
+from bridge.outcome.httpanswer import classify
 from bridge.ports import FunctionResponse
 
 

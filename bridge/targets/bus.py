@@ -13,7 +13,8 @@ from bridge import events, lifecycle, telemetry
 from bridge.context import Context
 from bridge.errors import Undeliverable
 from bridge.lifecycle import AttemptResult, Causation, Lapsed, Start, Wait
-from bridge.outcome import Failed, Outcome, Result, Succeeded, errorswritten, outputsnotsent
+from bridge.outcome import Failed, Outcome, Succeeded, errorswritten, outputsnotsent
+from bridge.outcome.resultevent import Result
 from bridge.ports import Delivery, Message
 from bridge.recorder import Recorder
 from bridge.run import Invocation, Run

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from bridge import events
-from bridge.catalog import HttpTarget, mapping
+from bridge.catalog import mapping
+from bridge.catalog.target import HttpTarget
 from bridge.ports import FunctionCall
 from bridge.run import Invocation, Run, json_bytes, json_value
 from bridge.tracing import TraceContext
@@ -20,9 +21,10 @@ def made(run: Run, target: HttpTarget, time_limit: timedelta, headers: Mapping[s
     if target.passes_input_on:
         body = json_bytes(run.input_json) if target.has_body else b""
         kind = {"content-type": target.content_type or mapping.JSON} if target.has_body else {}
-        return FunctionCall(target.app, target.method, target.path, body, {**kind, **headers}, time_limit)
+        return FunctionCall(target.app, target.method, target.path, body, {**kind, **headers}, time_limit, template=target.path)
     request = mapping.request(target, json_value(run.input_json))
-    return FunctionCall(target.app, target.method, request.path, request.body, {**request.headers, **headers}, time_limit)
+    sent = {**request.headers, **headers}
+    return FunctionCall(target.app, target.method, request.path, request.body, sent, time_limit, template=target.path)
 
 
 def headers(run: Run, invocation: Invocation, ahead: timedelta, public_url: str, trace: TraceContext | None = None) -> dict[str, str]:

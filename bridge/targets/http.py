@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from bridge import lifecycle, logs, resilience, telemetry
-from bridge.catalog import HttpTarget
+from bridge.catalog.target import HttpTarget
 from bridge.context import Context
 from bridge.errors import CallFailed
 from bridge.lifecycle import AskStatus, AttemptResult, Expired, Lapsed, Over, Start, Wait

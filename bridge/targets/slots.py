@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bridge import resilience
-from bridge.catalog import HttpTarget
+from bridge.catalog.target import HttpTarget
 from bridge.outcome import Outcome
 from bridge.ports import Clock
 from bridge.resilience import Breaker, CircuitOpen, Policies

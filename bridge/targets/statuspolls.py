@@ -6,7 +6,8 @@ from datetime import timedelta
 from http import HTTPStatus
 
 from bridge import events, telemetry
-from bridge.catalog import HttpTarget, failedwhen
+from bridge.catalog import failedwhen
+from bridge.catalog.target import HttpTarget
 from bridge.context import Context
 from bridge.errors import CallFailed
 from bridge.outcome import Failed, Outcome, Succeeded

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bridge.catalog import Catalog, Target
-from bridge.entities import Entities, SubscriptionRule
+from bridge.catalog import Catalog
+from bridge.catalog.target import Target
+from bridge.entities import Entities
+from bridge.entities.subscriptionrule import SubscriptionRule
 from bridge.ports import Functions
 
 

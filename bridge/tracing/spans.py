@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from bridge import logs, tracing
-from bridge.catalog import HttpTarget
+from bridge.catalog.target import HttpTarget
 from bridge.cloudevents import Event
 from bridge.errors import BridgeError
 from bridge.ports import Delivery

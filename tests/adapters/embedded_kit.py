@@ -1,8 +1,9 @@
-"""What the tests of the embedded runtime share: an entities file in short form, and an open bus."""
+"""What the tests of the embedded runtime share: an entities file in short form, a table of numbers, and an open bus."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,17 @@ def entities(*, queues: dict[str, Any] | None = None, **topics: list[dict[str, A
             "Queues": [{"Name": name, "Properties": properties} for name, properties in (queues or {}).items()],
         }
     )
+
+
+NUMBERS = ("CREATE TABLE IF NOT EXISTS numbers(number INTEGER PRIMARY KEY)",)
+
+
+def insert(number: int) -> Callable[[sqlite3.Connection], int | None]:
+    return lambda connection: connection.execute("INSERT INTO numbers VALUES(?)", (number,)).lastrowid
+
+
+def numbers(database: Database) -> list[int]:
+    return [row[0] for row in database.read("SELECT number FROM numbers ORDER BY number")]
 
 
 ORDERS = entities(orders=[subscription()])

@@ -30,7 +30,8 @@ from bridge.adapters.embedded.amqp.ports import (
     SqlFilter,
     TrueFilter,
 )
-from bridge.adapters.embedded.database import FILE, VERSION
+from bridge.adapters.embedded.database import FILE
+from bridge.adapters.embedded.databasefile import VERSION
 from bridge.entities import Entities
 from bridge.ports import Message
 from tests.contracts.broker_kit import Client, body_of, embedded_broker, known, message, properties_of, queue

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bridge import telemetry
 from bridge.adapters.embedded.bus import EmbeddedBus
 from bridge.adapters.embedded.subscriber import pause_after
 from bridge.entities import Entities
@@ -151,6 +152,19 @@ async def test_dead_letters_are_forwarded_to_the_queue_that_is_named(tmp_path, i
         await bus.publish([message("dead")])
         delivery = await inbox.next()
     assert (delivery.message.body, delivery.message.topic, delivery.attempt) == (b"dead", "orders", 1)
+
+
+@pytest.mark.parametrize(("forwarded", "counted"), [({}, 1), ({"ForwardDeadLetteredMessagesTo": "grave"}, 0)])
+async def test_a_dead_letter_is_counted_where_it_stays(tmp_path, inbox, forwarded, counted):
+    counter = telemetry.DEAD_LETTERS.labels("MaxDeliveryCountExceeded")
+    before = counter._value.get()
+    known = entities(queues={"grave": {}}, orders=[subscription(MaxDeliveryCount=1, **forwarded)])
+    async with open_bus(tmp_path, known) as bus:
+        await bus.subscribe("orders/all", Inbox([Ack.RETRY]), concurrency=1)
+        await bus.subscribe(forwarded.get("ForwardDeadLetteredMessagesTo", "orders/all/$DeadLetterQueue"), inbox, concurrency=1)
+        await bus.publish([message("dead")])
+        await inbox.next()
+    assert counter._value.get() == before + counted
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import stat
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,28 +18,18 @@ from bridge.adapters.embedded.database import Database
 from bridge.adapters.embedded.store import EmbeddedStore
 from bridge.errors import ConfigurationError, Conflict, Full, Unavailable
 from bridge.ports import Message
-from tests.adapters.embedded_kit import open_bus
+from tests.adapters.embedded_kit import NUMBERS, insert, numbers, open_bus
 from tests.contracts.conftest import Inbox
-
-TABLE = ("CREATE TABLE IF NOT EXISTS numbers(number INTEGER PRIMARY KEY)",)
-
-
-def insert(number: int):
-    return lambda connection: connection.execute("INSERT INTO numbers VALUES(?)", (number,)).lastrowid
-
-
-def numbers(database: Database) -> list[int]:
-    return [row[0] for row in database.read("SELECT number FROM numbers ORDER BY number")]
 
 
 async def test_what_was_written_can_be_read_at_once(tmp_path):
-    async with Database.open(tmp_path, TABLE) as database:
+    async with Database.open(tmp_path, NUMBERS) as database:
         assert await database.write(insert(7)) == 7
         assert numbers(database) == [7]
 
 
 async def test_writes_that_come_together_share_few_transactions(tmp_path):
-    async with Database.open(tmp_path, TABLE) as database:
+    async with Database.open(tmp_path, NUMBERS) as database:
         log = tmp_path / "bridge.db-wal"
         before = log.stat().st_size
         await asyncio.gather(*(database.write(insert(number)) for number in range(500)))
@@ -52,7 +41,7 @@ async def test_an_operation_that_refuses_fails_alone(tmp_path):
     def refuses(_: sqlite3.Connection) -> None:
         raise Conflict("taken")
 
-    async with Database.open(tmp_path, TABLE) as database:
+    async with Database.open(tmp_path, NUMBERS) as database:
         outcomes = await asyncio.gather(*(database.write(work) for work in (insert(1), refuses, insert(2))), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [int, Conflict, int]
         assert numbers(database) == [1, 2]
@@ -63,21 +52,21 @@ async def test_an_operation_that_breaks_after_writing_is_undone_alone(tmp_path):
         insert(3)(connection)
         insert(1)(connection)
 
-    async with Database.open(tmp_path, TABLE) as database:
+    async with Database.open(tmp_path, NUMBERS) as database:
         outcomes = await asyncio.gather(*(database.write(work) for work in (insert(1), breaks, insert(2))), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [int, sqlite3.IntegrityError, int]
         assert numbers(database) == [1, 2]
 
 
 async def test_more_writes_than_may_wait_are_refused(tmp_path):
-    async with Database.open(tmp_path, TABLE, waiting=2) as database:
+    async with Database.open(tmp_path, NUMBERS, waiting=2) as database:
         outcomes = await asyncio.gather(*(database.write(insert(number)) for number in range(3)), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [int, int, Full]
         assert await database.write(insert(9)) == 9
 
 
 async def test_closing_finishes_what_was_submitted(tmp_path):
-    async with Database.open(tmp_path, TABLE) as database:
+    async with Database.open(tmp_path, NUMBERS) as database:
         writes = [asyncio.create_task(database.write(insert(number))) for number in range(100)]
         await asyncio.sleep(0)
     assert await asyncio.gather(*writes) == list(range(100))
@@ -91,7 +80,7 @@ async def test_a_second_process_on_the_directory_is_refused_with_the_first_ones_
         "async def main():\n    async with Database.open(Path(sys.argv[1]), ()): pass\n"
         "asyncio.run(main())"
     )
-    async with Database.open(tmp_path, TABLE):
+    async with Database.open(tmp_path, NUMBERS):
         process = await asyncio.to_thread(
             subprocess.run, [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=False
         )
@@ -101,50 +90,24 @@ async def test_a_second_process_on_the_directory_is_refused_with_the_first_ones_
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no file that is open")
 async def test_a_directory_whose_lock_file_was_deleted_is_still_locked(tmp_path):
-    async with Database.open(tmp_path, TABLE):
+    async with Database.open(tmp_path, NUMBERS):
         (tmp_path / "bridge.lock").unlink()
         with pytest.raises(ConfigurationError, match="is in use"):
-            async with Database.open(tmp_path, TABLE):
+            async with Database.open(tmp_path, NUMBERS):
                 pass
 
 
 async def test_a_second_opening_in_one_process_is_refused_and_the_first_goes_on(tmp_path):
-    async with Database.open(tmp_path, TABLE) as database:
+    async with Database.open(tmp_path, NUMBERS) as database:
         with pytest.raises(ConfigurationError, match="is in use"):
-            async with Database.open(tmp_path, TABLE):
+            async with Database.open(tmp_path, NUMBERS):
                 pass
         assert await database.write(insert(1)) == 1
 
 
-async def test_only_the_owner_can_read_the_files(tmp_path):
-    directory = tmp_path / "new" / "data"
-    async with Database.open(directory, TABLE) as database:
-        await database.write(insert(1))
-        rights = {file.name: stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()}
-    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    assert rights == dict.fromkeys(("bridge.db", "bridge.db-wal", "bridge.db-shm", "bridge.lock", "bridge.commits"), 0o600)
-
-
-async def test_a_copy_that_everybody_may_read_is_closed_to_them(tmp_path):
-    async with Database.open(tmp_path, TABLE):
-        pass
-    (tmp_path / "bridge.db").chmod(0o644)
-    async with Database.open(tmp_path, TABLE) as database:
-        await database.write(insert(1))
-        rights = {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
-    assert rights == {0o600}
-
-
-async def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path):
-    (tmp_path / "bridge.db").write_text("this is no database, " * 100)
-    with pytest.raises(ConfigurationError, match=r"bridge\.db: cannot be used as the bridge's database"):
-        async with Database.open(tmp_path, TABLE):
-            pass
-
-
 @pytest.mark.parametrize("name", ["bridge.db", "bridge.db-wal"])
 async def test_what_is_written_after_a_file_was_removed_is_not_stored_and_not_found(tmp_path, name):
-    async with Database.open(tmp_path, TABLE) as database:
+    async with Database.open(tmp_path, NUMBERS) as database:
         await database.write(insert(1))
         (tmp_path / name).unlink()
         with pytest.raises(Unavailable, match=f"{name} was removed or replaced"):
@@ -156,7 +119,7 @@ async def test_what_is_written_after_a_file_was_removed_is_not_stored_and_not_fo
 
 async def test_a_file_that_was_removed_is_noticed_without_any_write(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded_database, "_WATCH_SECONDS", 0.01)
-    async with Database.open(tmp_path, TABLE) as database:
+    async with Database.open(tmp_path, NUMBERS) as database:
         (tmp_path / "bridge.db").rename(tmp_path / "elsewhere.db")
         await until(lambda: database.trouble is not None)
         (tmp_path / "elsewhere.db").rename(tmp_path / "bridge.db")
@@ -203,60 +166,11 @@ async def test_a_large_file_is_checked_while_it_is_in_use(tmp_path, monkeypatch)
         await until(lambda: "damaged" in str(database.trouble))
 
 
-async def test_transactions_that_are_missing_are_missed(tmp_path):
-    async with Database.open(tmp_path, TABLE) as database:
-        await database.write(insert(1))
-        (tmp_path / "copy.db").write_bytes((tmp_path / "bridge.db").read_bytes())
-    async with Database.open(tmp_path, TABLE) as database:
-        for number in range(2, 9):
-            await database.write(insert(number))
-    (tmp_path / "copy.db").rename(tmp_path / "bridge.db")
-    with pytest.raises(ConfigurationError, match=r"8 of 8 transactions that were acknowledged are missing"):
-        async with Database.open(tmp_path, TABLE):
-            pass
-    (tmp_path / "bridge.commits").unlink()
-    async with Database.open(tmp_path, TABLE) as database:
-        assert await database.write(insert(9)) == 9
-
-
-async def test_what_another_program_moved_out_of_the_log_is_not_missing(tmp_path):
-    async with Database.open(tmp_path, TABLE) as database:
-        await database.write(insert(1))
-        copy = tmp_path / "copy"
-        copy.mkdir()
-        for name in ("bridge.db", "bridge.db-wal", "bridge.commits"):
-            (copy / name).write_bytes((tmp_path / name).read_bytes())
-    with sqlite3.connect(copy / "bridge.db") as connection:
-        assert connection.execute("SELECT number FROM numbers").fetchall() == [(1,)]
-    connection.close()
-    assert not (copy / "bridge.db-wal").exists()
-    async with Database.open(copy, TABLE) as database:
-        assert numbers(database) == [1]
-
-
-async def test_a_file_with_tables_of_another_version_is_left_alone(tmp_path):
-    async with Database.open(tmp_path, TABLE):
-        pass
-    with sqlite3.connect(tmp_path / "bridge.db") as connection:
-        connection.execute("PRAGMA user_version=99")
-    connection.close()
-    with pytest.raises(ConfigurationError, match="its tables have version 99"):
-        async with Database.open(tmp_path, TABLE):
-            pass
-
-
 async def test_nothing_can_be_read_after_closing(tmp_path):
-    async with Database.open(tmp_path, TABLE) as database:
+    async with Database.open(tmp_path, NUMBERS) as database:
         pass
     with pytest.raises(Unavailable, match="stopping"):
         database.read("SELECT 1")
-
-
-async def test_a_directory_that_cannot_be_made_is_refused_with_its_name(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(ConfigurationError, match="file/data: cannot be written"):
-        async with Database.open(tmp_path / "file" / "data", TABLE):
-            pass
 
 
 @pytest.fixture

@@ -1,21 +1,13 @@
-"""Spans of the SDK: what is handed on of them, and that a collector which is away keeps nobody."""
+"""Spans of the SDK: what is handed on of them, and which are made."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
 
-from bridge.adapters import otel
 from bridge.cloudevents import tracecontext
-from bridge.errors import ConfigurationError
-from bridge.local.freeports import free_ports
 from bridge.tracing import NOWHERE, SpanKind, TraceContext
 from tests.tracing_kit import CALLER, UNSAMPLED, Recorded, attributes, traceparent_of
 
@@ -80,64 +72,3 @@ def test_of_new_traces_the_share_of_the_sampler_is_recorded_and_every_context_sa
     assert all((int(span.context.trace_id[16:], 16) < sampler.bound) == span.context.sampled for span in spans)
     assert 40 < len(sampled) < 160
     assert [recorded.tracer.skips(span.context.traceparent) for span in spans] == [not span.context.sampled for span in spans]
-
-
-@pytest.fixture
-def away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A collector that nobody has started."""
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_ports(1)[0]}")
-    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
-    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "4")
-    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2")
-    monkeypatch.setattr(otel, "LAST_EXPORT", 0.5)
-
-
-@pytest.mark.usefixtures("away")
-async def test_a_collector_that_is_away_keeps_neither_a_span_nor_the_end() -> None:
-    async with asyncio.timeout(20), otel.exporting() as tracer:
-        for _ in range(1_000):
-            tracer.start(SpanKind.INTERNAL, "accept", NOWHERE).end()
-
-
-def test_spans_that_are_asked_for_without_the_libraries_are_refused_at_the_start_with_the_mend(tmp_path: Path) -> None:
-    without = "import sys; sys.modules['opentelemetry'] = None; from bridge.cli import main; main()"
-    command = [sys.executable, "-c", without, "up", "--port", "0", "--data-dir", str(tmp_path / "data")]
-    environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
-    assert done.returncode == 2
-    assert "pip install 'automation-bridge[otel]'" in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_a_bridge_without_telemetry_loads_nothing_of_it() -> None:
-    look = (
-        "import sys, bridge.cli, bridge.app, bridge.server, bridge.api;"
-        "print([each for each in sys.modules if each.startswith(('opentelemetry', 'requests'))])"
-    )
-    found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
-
-
-async def test_what_only_the_sdk_refuses_is_a_mistake_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER", "vault")
-    with pytest.raises(ConfigurationError, match="spans cannot be exported: Requested component 'vault' not found"):
-        async with otel.exporting():
-            pass
-    monkeypatch.delenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER")
-    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "100")
-    with pytest.raises(ConfigurationError, match=r"max_export_batch_size must be less than or equal to max_queue_size"):
-        async with otel.exporting():
-            pass
-
-
-@pytest.mark.parametrize(
-    "variable", ["OTEL_BSP_MAX_QUEUE_SIZE=100", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=0", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=abc"]
-)
-def test_a_number_that_cannot_be_used_ends_the_start_with_a_sentence(tmp_path: Path, variable: str) -> None:
-    name, _, value = variable.partition("=")
-    command = [sys.executable, "-m", "bridge", "up", "--port", "0", "--data-dir", str(tmp_path / "data")]
-    environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", name: value}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
-    assert done.returncode == 2
-    assert variable in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr

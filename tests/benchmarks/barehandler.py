@@ -20,7 +20,7 @@ from aiohttp import web
 from dapr.proto.runtime.v1 import appcallback_pb2 as callback
 from pydantic_core import from_json, to_json
 
-from bridge.adapters.dapr.grpcserver import GrpcServer, Headers
+from bridge.grpcserver import GrpcServer, Headers
 
 REQUESTS, INVOCATIONS, REPLIES = "automation-requests", "automation-invocations", "automation-replies"
 _RAW = {"metadata.rawPayload": "true"}

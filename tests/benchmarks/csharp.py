@@ -1,7 +1,8 @@
 """`python -m tests.benchmarks.csharp`: a C# function in the local functions host, beside a bare loop over gRPC to the same worker.
 
 The first answer after the start of a host; warm calls, one at a time; calls a second with 4 and 32 in flight, over HTTP and in the bare
-loop, which sends the same invocation again and again; and the memory of the host alone. Nothing is asserted: the last column has the aim.
+loop, which sends the same invocation again and again with `grpc.aio`; and the memory of the host alone. Nothing is asserted: the last
+column has the aim.
 The app is the plain one of `shared/dotnet-functions`, run by what `BRIDGE_DOTNET` names, else by the tool's own `run`.
 """
 
@@ -20,9 +21,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bridge.local.functions.rpc import dotnetapp
+from bridge.local.functions.rpc import dotnetapp, rpcworker
 from tests.benchmarks import machine
 from tests.benchmarks.functionshost import Host, host, others
+from tests.benchmarks.grpcaioserver import GrpcAioServer
 from tests.benchmarks.load import percentile
 from tests.benchmarks.process import machine_cpu
 from tests.fuzz.memory import Memory
@@ -66,7 +68,7 @@ async def rate(one: Host, in_flight: int) -> float:
 
 
 class BareLoop:
-    """Sends one invocation to a worker again and again, over the gRPC stream alone."""
+    """Sends one invocation to a worker again and again, over the stream of `grpc.aio` alone."""
 
     def __init__(self, app: dotnet_rpc_kit.WorkerAlone) -> None:
         self._server: Any = app.worker._server
@@ -99,6 +101,7 @@ class BareLoop:
 
 async def bare(folder: Path) -> tuple[dict[int, float], float]:
     """Calls a second of the bare loop, by the number in flight, and the milliseconds of processor time that a call takes here."""
+    rpcworker.RpcServer = GrpcAioServer  # type: ignore[misc] # the loop stands for a host that is written with the usual library
     async with dotnet_rpc_kit.alone("plain", folder, **SETTINGS) as app:
         loop = BareLoop(app)
         await loop.calls(WARM_UP)

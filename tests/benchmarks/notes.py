@@ -35,18 +35,19 @@ _REDIS = "Redis answers first and syncs its file once a second: a power cut lose
 PROMISES = {
     "bridge": (
         "bridge: the request is synced to disk before the answer (SQLite, synchronous=FULL), each attempt before its call, the outcome"
-        " before anybody is told. Input checked, deadline, retries, breaker, dead letters, repeats recognised by id, every run listed."
+        " before anyone sees it. Input validated, deadline, retries, circuit breaker, dead letters, repeats recognised by id, every run"
+        " listed."
     ),
-    "raw": "raw path: nothing is stored, checked or tried again.",
+    "raw": "raw path: nothing is stored, validated or retried.",
     "dapr": "on Dapr: the bridge's promises as far as the sidecar's components keep theirs; the bare handler makes none.",
     "restate": (
         "Restate: one node; its log is synced to disk before a request is accepted. Retries; the result is kept"
-        " under the caller's key for a day. The call is all that the handler does and no step of its own,"
-        " which would cost more. The input is not checked."
+        " under the caller's key for a day. The handler only makes the call, without a step of its own,"
+        " which would cost more. The input is not validated."
     ),
     "nats": (
         "NATS JetStream: one node with sync_interval always: each write of a stream or bucket is synced before it is confirmed. A"
-        " request comes again until its worker acknowledges it, which happens once the result is stored. Its input is not checked,"
+        " request is redelivered until its worker acknowledges it, which it does once the result is stored. Its input is not validated,"
         " retries have no schedule, a run has no history."
     ),
     "saq": f"saq: {_REDIS} The result is in the job's record for ten minutes.",

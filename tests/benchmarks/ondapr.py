@@ -63,12 +63,12 @@ async def _beside(folder: Path, protocol: str) -> AsyncIterator[Beside]:
 
 
 @asynccontextmanager
-async def bridge(folder: Path, way: str) -> AsyncIterator[Subject]:
-    """A bridge with the runtime dapr."""
+async def bridge(folder: Path, way: str, settings: Mapping[str, object] | None = None) -> AsyncIterator[Subject]:
+    """A bridge with the runtime dapr, and `settings` besides those that every bridge here has."""
     async with _beside(folder, "grpc") as beside:
         port, config = free_port(), folder / "bridge.yaml"
         apps = {"python-functions": {"url": beside.function}}
-        config.write_text(json.dumps(bridge_settings(folder, port) | {"runtime": "dapr", "function_apps": apps}))
+        config.write_text(json.dumps(bridge_settings(folder, port) | {"runtime": "dapr", "function_apps": apps} | (settings or {})))
         command = [sys.executable, "-m", "bridge", "up", "--config", str(config)]
         async with _served(beside, command, folder, "bridge", port, {}) as child:
             await _well(f"http://127.0.0.1:{port}/healthz/ready", child)

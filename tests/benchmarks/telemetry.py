@@ -1,9 +1,10 @@
 """`python -m tests.benchmarks.telemetry`: what telemetry costs the bridge, in CPU of its process a request.
 
-Three bridges on the embedded runtime call the same bare function: without telemetry, with one trace in a hundred recorded, and with every
-one. They are asked in turn, in rounds whose order alternates, so that what else the machine does falls on all alike. The figure is the
-median of the rounds. `others` is the CPU that neither the bridge nor the client took, the function's among it: where it is much more in one
-round than in another, the machine was not quiet, and the figure says little.
+Bridges on the embedded runtime call the same bare function: without telemetry, with metrics, with one trace in a hundred recorded, with
+both, and with every trace. Metrics leave every two seconds, so that every round has its share of an export, which is thirty times the share
+that it has by default. The bridges are asked in turn, in rounds whose order alternates, so that what else the machine does falls on all
+alike. The figure is the median of the rounds. `others` is the CPU that neither the bridge nor the client took, the function's among it:
+where it is much more in one round than in another, the machine was not quiet, and the figure says little.
 """
 
 from __future__ import annotations
@@ -34,10 +35,18 @@ PATH = "/v1/automations/echo/requests"
 AT_ONCE, WARM_UP = 32, 400
 OFF = "without telemetry"
 #: How the bridges are told of the collector, whose address is put in.
+METRICS, NO_METRICS, NO_TRACES = (
+    {"OTEL_METRIC_EXPORT_INTERVAL": "2000"},
+    {"OTEL_METRICS_EXPORTER": "none"},
+    {"OTEL_TRACES_EXPORTER": "none"},
+)
+SHARE = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
 SIDES: Mapping[str, Mapping[str, str]] = {
     OFF: {},
-    "1 % of the traces": {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"},
-    "every trace": {"OTEL_TRACES_SAMPLER": "parentbased_always_on"},
+    "metrics": {**METRICS, **NO_TRACES},
+    "1 % of the traces": {**NO_METRICS, **SHARE},
+    "metrics and 1 % of the traces": {**METRICS, **SHARE},
+    "every trace": {**NO_METRICS, "OTEL_TRACES_SAMPLER": "parentbased_always_on"},
 }
 
 
@@ -83,7 +92,8 @@ async def collector() -> AsyncIterator[str]:
         return web.Response(content_type="application/x-protobuf")
 
     application = web.Application(client_max_size=64 * 2**20)
-    application.router.add_post("/v1/traces", take)
+    for signal in ("traces", "metrics"):
+        application.router.add_post(f"/v1/{signal}", take)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     port = free_port()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge.catalog import Target
 from bridge.catalog.mappingcheck import problems
+from bridge.catalog.target import Target
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

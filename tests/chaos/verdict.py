@@ -46,17 +46,17 @@ def judge(ledger: Ledger) -> Verdict:
         ("ended", f"{len(known):,} ({', '.join(f'{name} {statuses.count(name):,}' for name in sorted(set(statuses)))})"),
         ("missing", f"{len(missing):,}"),
         ("without a reply", f"{len(unreplied):,}"),
-        ("ended in two ways", f"{len(twice):,}"),
+        ("with two final statuses", f"{len(twice):,}"),
         ("effects", f"{ledger.effects.total():,} of {len(ledger.effects):,} invocations"),
-        ("doubled without a reason", f"{len(doubled):,}"),
+        ("duplicated without a reason", f"{len(doubled):,}"),
         ("repeated for a reason", f"{len(repeated):,} ({unknown:,} after an unknown attempt, the others after a failed one)"),
-        ("work given again by the bus", f"{ledger.redelivered:,}"),
+        ("work redelivered by the bus", f"{ledger.redelivered:,}"),
         ("succeeded as a C# function settled its message", f"{_settled(ledger):,}, without what it sends {len(unseen(ledger)):,}"),
-        ("replies", f"{sum(map(len, ledger.replies.values())):,}, and {_again(ledger):,} of them again"),
+        ("replies", f"{sum(map(len, ledger.replies.values())):,}, and {_again(ledger):,} duplicates"),
         ("dead letters", ", ".join(f"{reason} {count:,}" for reason, count in sorted(ledger.letter_count.items())) or "none"),
-        ("bad events without their dead letter", f"{len(lost):,} of {len(ledger.marks):,}"),
+        ("bad events without a dead letter", f"{len(lost):,} of {len(ledger.marks):,}"),
         ("refused", ", ".join(f"{code} {count:,}" for code, count in sorted(ledger.refused.items())) or "none"),
-        ("answers that should not be", f"{len(ledger.surprises):,}"),
+        ("unexpected answers", f"{len(ledger.surprises):,}"),
     )
     return Verdict(len(ledger.accepted), rows, wrong)
 

@@ -75,12 +75,12 @@ class Mesh:
 
     async def sentry(self, name: str = "sentry") -> Sentry:
         """A sentry; it makes its own certificates where the folder of that name has none."""
-        return await self.stack.enter_async_context(_sentry(self.directory / name))
+        return await self.stack.enter_async_context(sentry(self.directory / name))
 
     async def member(self, app_id: str, sentry: Sentry | None, *configurations: Path) -> Member:
         """An app of that name with a sidecar; without a sentry the sidecar has no certificate."""
-        app = await self.stack.enter_async_context(_app())
-        return await self.stack.enter_async_context(_sidecar(self.directory, app_id, app, sentry, configurations))
+        app = await self.stack.enter_async_context(small_app())
+        return await self.stack.enter_async_context(member(self.directory, app_id, app, sentry, configurations))
 
     def configuration(self, name: str, **spec: object) -> Path:
         """A configuration with that spec."""
@@ -95,14 +95,15 @@ def _written(path: Path, spec: dict[str, object]) -> Path:
 
 
 @asynccontextmanager
-async def _sentry(directory: Path) -> AsyncIterator[Sentry]:
+async def sentry(directory: Path, ports: Sequence[int] = (), **mtls: object) -> AsyncIterator[Sentry]:
+    """A sentry with what the folder has, or makes there, on three `ports` or free ones; `mtls` are settings of its configuration."""
     try:
         path = binaries.find("sentry")
     except binaries.NotThere as fault:
         path = missing(str(fault))
-    port, health, metrics = free_ports(3)
+    port, health, metrics = ports or free_ports(3)
     flags = {
-        "config": _written(directory / "sentry.yaml", {"mtls": {"enabled": True}}),
+        "config": _written(directory / "sentry.yaml", {"mtls": {"enabled": True, **mtls}}),
         "issuer-credentials": directory,
         "trust-domain": CONTROL_PLANE,
         "listen-address": "127.0.0.1",
@@ -119,7 +120,8 @@ async def _sentry(directory: Path) -> AsyncIterator[Sentry]:
 
 
 @asynccontextmanager
-async def _app() -> AsyncIterator[App]:
+async def small_app() -> AsyncIterator[App]:
+    """An app on a port of its own."""
     app = App()
     runner = web.ServerRunner(web.Server(app.answer, access_log=None))
     await runner.setup()
@@ -131,16 +133,25 @@ async def _app() -> AsyncIterator[App]:
         await runner.cleanup()
 
 
+def identified(sentry: Sentry) -> tuple[list[str], dict[str, str]]:
+    """Arguments and environment by which a sidecar gets a certificate of that sentry."""
+    arguments = ["--enable-mtls", f"--sentry-address=127.0.0.1:{sentry.port}"]
+    arguments += [f"--control-plane-trust-domain={CONTROL_PLANE}", "--control-plane-namespace=default"]
+    return arguments, {"DAPR_TRUST_ANCHORS": sentry.root, "NAMESPACE": "default", "DAPR_HOST_IP": "127.0.0.1"}
+
+
 @asynccontextmanager
-async def _sidecar(directory: Path, app_id: str, app: App, sentry: Sentry | None, configurations: Sequence[Path]) -> AsyncIterator[Member]:
-    http, grpc, internal, metrics = free_ports(4)
+async def member(
+    directory: Path, app_id: str, app: App, sentry: Sentry | None, configurations: Sequence[Path], ports: Sequence[int] = ()
+) -> AsyncIterator[Member]:
+    """A sidecar of the app, on four `ports` or free ones: for HTTP, for gRPC, for other sidecars, for metrics."""
+    http, grpc, internal, metrics = ports or free_ports(4)
     flags = on_loopback(app_id, app.port, (http, grpc, internal, metrics))
     environ = {"APP_API_TOKEN": APP_TOKEN, "DAPR_API_TOKEN": API_TOKEN, "NAMESPACE": "default", "DAPR_HOST_IP": "127.0.0.1"}
     arguments = [*_arguments(flags), *(f"--config={each}" for each in configurations)]
     if sentry:
-        environ["DAPR_TRUST_ANCHORS"] = sentry.root
-        arguments += ["--enable-mtls", f"--sentry-address=127.0.0.1:{sentry.port}"]
-        arguments += [f"--control-plane-trust-domain={CONTROL_PLANE}", "--control-plane-namespace=default"]
+        more, known = identified(sentry)
+        arguments, environ = [*arguments, *more], {**environ, **known}
     async with program(daprd(), *arguments, log=directory / f"{app_id}.log", environ=environ) as running:
         member = Member(app, f"http://127.0.0.1:{http}", grpc, internal, metrics, running)
         await _healthy(f"{member.address}/v1.0/healthz", running)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,12 @@ class Program:
 
     process: asyncio.subprocess.Process
     log: Path
+
+    async def stop(self) -> None:
+        """End it as whoever replaces it does."""
+        with suppress(ProcessLookupError):
+            self.process.terminate()
+        await self.process.wait()
 
     async def kill(self) -> None:
         """End it as a crash would."""
@@ -160,14 +166,16 @@ async def sidecar(
     app_id: str = "automation-bridge",
     protocol: str = "grpc",
     at_once: int = -1,
+    internal_port: int = 0,
+    more: Sequence[str] = (),
 ) -> AsyncIterator[Sidecar]:
     """daprd with the components and the configuration of a folder. It starts; the adapter waits until it is ready.
 
-    `at_once` bounds the calls of its application at a time; -1 does not.
+    `at_once` bounds the calls of its application at a time; -1 does not. `more` are further arguments.
     """
     path = daprd()
     http, grpc, internal, metrics, free = free_ports(5)
-    app_port, http = app_port or free, port or http
+    app_port, http, internal = app_port or free, port or http, internal_port or internal
     flags = {
         **on_loopback(app_id, app_port, (http, grpc, internal, metrics)),
         "app-protocol": protocol,
@@ -178,6 +186,6 @@ async def sidecar(
     }
     given = {**environ, "APP_API_TOKEN": APP_TOKEN, "DAPR_API_TOKEN": API_TOKEN, "GOGC": "400"}
     arguments = [f"--{name}={value}" for name, value in flags.items()]
-    async with program(path, *arguments, log=directory / "daprd.log", environ=given) as running:
+    async with program(path, *arguments, *more, log=directory / "daprd.log", environ=given) as running:
         connection = SidecarConfig(f"http://127.0.0.1:{http}", app_port, APP_TOKEN, API_TOKEN, patience=_PATIENCE)
         yield Sidecar(connection, running, grpc)

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 from dapr.proto.runtime.v1 import appcallback_pb2 as callback
 
-from bridge.adapters.dapr.grpcserver import GrpcServer, Headers
+from bridge.grpcserver import GrpcServer, Headers
 from tests.dapr.serving import serving
 
 _SERVICE, _HEALTH = "/dapr.proto.runtime.v1.AppCallback/", "/dapr.proto.runtime.v1.AppCallbackHealthCheck/"

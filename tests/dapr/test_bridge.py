@@ -13,9 +13,10 @@ import pytest
 
 from bridge import catalog, entities, resilience
 from bridge.adapters.dapr import DaprComponents
-from bridge.app import Bridge, Plans, assemble
+from bridge.app import Bridge, assemble
 from bridge.auth import LOCAL
 from bridge.events import Submission
+from bridge.plans import Plans
 from bridge.ports import FunctionResponse, Functions
 from bridge.run import Status
 from bridge.settings import Settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -16,6 +17,7 @@ from bridge.errors import CallFailed, ConfigurationError
 from bridge.ports import FunctionCall
 from bridge.settings import FunctionApp, Settings
 from tests.acceptance.scripted import KEY, Scripted
+from tests.dapr.mesh import App, member
 from tests.dapr.sidecar import API_TOKEN, COMPONENTS, free_ports, sidecar
 
 ENDPOINT = """
@@ -103,6 +105,25 @@ async def test_a_huge_answer_is_not_read(functions):
 async def test_an_app_without_an_endpoint_is_called_where_the_settings_say(functions, app):
     assert (await functions.call(to("direct"))).status == 200
     assert "traceparent" not in app.calls[0][1]
+
+
+async def test_an_app_with_a_sidecar_of_its_own_is_called_by_its_app_id_with_its_key(tmp_path, components, app, monkeypatch):
+    monkeypatch.setenv("SCRIPTED_KEY", KEY)
+    own, nobody = f"scripted-{secrets.token_hex(4)}", f"nobody-{secrets.token_hex(4)}"
+    apps = {"behind": FunctionApp(app_id=own, key_env="SCRIPTED_KEY"), "gone": FunctionApp(app_id=nobody)}
+    port = int(app.url.rpartition(":")[2])
+    async with (
+        member(tmp_path / "own", own, App(port=port), None, []),
+        sidecar(tmp_path, components, {"BRIDGE_STATE_FILE": str(tmp_path / "state.db")}) as beside,
+        SidecarClient.open(beside.connection.address, API_TOKEN) as client,
+    ):
+        await client.wait_until_ready(20)
+        async with DaprFunctions.open(Settings(function_apps=apps, data_dir=tmp_path), client, API_TOKEN) as functions:
+            assert (await functions.call(to("behind"))).status == 200
+            assert (app.calls[-1][0], app.calls[-1][1]["x-functions-key"]) == ("/api/echo", KEY)
+            fault = await failure(functions, to("gone"))
+            assert (fault.reason, fault.may_have_run) == ("ConnectionFailed", False)
+            assert [functions.unserved(each, "POST", "/api/echo") for each in apps] == ["", ""]
 
 
 async def test_an_app_that_nobody_knows_is_told(functions):

@@ -13,7 +13,8 @@ from random import Random
 from typing import NamedTuple
 
 from bridge.errors import CallFailed
-from bridge.outcome import Failed, Outcome, Succeeded, classify
+from bridge.outcome import Failed, Outcome, Succeeded
+from bridge.outcome.httpanswer import classify
 from bridge.ports import FunctionResponse
 from bridge.resilience import Again, Allowed, Breaker, BreakerState, Policy, Stop, after_failure, allow, record
 from bridge.resilience.retry import INITIAL_INTERVAL

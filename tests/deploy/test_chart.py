@@ -255,7 +255,7 @@ def test_the_network_lets_in_callers_and_whoever_reads_metrics_and_nobody_else(f
     assert {port["port"] for port in outside["ports"]} == {443, 5671, 10000}
 
 
-def test_spans_may_leave_to_the_collector_of_the_sidecar_and_of_the_bridge() -> None:
+def test_spans_and_metrics_may_leave_to_the_collector_of_the_sidecar_and_of_the_bridge() -> None:
     asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel-collector.observability:4318", "OTEL_TRACES_SAMPLER": "parentbased_traceidratio"}
     rendered = helm.documents(NEEDED, {"bridgeEnvironment": asked})
     (bridge,) = only(rendered, "Deployment")["spec"]["template"]["spec"]["containers"]
@@ -335,6 +335,7 @@ def test_the_service_account_is_the_one_that_azure_takes_for_the_bridge(shipped_
         ({"bridgeEnvironment": {"PATH": "/x"}}, "PATH"),
         ({"bridgeEnvironment": {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=1"}}, "OTEL_EXPORTER_OTLP_HEADERS"),
         ({"bridgeEnvironment": {"OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x-key=1"}}, "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
+        ({"bridgeEnvironment": {"OTEL_EXPORTER_OTLP_METRICS_HEADERS": "x-key=1"}}, "OTEL_EXPORTER_OTLP_METRICS_HEADERS"),
         ({"tracesHeadersSecret": "x-key=1"}, "tracesHeadersSecret"),
         ({"canary": {"enabled": True}}, "canary/plan"),
     ],

@@ -6,7 +6,8 @@ import itertools
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge import certificates, telemetry
-from tests.deploy import helm
+from bridge.run import Status
+from tests.deploy import freshbridge, helm
+from tests.deploy.test_alerts import ALERTS
 from tests.sharedtools import CHECKOUT
 from tools.goprograms import NotThere
 from tools.helm.binaries import PROMQL
@@ -42,11 +45,27 @@ def exported() -> list[str]:
 
 
 def _series(exposition: str) -> Iterator[str]:
+    for name, kind, labels, value in _samples(exposition):
+        values = f"{value}x{HOUR}" if kind == "gauge" else f"0+{max(value, 1)}x{HOUR}"
+        yield f"{name}{{{labels}}} {values}"
+
+
+def _samples(exposition: str) -> Iterator[tuple[str, str, str, float]]:
+    """Name, type, labels and value of every sample, with the labels that a scrape on a cluster adds."""
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
             labels = ", ".join(f'{name}="{value}"' for name, value in {**sample.labels, "namespace": "bridge", "pod": "one"}.items())
-            values = f"{sample.value}x{HOUR}" if family.type == "gauge" else f"0+{max(sample.value, 1)}x{HOUR}"
-            yield f"{sample.name}{{{labels}}} {values}"
+            yield sample.name, family.type, labels, sample.value
+
+
+@pytest.fixture(scope="module")
+def first_failure(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The series of a bridge that had its first dead letter and its first failed run three minutes ago, as `series values`."""
+    command = [sys.executable, "-m", freshbridge.__name__, str(tmp_path_factory.mktemp("fresh"))]
+    printed = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True, timeout=60).stdout
+    started, failed = ({(name, labels): value for name, _, labels, value in _samples(each)} for each in json.loads(printed))
+    before = {each: f"{started[each]}x{HOUR - 4}" if each in started else f"_x{HOUR - 3}" for each in failed}
+    return [f"{name}{{{labels}}} {before[name, labels]} {value}x3" for (name, labels), value in failed.items()]
 
 
 def written(expression: str) -> str:
@@ -55,12 +74,12 @@ def written(expression: str) -> str:
     return expression
 
 
-def answers(load: list[str]) -> list[list[dict[str, Any]]]:
+def answers(load: list[str], asked: Sequence[tuple[str, dict[str, Any]]] = QUERIES) -> list[list[dict[str, Any]]]:
     try:
         program = PROMQL.find()
     except NotThere as reason:
         program = helm.missing(str(reason))
-    queries = [{"expr": written(target["expr"]), "at": NOW} for _, target in QUERIES]
+    queries = [{"expr": written(target["expr"]), "at": NOW} for _, target in asked]
     work = {"load": "load 1m\n" + "".join(f"  {each}\n" for each in load), "queries": queries}
     done = subprocess.run([program], input=json.dumps(work), capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -71,6 +90,18 @@ def answers(load: list[str]) -> list[list[dict[str, Any]]]:
 def test_every_panel_shows_something_of_a_bridge_that_has_done_everything(exported: list[str]) -> None:
     empty = [title for (title, _), found in zip(QUERIES, answers(exported), strict=True) if not found]
     assert empty == []
+
+
+def test_the_first_dead_letter_and_the_first_failed_run_after_a_start_are_seen(first_failure: list[str]) -> None:
+    failed = {"automation": freshbridge.AUTOMATION, "status": "Failed"}
+    expected: dict[str, dict[str, str]] = {
+        "Dead letters, last hour": {},
+        "Dead letters, by reason": {"reason": "GaveUp"},
+        "Runs that did not succeed": failed,
+    }
+    asked = [(title, target) for title, target in QUERIES if title in expected]
+    shown = {title: found for (title, _), found in zip(asked, answers(first_failure, asked), strict=True)}
+    assert shown == {title: [{"labels": labels, "value": 1}] for title, labels in expected.items()}
 
 
 def test_what_a_legend_names_is_a_label_of_what_is_shown(exported: list[str]) -> None:
@@ -86,6 +117,28 @@ def test_every_metric_and_step_is_one_that_a_bridge_has(exported: list[str]) -> 
     steps = {step for each in re.findall(r'step=~?"([^"]+)"', asked) for step in each.split("|")}
     assert steps
     assert steps <= telemetry.SENTENCES.keys()
+
+
+def test_every_reason_and_every_final_status_has_a_colour_of_its_own() -> None:
+    named = {
+        panel["title"]: [each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]] for panel in PANELS if "targets" in panel
+    }
+    final = [each.value for each in Status if each.final]
+    assert set(named["Dead letters, by reason"]) == set(telemetry.REASONS)
+    assert set(named["Accepted and ended"]) == {"accepted", *final}
+    assert set(named["Runs that did not succeed"]) == {f"/ {each}$/" for each in final if each != Status.SUCCEEDED}
+    assert set(named["Runs of the canary"]) == {"95 %, last hour", *(f"{each}, last hour" for each in final)}
+
+
+def test_the_lines_between_well_and_not_are_those_of_the_alerts() -> None:
+    limits = {
+        panel["title"]: [each["value"] for each in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+        for panel in PANELS
+        if "thresholds" in panel.get("fieldConfig", {}).get("defaults", {})
+    }
+    assert f"> {limits['Since the canary last succeeded'][-1]}" in ALERTS["BridgeCanaryFails"]["expr"]
+    weeks = [f"< {days} * 86400" for days in limits["Days that certificates are still good for"][1:]]
+    assert [each in ALERTS[f"DaprCertificateEndsIn{days}Days"]["expr"] for each, days in zip(weeks, (7, 30), strict=True)] == [True, True]
 
 
 def test_every_variable_that_a_query_names_is_one_of_the_dashboard() -> None:

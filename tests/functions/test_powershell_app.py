@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge import catalog, entities
-from bridge.local.functions import appsettings, bindings, functionjson
+from bridge.local.functions import appsettings, bindingreader, functionjson
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "functions" / "powershell"
@@ -32,7 +32,7 @@ def test_every_function_can_be_read_and_all_settings_that_it_names_are_there() -
     assert PROBLEMS == {}
     assert NAMES == ["FilesRetention", "HostInventory", "TextRedact"]
     for each in FUNCTIONS:
-        bindings.read(each.described(), lambda text: appsettings.resolve(text, SETTINGS), other_outputs=True)
+        bindingreader.read(each.described(), lambda text: appsettings.resolve(text, SETTINGS), other_outputs=True)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,7 +17,7 @@ from bridge.cloudevents import httpbinding
 from bridge.errors import BridgeError, ConfigurationError
 from bridge.idempotency import idempotency_key
 from bridge.intake import Rules, check, new_run
-from bridge.outcome import read_result
+from bridge.outcome.resultevent import read_result
 from bridge.sqlfilter import FilterSyntaxError, MessageProperties
 from bridge.testing import NOON
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from bridge.app import Bridge, assemble, read_plans
+from bridge.app import Bridge, assemble
+from bridge.plans import read_plans
 from bridge.ports import Ack, Delivery, Handler, Message
 from bridge.settings import Settings
 from bridge.testing import MemoryRuntime, MemoryStore

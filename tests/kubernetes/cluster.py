@@ -172,18 +172,30 @@ def injector(cluster: Cluster) -> Iterator[None]:
     flags = {"kubeconfig": cluster.kubeconfig, "port": 4000, "healthz-port": 8082, "metrics-port": 9092, "scheduler-enabled": "false"}
     with started(cluster.folder, dapr.find("injector"), *_flags(flags), environ=environ) as log:
         _wait(lambda: _healthy(8082), log)
-        _lead_webhook_here(api)
-        yield
+        with _webhook_here(api):
+            yield
 
 
-def _lead_webhook_here(api: Api) -> None:
-    """Without a network of Services the API server finds the injector by an address; what the chart says else stays."""
+@contextmanager
+def _webhook_here(api: Api) -> Iterator[None]:
+    """Without a network of Services the API server finds the injector by an address; what the chart says else stays.
+
+    Afterwards the address is the chart's again, because Helm could not upgrade it otherwise.
+    """
     webhook = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration"}
     path = api.path(webhook | {"metadata": {"name": "dapr-sidecar-injector"}}, SYSTEM)
-    if "service" in api.request("GET", path)["webhooks"][0]["clientConfig"]:
-        place = "/webhooks/0/clientConfig"
-        address = {"op": "add", "path": f"{place}/url", "value": f"https://{INJECTOR}:4000/mutate"}
-        api.request("PATCH", path, [{"op": "remove", "path": f"{place}/service"}, address], "application/json-patch+json")
+    place, address = "/webhooks/0/clientConfig", f"https://{INJECTOR}:4000/mutate"
+    service = api.request("GET", path)["webhooks"][0]["clientConfig"]["service"]
+
+    def change(removed: str, added: str, value: object) -> None:
+        changes = [{"op": "remove", "path": f"{place}/{removed}"}, {"op": "add", "path": f"{place}/{added}", "value": value}]
+        api.request("PATCH", path, changes, "application/json-patch+json")
+
+    change("service", "url", address)
+    try:
+        yield
+    finally:
+        change("url", "service", service)
 
 
 #: Both refuse root, which a container of theirs never is.

@@ -91,7 +91,7 @@ def test_it_knows_the_tokens_the_namespace_and_the_store(sidecar: Json) -> None:
 
 
 def test_it_has_requests_a_limit_and_no_privileges(sidecar: Json) -> None:
-    assert sidecar["resources"] == {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+    assert sidecar["resources"] == {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "768Mi"}}
     security = sidecar["securityContext"]
     assert security["capabilities"] == {"drop": ["ALL"]}
     assert security["seccompProfile"] == {"type": "RuntimeDefault"}

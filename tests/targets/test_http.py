@@ -11,7 +11,7 @@ import pytest
 
 from bridge import lifecycle
 from bridge.auth import LOCAL
-from bridge.catalog import HttpTarget
+from bridge.catalog.target import HttpTarget
 from bridge.errors import CallFailed, Unavailable
 from bridge.ports import Delivery, FunctionCall, FunctionResponse
 from bridge.run import AttemptOutcome, Run, Status, view_json

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.catalog import HttpTarget
+from bridge.catalog.target import HttpTarget
 from bridge.outcome import Failed
 from bridge.resilience import BreakerRules, CircuitOpen, Policies, Policy, in_a_row
 from bridge.targets.slots import AWAY, WAITING, Slot, Slots

@@ -1,6 +1,6 @@
-"""Finds an API server of Kubernetes and its etcd, or builds them, with the injector of Dapr: `python3 -m tools.kubernetes.binaries`.
+"""Finds an API server of Kubernetes, its etcd and kubectl, or builds them: `python3 -m tools.kubernetes.binaries`.
 
-It needs nothing but Python. They are kept in ~/.cache/automation-bridge/<version>.
+So it does with the injector of Dapr. It needs nothing but Python. They are kept in ~/.cache/automation-bridge/<version>.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tools.goprograms import NotThere
 HERE = Path(__file__).resolve().parent
 VERSION = goprograms.version(HERE, "k8s.io/kubernetes")
 #: Each with the folder of its main.go.
-PROGRAMS = {"kube-apiserver": "./apiserver", "etcd": "./etcd"}
+PROGRAMS = {"kube-apiserver": "./apiserver", "etcd": "./etcd", "kubectl": "./kubectl"}
 OF_DAPR = ("sentry", "injector")
 
 

@@ -14,10 +14,10 @@ from contextlib import asynccontextmanager
 
 from dapr.proto.runtime.v1 import appcallback_pb2 as callback
 
-from bridge.adapters.dapr.grpcserver import GrpcError, GrpcServer, Headers, Method
 from bridge.adapters.dapr.sidecar import TOKEN_HEADER
 from bridge.adapters.dapr.subscriptions import SubscriptionRegistry, SubscriptionRequest
 from bridge.errors import ConfigurationError
+from bridge.grpcserver import GrpcError, GrpcServer, Headers, Method
 from bridge.ports import Ack
 
 HOST = "127.0.0.1"

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+from bridge import telemetry
 from bridge.adapters.embedded import duplicates, inhand, rulebook, sessions
 from bridge.adapters.embedded import messages as table
 from bridge.adapters.embedded.database import Database
@@ -16,7 +17,7 @@ from bridge.adapters.embedded.drafts import Draft
 from bridge.adapters.embedded.messagebatch import MessageBatch
 from bridge.adapters.embedded.messages import StoredMessage
 from bridge.adapters.embedded.placement import Placement
-from bridge.adapters.embedded.queue import MessageQueue, Move, Scheduled
+from bridge.adapters.embedded.queue import EXPIRED, TOO_OFTEN, MessageQueue, Move, Scheduled
 from bridge.adapters.embedded.rulebook import Rulebook
 from bridge.adapters.embedded.sessionqueue import SessionQueue
 from bridge.adapters.embedded.subscriber import Subscriber
@@ -33,6 +34,8 @@ _log = logging.getLogger("bridge.queue")
 _PURGE_EVERY = 1.0  #: seconds
 _PURGE_AT_ONCE = 200  #: messages
 _TIDY_EVERY = 10  #: turns of the purge
+_OTHER_REASON = "DeadLettered"  #: how the metric counts what a receiver dead-letters, because it may give any reason
+_COUNTERS = {reason: telemetry.DEAD_LETTERS.labels(reason) for reason in (TOO_OFTEN, EXPIRED, _OTHER_REASON)}
 
 
 class EmbeddedBus:
@@ -205,7 +208,11 @@ class EmbeddedBus:
             self._stores[copy.queue].add(copy)
 
     def _prepare_dead_letter(self, stored: StoredMessage, reason: str | None, description: str | None) -> Move:
-        return self._move(stored, self._placement.dead_letters(stored, reason, description))
+        copies = self._placement.dead_letters(stored, reason, description)
+        # One that is forwarded is none here: the bridge keeps and counts it, or it is a message of somebody's queue.
+        if any(each.queue.endswith(f"/{DEAD_LETTERS}") for each in copies):
+            _COUNTERS.get(reason or "", _COUNTERS[_OTHER_REASON]).inc()
+        return self._move(stored, copies)
 
     def _prepare_fan_out(self, stored: StoredMessage) -> Move:
         return self._move(stored, self._placement.fan_out(stored))

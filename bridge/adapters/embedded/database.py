@@ -13,7 +13,6 @@ A write is reported as done only if its file is still at its place: see `integri
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import sqlite3
@@ -25,21 +24,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from bridge.adapters.embedded import commitcount, freepages, integrity
-from bridge.adapters.embedded.commitcount import CommitCount
+from bridge.adapters.embedded import databasefile, freepages, integrity
 from bridge.adapters.embedded.data_directory import locked
 from bridge.adapters.embedded.integrity import OpenFiles
 from bridge.adapters.embedded.transaction import Damaged, Transactions, Work, port_error
-from bridge.errors import ConfigurationError, Full, Unavailable
+from bridge.errors import Full, Unavailable
 
 FILE = "bridge.db"
-VERSION = 2  #: of the tables; a file with a later version is refused and left as it is
-_UPGRADES = {
-    1: tuple(f"ALTER TABLE messages ADD COLUMN {column}" for column in ("session TEXT", "encoded BLOB", "header INTEGER", "added BLOB"))
-}
 WAITING = 10_000  #: operations that may wait to be committed; more are refused
-_BUSY_SECONDS = 5.0  #: how long to wait for another program that has locked the file
-_LOG_BYTES = 64 * 2**20  #: the size to which a write-ahead log that has grown is cut back
 _WATCH_SECONDS = 1.0  #: how often it is looked whether the files are at their place
 _STOPPING = "The bridge is stopping; nothing more is read or stored."
 
@@ -85,9 +77,9 @@ class Database:
         """
         with locked(data_dir):
             database = cls(data_dir / FILE, waiting)
-            with closing(_commit_count(data_dir)) as count:
-                database._writer = await asyncio.to_thread(_connect, database.path, schema, count, spoiled)
-                database._reader = _reader(database.path)
+            with closing(databasefile.commit_count(data_dir)) as count:
+                database._writer = await asyncio.to_thread(databasefile.connect, database.path, schema, count, spoiled)
+                database._reader = databasefile.reader(database.path)
                 database._transactions, database._files = Transactions(database._writer, count), OpenFiles(database.path)
                 threading.Thread(target=database._commit_all, name="bridge-writer", daemon=True).start()
                 if database.path.stat().st_size > integrity.AT_ONCE:
@@ -151,7 +143,7 @@ class Database:
         released = await self.write(freepages.release)
         if self._shrinking and not released:
             # The file gets shorter only when the write-ahead log is moved into it, and the last steps are perhaps never followed by others.
-            await asyncio.to_thread(_checkpoint, self.path)
+            await asyncio.to_thread(databasefile.checkpoint, self.path)
         self._shrinking = released
         return released
 
@@ -226,7 +218,7 @@ class Database:
         """The thread that checks a large file while it is in use."""
         with suppress(AttributeError, OSError):  # Linux alone knows priorities of threads
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
-        with closing(_reader(self.path)) as connection:
+        with closing(databasefile.reader(self.path)) as connection:
             found = integrity.faults(connection, quick=True)
         if found:
             with suppress(RuntimeError):  # the loop has ended
@@ -258,82 +250,3 @@ def _resolve(future: asyncio.Future[T], committed: Callable[[T], None] | None, o
         committed(outcome)
     if not future.done():
         future.set_result(outcome)
-
-
-def _commit_count(data_dir: Path) -> CommitCount:
-    try:
-        return CommitCount(data_dir)
-    except OSError as fault:
-        raise ConfigurationError(
-            [f"{data_dir / commitcount.FILE}: cannot be written ({fault.strerror}); choose another data_dir."]
-        ) from None
-
-
-def _connect(path: Path, schema: Sequence[str], count: CommitCount, spoiled: Callable[[sqlite3.Connection], str]) -> sqlite3.Connection:
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        with suppress(PermissionError):
-            path.chmod(0o600)  # a restored copy may have other permissions; SQLite gives its other files those of this one
-        _inspect(path, count, spoiled)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
-        try:
-            _prepare(connection, schema, count)
-        except sqlite3.Error:
-            connection.close()
-            raise
-    except (OSError, sqlite3.Error) as fault:
-        raise ConfigurationError([f"{path}: cannot be used as the bridge's database ({fault}). {_remedy(fault)}."]) from None
-    return connection
-
-
-def _remedy(fault: Exception) -> str:
-    if getattr(fault, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(fault, "errno", None) == errno.ENOSPC:
-        return "Make room on its disk; the file is whole"
-    return f"Nothing was changed. {integrity.RECOVERY}" if integrity.is_damage(fault) else "Move it away or choose another data_dir"
-
-
-def _inspect(path: Path, count: CommitCount, spoiled: Callable[[sqlite3.Connection], str]) -> None:
-    """Raises ConfigurationError or sqlite3.Error for a file that may not be used. It is left as it is, and so is its write-ahead log."""
-    log = path.with_name(f"{path.name}-wal")
-    if path.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:  # SQLite would remove the log
-        raise ConfigurationError([f"{path}: is missing, but its write-ahead log is there; put it back, or remove {log} to begin anew."])
-    with closing(_reader(path)) as connection:
-        found = connection.execute("PRAGMA user_version").fetchone()[0]
-        if found not in {0, *_UPGRADES, VERSION}:
-            raise sqlite3.DatabaseError(f"its tables have version {found}, this bridge uses version {VERSION}")
-        _require_whole(connection, spoiled)
-        count.check(connection)
-
-
-def _prepare(connection: sqlite3.Connection, schema: Sequence[str], count: CommitCount) -> None:
-    connection.execute(f"PRAGMA busy_timeout={int(_BUSY_SECONDS * 1000)}")  # what closed the file last may still be copying its log
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    freepages.enable(connection, integrity.AT_ONCE)
-    settings = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", f"PRAGMA journal_size_limit={_LOG_BYTES}")
-    # The tables in one transaction, so that a file is never found half upgraded.
-    tables = (*_UPGRADES.get(found, ()), *schema, commitcount.SCHEMA, f"PRAGMA user_version={VERSION}")
-    for statement in (*settings, "BEGIN IMMEDIATE", *tables, "COMMIT"):
-        connection.execute(statement)
-    count.start(connection)
-    connection.execute("PRAGMA busy_timeout=0")  # from now on only the thread waits, never the event loop
-
-
-def _require_whole(connection: sqlite3.Connection, spoiled: Callable[[sqlite3.Connection], str]) -> None:
-    """Raises sqlite3.DatabaseError if a file that is checked at once is damaged."""
-    pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
-    if pages * size > integrity.AT_ONCE:
-        return
-    if found := integrity.faults(connection) or spoiled(connection):
-        fault = sqlite3.DatabaseError(found)
-        fault.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise fault
-
-
-def _checkpoint(path: Path) -> None:
-    address = f"{path.absolute().as_uri()}?mode=rw"  # never makes a file
-    with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-
-
-def _reader(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=_BUSY_SECONDS)

@@ -19,7 +19,6 @@ from bridge.steadytime import SteadyTime
 
 TOO_OFTEN, EXPIRED = "MaxDeliveryCountExceeded", "TTLExpiredException"  #: the reasons for which the queue itself dead-letters a message
 IN_FLIGHT = 10_000  #: the most messages that are delivered and not settled yet, or whose settlement waits for the disk
-_OWN_REASONS = frozenset((TOO_OFTEN, EXPIRED))  #: the metric counts these by name; a receiver may give any reason
 _LONGEST_TIMER = 3600.0  #: seconds; a timer that never fires cannot be set
 _RETRY_SECONDS = 1.0  #: how long to wait before a write that the disk refused is tried again
 
@@ -200,7 +199,6 @@ class MessageQueue:
     ) -> None:
         """Move a message to the dead letters. `then` is called when that is durable."""
         work, arrive = self._prepare_dead_letter(stored, reason, description)
-        telemetry.DEAD_LETTERS.labels(reason if reason in _OWN_REASONS else "DeadLettered").inc()
         self._write(stored, work, partial(self._dead_lettered, stored, arrive, then))
 
     def expire(self, stored: StoredMessage) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 
 from bridge import sqlfilter
 from bridge.adapters.embedded.amqp.ports import BadFilter, CorrelationFilter, FalseFilter, FilterRule, SqlFilter, TrueFilter
-from bridge.entities import SubscriptionRule
+from bridge.entities.subscriptionrule import SubscriptionRule
 from bridge.sqlfilter import Action, FilterSyntaxError, MessageProperties
 
 #: The rule of a subscription for which none was given, as Azure names it.

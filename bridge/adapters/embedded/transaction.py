@@ -10,7 +10,7 @@ from typing import Any
 from bridge.adapters.embedded.commitcount import CommitCount
 from bridge.errors import Full, PortError, Unavailable
 
-_BUSY_SECONDS = 5.0  #: how long to wait for another program that has locked the file
+BUSY_SECONDS = 5.0  #: how long to wait for another program that has locked the file
 _DAMAGE = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 _OUR_MISTAKES = frozenset((sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE))
 
@@ -69,7 +69,7 @@ class Transactions:
 
     def _begin(self) -> None:
         """Start a transaction, and wait for another program that has locked the file. Only the thread waits, never the event loop."""
-        give_up = time.monotonic() + _BUSY_SECONDS
+        give_up = time.monotonic() + BUSY_SECONDS
         while True:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from bridge.catalog import Automation, Target
+from bridge.catalog import Automation
+from bridge.catalog.target import Target
 from bridge.doctor import entityplaces
 from bridge.doctor.document import ConfigDocument, Key
 from bridge.doctor.findings import UNSURE, FindingLevel, Hit, hit, misspelt, rule

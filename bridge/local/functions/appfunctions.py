@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from bridge.local.functions import appsettings, bindings, functionjson, ineffective, retries, routes, servicebusnotes
+from bridge.local.functions import appsettings, bindingreader, bindings, functionjson, ineffective, retries, routes, servicebusnotes
 from bridge.local.functions.adminpages import AppState, ListedFunction
 from bridge.local.functions.apps import AppFolder, Language, is_python_v1
 from bridge.local.functions.bindings import Function, HttpTrigger, TimerTrigger
@@ -119,7 +119,7 @@ def is_disabled(function: str, settings: Mapping[str, str]) -> bool:
 
 def _described(reported: Sequence[Mapping[str, Any]], app: AppFolder, *, by_protocol: bool) -> Iterable[_Described]:
     if by_protocol or (not app.language.by_files and not is_python_v1(app)):
-        return [_Described(each["name"], each["bindings"], retry=each.get("retry")) for each in reported]
+        return [_Described(each["name"], each["bindings"], each.get("problem", ""), retry=each.get("retry")) for each in reported]
     folders, problems = functionjson.read_all(app.directory, scripts=app.language is not Language.CUSTOM)
     gone = {each.name: each for each in folders if not each.script.exists()}
     problems |= {name: f"scriptFile names {each.script}, and there is no such file" for name, each in gone.items()}
@@ -157,13 +157,13 @@ def _function(described: _Described, configuration: Configured, others: Sequence
     if described.problem:
         raise ValueError(described.problem)
     app = configuration.app
-    if app.language is Language.CUSTOM:
+    if app.language is Language.CUSTOM or configuration.by_protocol:
         try:
             bindings.check_names(described.bindings)
         except ValueError as problem:
             raise ValueError(f"{described.name} {problem}") from problem
     reported = {"name": described.name, "bindings": [{**each, "type": str(each["type"])} for each in described.bindings]}
-    function = bindings.read(reported, lambda text: appsettings.resolve(text, configuration.settings), other_outputs=True)
+    function = bindingreader.read(reported, lambda text: appsettings.resolve(text, configuration.settings), other_outputs=True)
     if isinstance(function.trigger, HttpTrigger):
         taken = [each.trigger.route for each in others if isinstance(each.trigger, HttpTrigger)]
         if conflict := routes.conflict(function.trigger.route, taken):

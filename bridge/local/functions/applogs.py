@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable
-from io import TextIOWrapper
-from logging.handlers import RotatingFileHandler
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 from bridge.local.functions.apps import AppFolder
@@ -42,15 +42,38 @@ class AppLogs(logging.Handler):
         super().close()
 
 
-class _AppLog(RotatingFileHandler):
-    """A file that only its owner can read; it is made with the first line."""
+class _AppLog(logging.Handler):
+    """A file that only its owner can read; it is made with the first line.
+
+    logging's own RotatingFileHandler looks the file up twice and formats a line once more before it writes it, for each call of a function.
+    """
 
     def __init__(self, path: Path, largest: int) -> None:
-        super().__init__(path, maxBytes=largest, backupCount=1, encoding="utf-8", errors="backslashreplace", delay=True)
+        super().__init__()
+        self._path, self._largest = path, largest
+        self._file: FileIO | None = None
+        self._size = 0  #: bytes in the file
 
-    def _open(self) -> TextIOWrapper:
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        return os.fdopen(descriptor, "a", encoding=self.encoding, errors=self.errors)
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record. A line that cannot be written is left out: the host's own log has it."""
+        line = f"{self.format(record)}\n".encode(errors="backslashreplace")
+        with suppress(OSError):
+            file = self._file or self._opened()
+            if self._size + len(line) > self._largest and self._size:
+                file.close()
+                self._file = None
+                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+                file = self._opened()
+            self._size += file.write(line)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Leave out a line that cannot be written: the host's own log has it."""
+    def _opened(self) -> FileIO:
+        self._file = file = FileIO(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a")
+        self._size = os.fstat(file.fileno()).st_size
+        return file
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        super().close()

@@ -65,10 +65,15 @@ def read_all(directory: Path, *, scripts: bool = True) -> tuple[list[FunctionFol
     return functions, problems
 
 
+def check_name(name: str) -> None:
+    """Raises ValueError for what is no name of a function."""
+    if not _NAME.fullmatch(name) or name.lower() == "host":
+        raise ValueError(f"{name[:200]!r} is not a valid function name; it begins with a letter and has letters, digits, _ and -")
+
+
 def read(directory: Path, *, scripts: bool = True) -> FunctionFolder:
     """The function in `directory`. Raises ValueError with what is wrong."""
-    if not _NAME.fullmatch(directory.name) or directory.name.lower() == "host":
-        raise ValueError(f"'{directory.name}' is not a valid function name; it begins with a letter and has letters, digits, _ and -")
+    check_name(directory.name)
     content = _object(directory / FILE)
     bindings = content.get("bindings")
     if not isinstance(bindings, list) or not bindings or not all(isinstance(each, dict) for each in bindings):
@@ -76,7 +81,7 @@ def read(directory: Path, *, scripts: bool = True) -> FunctionFolder:
     if scripts and not all(isinstance(each.get(key), str) and each[key] for each in bindings for key in ("type", "name")):
         raise ValueError(f"{FILE} must have a list 'bindings' of objects, each with the texts 'type' and 'name'")
     for each in bindings:
-        _check_words(each)
+        check_words(each)
     named = str(content.get("scriptFile") or "")
     return FunctionFolder(
         name=directory.name,
@@ -89,7 +94,7 @@ def read(directory: Path, *, scripts: bool = True) -> FunctionFolder:
     )
 
 
-def _check_words(binding: Mapping[str, Any]) -> None:
+def check_words(binding: Mapping[str, Any]) -> None:
     """Raises ValueError for a direction or a data type that does not exist."""
     for name, allowed in (("direction", ("in", "out", "inout")), ("dataType", ("undefined", "string", "binary", "stream"))):
         given = next((value for field, value in binding.items() if field.lower() == name.lower()), None)

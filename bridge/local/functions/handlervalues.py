@@ -75,18 +75,6 @@ def http(function: str, parameter: str, parameters: Mapping[str, str | None], re
     return InvocationRequest(parameter, {"handler": {"payload": payload, "request": request, "body": body}}, {})
 
 
-def http_metadata(route: Mapping[str, str], request: HttpRequest, body: bytes) -> dict[str, Value]:
-    """The trigger metadata of a request as typed values: headers, query, and by name what is in the query, the body and the route."""
-    last = request.target.last if request.target is not None else {}
-    return {
-        "Headers": {"json": _compact({name: ",".join(texts) for name, texts in requestheaders.named(request.sent_headers).items()})},
-        "Query": {"json": _compact(dict(request.query))},
-        **{name: {"string": text} for name, text in last.items()},
-        **bodymerge.properties(body.decode("utf-8-sig", "replace")),
-        **{name: {"string": text} for name, text in route.items()},
-    }
-
-
 def message(function: str, parameter: str, value: Value, metadata: Mapping[str, Value]) -> dict[str, Any]:
     """The request for anything but HTTP. Text is sent as the JSON of a string."""
     own = _metadata(value)
@@ -182,14 +170,6 @@ def _of_return(result: Value | None) -> HttpResponse:
     if found is None and isinstance(plain, str) and (data := _decoded(plain)) is not None:
         return HttpResponse(200, [], data)
     return _of_object(found if found is not None else {"body": plain})
-
-
-def of_value(value: Value) -> HttpResponse:
-    """The response for a value that is none yet: a text that holds an object is read as one, anything else is the body."""
-    if "bytes" in value:
-        return HttpResponse(200, [], b64decode(value["bytes"]))
-    found = _object(value) if "string" in value else None
-    return _of_object(found if found is not None else {"body": bodymerge.plain(value)})
 
 
 def _decoded(text: str) -> bytes | None:

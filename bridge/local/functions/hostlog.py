@@ -25,11 +25,20 @@ def setup() -> None:
 
 
 class LineFormatter(logging.Formatter):
-    """Formats the time once for all lines of a second."""
+    """Formats the time once for all lines of a second, and a line once for the log of the host and that of the app."""
 
     def __init__(self, form: str) -> None:
         super().__init__(form)
         self._second, self._text = -1, ""
+        self._last: tuple[logging.LogRecord | None, str] = (None, "")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        formatted, line = self._last
+        if formatted is not record:
+            line = super().format(record)
+            self._last = record, line
+        return line
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
         """`2026-01-31 12:00:00,123` in local time, as logging writes it."""

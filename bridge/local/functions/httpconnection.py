@@ -16,7 +16,7 @@ import httptools
 
 from bridge.local.functions import requesttarget
 from bridge.local.functions.answerwriter import AnswerWriter, WritePace
-from bridge.local.functions.httpmessage import HttpRequest, HttpResponse, written
+from bridge.local.functions.httpmessage import HttpRequest, HttpResponse, with_custom, written
 from bridge.local.functions.httpstream import BodyPieces
 from bridge.local.functions.httptriggers import HttpTriggers, TriggeredFunction
 
@@ -204,11 +204,21 @@ class HttpConnection(asyncio.Protocol):
         if exchange.size > self._triggers.largest_body:
             exchange.response, exchange.body = HttpResponse(413), []
             if pieces is not None:
-                pieces.broken()
+                self._break_off(exchange, pieces)
         elif pieces is not None:
             pieces.add(piece)
         else:
             exchange.body.append(piece)
+
+    @staticmethod
+    def _break_off(exchange: _Exchange, pieces: BodyPieces) -> None:
+        """End a call whose body is too large while it comes."""
+        pieces.broken()
+        pieces.drop()
+        if exchange.writer is not None and not exchange.writer.begun:
+            exchange.writer.silence()
+        if exchange.request.on_gone is not None:
+            exchange.request.on_gone()
 
     def on_message_complete(self) -> None:
         """The request is complete."""
@@ -310,6 +320,8 @@ class HttpConnection(asyncio.Protocol):
             log.exception("A request failed.")
             response = HttpResponse(500)
         exchange.request.on_gone = None
+        if exchange.request.pieces is not None:
+            exchange.request.pieces.drop()
         exchange.response = exchange.response or response  # a body that was too large has been answered
         self._proceed()
 
@@ -320,12 +332,12 @@ class HttpConnection(asyncio.Protocol):
             return
         if exchange.writer is not None and exchange.writer.begun:
             exchange.keep_alive = exchange.writer.end(whole=response.streamed)
-            if not exchange.keep_alive:
+            if not exchange.writer.whole:
                 self._transport.close()
             return
         with_body = exchange.request.method != "HEAD"
         if self._triggers.custom_headers:
-            response.headers = [*response.headers, *self._triggers.custom_headers]
+            response.headers = with_custom(response.headers, self._triggers.custom_headers)
         try:
             self._transport.write(written(response, with_body=with_body, keep_alive=exchange.keep_alive))
         except (TypeError, ValueError) as wrong:

@@ -45,6 +45,14 @@ class HttpResponse:
     streamed: bool = False  #: whether all of it was written to the sink of the request already
 
 
+def with_custom(headers: Sequence[tuple[str, str]], custom: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+    """The headers of a response with the `customHeaders` of host.json that it does not have itself."""
+    if not custom:
+        return headers
+    own = {name.lower() for name, _ in headers}
+    return [*headers, *(pair for pair in custom if pair[0].lower() not in own)]
+
+
 def written(response: HttpResponse, *, with_body: bool, keep_alive: bool) -> bytes:
     """The bytes of an HTTP/1.1 response; `with_body` is false for HEAD. Raises ValueError for what HTTP cannot carry."""
     bodiless = response.status < 200 or response.status in (204, 304)

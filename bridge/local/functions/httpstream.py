@@ -21,7 +21,7 @@ class BodyPieces:
         self._hold, self._go_on = hold, go_on
         self._pieces: deque[bytes] = deque()
         self._waiting = 0
-        self._held = self._ended = self._broken = False
+        self._held = self._ended = self._broken = self._dropped = False
         self._news = asyncio.Event()
 
     async def looked_at(self) -> bytes:
@@ -33,12 +33,23 @@ class BodyPieces:
 
     def add(self, piece: bytes) -> None:
         """Take a piece from the sender."""
+        if self._dropped:
+            return
         self._pieces.append(piece)
         self._waiting += len(piece)
         if self._waiting > MOST_WAITING and not self._held:
             self._held = True
             self._hold()
         self._news.set()
+
+    def drop(self) -> None:
+        """Nobody reads the rest: its sender can go on to its end."""
+        self._dropped = True
+        self._pieces.clear()
+        self._waiting = 0
+        if self._held:
+            self._held = False
+            self._go_on()
 
     def end(self) -> None:
         """The body is complete."""

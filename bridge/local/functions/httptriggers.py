@@ -82,7 +82,7 @@ class HttpTriggers:
         self.custom_headers = list((http.custom_headers or {}).items())  #: that every response gets
         self.largest_body = largest_body  #: bytes
 
-    def admit(self, request: HttpRequest) -> TriggeredFunction | HttpResponse:  # noqa: PLR0911 - each is a refusal of its own
+    def admit(self, request: HttpRequest) -> TriggeredFunction | HttpResponse:
         """The function that the request runs, or the response that refuses it. This is decided before the body is read."""
         if request.headers.get("host", "").partition(":")[0].lower() not in _NAMES:
             return HttpResponse(421)
@@ -94,8 +94,6 @@ class HttpTriggers:
         match = self.routes.match(request.method, request.path)
         if match is None:
             return self._pages.home() if request.path == "/" else HttpResponse(404)
-        if self._functions[match.function].disabled:
-            return HttpResponse(404)
         if match.broken:
             self._log_refused(match.function, match.broken)
             return HttpResponse(500)
@@ -112,8 +110,13 @@ class HttpTriggers:
         return named if isinstance(named, HttpResponse) else TriggeredFunction(named[0], named[1], {})
 
     def _refusal(self, trigger: HttpTrigger, function: str, request: HttpRequest) -> HttpResponse | None:
-        if not trigger.anonymous and self._keys.access(request.headers, request.query, trigger.level, function) < KeyAccess.GRANTED:
-            return HttpResponse(401)
+        disabled = self._functions[function].disabled
+        if disabled or not trigger.anonymous:
+            access = self._keys.access(request.headers, request.query, trigger.level, function)
+            if access < KeyAccess.GRANTED:
+                return HttpResponse(401)
+            if disabled and access is not KeyAccess.MASTER:
+                return HttpResponse(404)
         if self._limit.impossible:
             self._log_refused(function, "extensions.http of host.json lets no request run; write -1 for no limit")
             return HttpResponse(500)

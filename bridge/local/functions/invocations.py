@@ -134,10 +134,12 @@ class AppInvocations:
             response = _broken_off("NotBindable", request.refused, f"The function was not called: {request.refused}.")
         else:
             response = await self._invoked(self.supervisor, invocation, function, request)
+        response = replace(response, invocation=invocation)
         if response.ok and after is not None:
-            response = await after(replace(response, invocation=invocation))
+            ended = await after(response)
+            response = ended if ended.invocation else replace(ended, invocation=invocation)
         self._log_end(invocation, function, request, response, time.perf_counter() - started)
-        return replace(response, invocation=invocation)
+        return response
 
     async def run_and_send(self, function: Function, request: InvocationRequest) -> InvocationResponse:
         """Run a function, again if it fails and has a retry policy, and send what it has set on output bindings."""

@@ -113,8 +113,9 @@ def _values(found: object) -> tuple[str, ...]:
 
 
 def presented(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
-    """The key that a request shows: the header's, else `code` of the query in any letter case."""
-    return headers.get(HEADER) or next((value for name, value in query.items() if name.lower() == QUERY), "")
+    """The key that a request shows: the header's, even if it is empty, else `code` of the query in any letter case."""
+    sent = headers.get(HEADER)
+    return sent if sent is not None else next((value for name, value in query.items() if name.lower() == QUERY), "")
 
 
 def _among(shown: str, known: Iterable[str]) -> bool:

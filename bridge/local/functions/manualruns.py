@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
-from bridge.local.functions import bodymerge, messagevalues
+from bridge.local.functions import bodymerge, messagevalues, newtonsoftwriter
 from bridge.local.functions.bindings import Function, ManualTrigger, ServiceBusTrigger, TimerTrigger
 from bridge.local.functions.bodymerge import Value
 from bridge.local.functions.httpmessage import HttpRequest, HttpResponse
@@ -85,8 +85,8 @@ class ManualRuns:
         text = given or ""
         itself: Value = {"string": text} if self._invocations.rpc else bodymerge.THE_TRIGGER
         own = {} if given is None else {trigger.parameter: itself}
-        if isinstance(function.trigger, ServiceBusTrigger) and not self._invocations.rpc:
-            made = messagevalues.of_input(function.trigger, text, typed=self._invocations.typed)
+        if isinstance(function.trigger, ServiceBusTrigger):
+            made = messagevalues.of_input(function.trigger, text, typed=self._invocations.typed, collections=self._invocations.rpc)
             return replace(made, metadata={**made.metadata, **(own if self._invocations.typed else {})}, on_behalf_of="somebody by hand")
         if isinstance(function.trigger, TimerTrigger):
             value, metadata = self._timer(function.name, function.trigger)
@@ -102,7 +102,7 @@ class ManualRuns:
         now = datetime.now(UTC)
         status, _ = self._timers.checked(function, trigger, now)
         shown = self._timers.value(trigger, status, past_due=False)
-        return {"json": json.dumps(shown)}, {"TimerTrigger": {"string": self._timers.metadata(now)}}
+        return {"json": newtonsoftwriter.compact(shown)}, {"TimerTrigger": {"string": self._timers.metadata(now)}}
 
     async def _run(self, function: str, request: InvocationRequest) -> None:
         try:

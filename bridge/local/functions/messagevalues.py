@@ -14,8 +14,8 @@ from typing import Any
 
 from bridge.amqp.amqptypes import UInt
 from bridge.amqp.decode import decode
-from bridge.amqp.encode import composite
-from bridge.amqp.sections import HEADER, Parts
+from bridge.amqp.encode import binary, composite
+from bridge.amqp.sections import DATA, HEADER, Parts
 from bridge.local.functions import bodymerge, metadata, newtonsoftreader, newtonsoftwriter
 from bridge.local.functions.bindings import DataType, ServiceBusTrigger
 from bridge.local.functions.bodymerge import Value
@@ -54,11 +54,15 @@ def of_batch(trigger: ServiceBusTrigger, batch: Sequence[Received], *, typed: bo
         return _request(trigger, batch, {"json": "[]"}, entries, str(problem))
 
 
-def of_input(trigger: ServiceBusTrigger, text: str, *, typed: bool) -> InvocationRequest:
+def of_input(trigger: ServiceBusTrigger, text: str, *, typed: bool, collections: bool = False) -> InvocationRequest:
     """The invocation for a message that somebody made up: it has a body, and nothing that only a broker gives it."""
     given = {"deliveryCount": 0, "sequenceNumber": -1, "enqueuedTime": "0001-01-01T00:00:00Z"}
-    received = Received(str(uuid.UUID(int=0)), text.encode(), given)
-    made = of_batch(trigger, [received], typed=typed) if trigger.many else of_message(trigger, received, typed=typed)
+    body = text.encode()
+    received = Received(str(uuid.UUID(int=0)), body, given, encoded=b"\x00\x53" + bytes([DATA]) + binary(body))
+    if trigger.many:
+        made = of_batch(trigger, [received], typed=typed, collections=collections)
+    else:
+        made = of_message(trigger, received, typed=typed)
     return replace(made, metadata={name: value for name, value in made.metadata.items() if name not in metadata.OBJECTS})
 
 

@@ -21,6 +21,7 @@ _NAME = re.compile(r"[\w$]+")
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "undefined": None, "NaN": float("nan"), "Infinity": float("inf")}
 _WORD = re.compile(r"-?[A-Za-z]+")
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "/": "/", "\\": "\\", '"': '"', "'": "'"}
+_standard = json.JSONDecoder(strict=False).decode
 _BETWEEN = re.compile(r"(?:\s+|/\*.*?\*/|//[^\r\n]*)*", re.DOTALL)  #: blanks and comments
 
 
@@ -41,7 +42,7 @@ def is_container(text: str) -> bool:
 def parse(text: str, *, times: bool = True) -> Any:
     """The value that the text holds; with `times`, text that looks like a time is a `JsonTime`. Raises ValueError."""
     try:
-        found = json.loads(text, strict=False)
+        found = _standard(text)
     except RecursionError:
         raise ValueError(f"the JSON is nested deeper than {MOST_DEPTH}") from None
     except ValueError:

@@ -19,11 +19,7 @@ class RequestTarget:
     tail: str
     query: dict[str, str]  #: all values of a name in any letter case, with commas, under the form that came first
     last: dict[str, str]  #: the last value of each name
-
-    @property
-    def relative(self) -> str:
-        """Path and query, encoded anew as the Functions host does for `Url`."""
-        return encoded(self.path) + self.tail
+    relative: str  #: path and query, encoded anew as the Functions host does for `Url`
 
 
 @lru_cache(maxsize=1024)
@@ -36,7 +32,8 @@ def read(raw: bytes) -> RequestTarget | None:
     if "\0" in decoded:
         return None
     joined, last = _query(query)
-    return RequestTarget(_folded(decoded), mark + query, joined, last)
+    folded, tail = _folded(decoded), mark + query
+    return RequestTarget(folded, tail, joined, last, encoded(folded) + tail)
 
 
 def _query(text: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from bridge.local.functions import newtonsoftwriter
 from bridge.local.functions.bindings import Function, TimerTrigger
 from bridge.local.functions.bodymerge import THE_TRIGGER
 from bridge.local.functions.invocations import AppInvocations, InvocationRequest
@@ -105,4 +105,4 @@ class TimerListener:
 def request(trigger: TimerTrigger, statuses: TimerStatuses, value: Mapping[str, object], *, typed: bool) -> InvocationRequest:
     """The invocation of a timer function by its schedule."""
     metadata = {"TimerTrigger": {"string": statuses.metadata(datetime.now(UTC))}, trigger.parameter: THE_TRIGGER} if typed else {}
-    return InvocationRequest(trigger.parameter, {"json": json.dumps(value)}, metadata, on_behalf_of="its schedule")
+    return InvocationRequest(trigger.parameter, {"json": newtonsoftwriter.compact(dict(value))}, metadata, on_behalf_of="its schedule")

@@ -34,7 +34,7 @@ _SOCKET_VARIABLE = "BRIDGE_WORKER_SOCKET"  #: where a worker that speaks over a 
 
 _OWN_SOCKET = 0  #: stands for the descriptor of messages where standard output is not theirs
 
-_LEVELS = ((re.compile("warn", re.IGNORECASE), "warning"), (re.compile("error|fail|severe", re.IGNORECASE), "error"))
+_LEVELS = ((re.compile("warn", re.IGNORECASE), "warning"), (re.compile("error|fail|severe|unhandled exception", re.IGNORECASE), "error"))
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _decode = json.JSONDecoder().raw_decode
@@ -57,6 +57,11 @@ class AppLoadFailed(Exception):
         self.stack = stack
         self.ended = ended
         super().__init__(message)
+
+
+def level_of_error_line(text: str) -> str:
+    """The level of a line that a worker has written to standard error, by its words, as Azure's host takes it."""
+    return next((level for words, level in _LEVELS if words.search(text)), "info")
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +256,7 @@ class Worker(asyncio.SubprocessProtocol):
     def _log_output(self, fd: int, line: bytes) -> None:
         """Log what the process has written. As in Azure a line on standard error has the level that its words suggest."""
         text = line.decode(errors="replace")
-        level = next((level for words, level in _LEVELS if fd == 2 and words.search(text)), "info")
-        self._on_log(None, level, text)
+        self._on_log(None, level_of_error_line(text) if fd == 2 else "info", text)
 
     def _take(self, message: Json) -> None:
         if message["op"] == "log":

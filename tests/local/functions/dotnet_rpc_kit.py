@@ -8,7 +8,7 @@ import re
 import time
 import uuid
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,16 +43,16 @@ _METHODS = {
 class RecordingFeed:
     """Stands for a broker: says what a function did with its message and its session."""
 
-    def __init__(self, refused: str = "") -> None:
-        """`refused` is the method that the broker does not do."""
+    def __init__(self, refused: Mapping[str, str] | None = None) -> None:
+        """`refused` is `{method, code}` of what the broker does not do, because a lock is lost or for another reason."""
         self.calls: list[tuple[str, Json]] = []
         self.until = datetime(2030, 1, 1, tzinfo=UTC)
-        self._refused, self._state = refused, b"before "
+        self._refused, self._state = dict(refused or {}), b"before "
 
     def _call(self, method: str, **values: Any) -> None:
         self.calls.append((method, {name: value for name, value in values.items() if value}))
-        if method == self._refused:
-            raise FeedError("the broker says no")
+        if method == self._refused.get("method"):
+            raise KeyError(LOCK) if self._refused.get("code") == "FAILED_PRECONDITION" else FeedError("the broker says no")
 
     async def act(self, lock: str, action: MessageAction) -> None:
         self._call(
@@ -107,12 +107,15 @@ class WorkerAlone:
 
     async def call(self, vector: Json) -> Json:
         """Make the call of a vector: `{status, outputs, returnValue, exception, settlement, log}`, without what is empty."""
-        feed = RecordingFeed((vector.get("refuse") or {}).get("method", ""))
+        feed = RecordingFeed(vector.get("refuse"))
         order = self.order(vector["function"], {name: _sent(each) for name, each in vector["inputs"].items()})
         order["trigger"]["metadata"] = {name: _sent(each) for name, each in vector.get("metadata", {}).items()}
         order["held"] = HeldMessages(cast("Feed", feed), {LOCK: SESSION})
         invocation = order["id"]
-        response = await asyncio.wait_for(self.worker.invoke(order), 30)
+        answer = self.worker.invoke(order)
+        if "cancelAfter" in vector:
+            asyncio.get_running_loop().call_later(vector["cancelAfter"], self.worker.stop, invocation)
+        response = await asyncio.wait_for(answer, 30)
         lines = [[_LEVELS[level], _GUID.sub("{guid}", text.partition(" | ")[0])] for own, level, text in self._lines if own == invocation]
         return {name: value for name, value in {**_seen(response), "settlement": feed.calls, "log": lines}.items() if value}
 
@@ -128,11 +131,14 @@ def _shown(lock: str) -> str:
 
 def _sent(data: Json) -> Json:
     """TypedData as the host has values."""
+    if not data:
+        return {}
     ((kind, content),) = data.items()
     if kind == "http":
-        return {"call": HttpCall(HttpRequest(content["method"], content["url"], "", {}, {}), {}, b"", None)}
-    if kind == "collection_string":
-        return {kind: content["string"]}
+        body = b64decode((content.get("body") or {}).get("bytes", ""))
+        return {"call": HttpCall(HttpRequest(content["method"], content["url"], "", {}, {}), {}, body, None)}
+    if kind in ("collection_string", "collection_bytes", "collection_double", "collection_sint64"):
+        return {kind: content.get(kind.removeprefix("collection_"), [])}
     if kind == "model_binding_data":
         return {kind: {"version": "", **content, "content": b64decode(content["content"])}}
     if kind == "collection_model_binding_data":

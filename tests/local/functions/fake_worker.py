@@ -15,23 +15,39 @@ from bridge.local.functions.rpc.protocol import StatusResult, StreamingMessage
 
 HOW = os.environ.get("FAKE_WORKER", "sound")
 GIVEN = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
-RAW = {"rubbish": "no JSON", "nameless": '{"type": "httpTrigger"}'}
+RAW = {
+    "rubbish": "no JSON",
+    "nameless": '{"type": "httpTrigger"}',
+    "misnamed": '{"name": "request", "type": "httpTrigger"}',
+    "misdirected": '{"name": "request", "type": "httpTrigger", "direction": "sideways"}',
+}
+SOUND = '{"name": "request", "type": "httpTrigger", "direction": "In"}'
 
 
 def main() -> None:
+    if HOW == "talking":
+        sys.stdout.write("an error on standard output\n")
+        sys.stderr.write("leaving\nLanguageWorkerConsoleLogA WARNING\nUnhandled exception. X: y\n   at App.Main()\nit failed\n")
     if HOW == "silent":
         time.sleep(600)
     channel = grpc.insecure_channel(f"127.0.0.1:{GIVEN['--port']}", options=[("grpc.max_send_message_length", -1)])
-    stream = channel.stream_stream(
-        "/AzureFunctionsRpcMessages.FunctionRpc/EventStream", StreamingMessage.SerializeToString, StreamingMessage.FromString
-    )
+    stream = channel.stream_stream("/AzureFunctionsRpcMessages.FunctionRpc/EventStream", _written, StreamingMessage.FromString)
     unsent: Queue[Any] = Queue()
     started = StreamingMessage()
     started.start_stream.worker_id = GIVEN["--functions-worker-id"]
     unsent.put(started)
-    for asked in stream(_all(unsent)):
-        for answer in answers(asked):
-            unsent.put(answer)
+    try:
+        for asked in stream(_all(unsent)):
+            for answer in answers(asked):
+                unsent.put(answer)
+    except grpc.RpcError:
+        if HOW == "large":  # as the worker of .NET does, it lives on
+            time.sleep(600)
+        raise
+
+
+def _written(message: Any) -> bytes:
+    return message if isinstance(message, bytes) else bytes(message.SerializeToString())
 
 
 def _all(unsent: Queue[Any]) -> Iterator[Any]:
@@ -49,9 +65,13 @@ def answers(asked: Any) -> Iterator[Any]:
     elif kind == "functions_metadata_request":
         found = answer.function_metadata_response
         found.result.status = StatusResult.Success
-        one = found.function_metadata_results.add(name="F", function_id="1")
-        one.raw_bindings.append(RAW.get(HOW, '{"name": "request", "type": "httpTrigger", "direction": "In"}'))
-    elif kind == "function_load_request":
+        one = found.function_metadata_results.add(name="a b" if HOW == "misnamed" else "F", function_id="1")
+        if HOW in RAW:
+            found.function_metadata_results.add(name="Sound", function_id="2").raw_bindings.append(SOUND)
+        if HOW == "unindexed":
+            one.status.exception.message = "its attribute is wrong"
+        one.raw_bindings.append(RAW.get(HOW, SOUND))
+    elif kind == "function_load_request" and HOW != "stuck":
         answer.function_load_response.function_id = asked.function_load_request.function_id
         answer.function_load_response.result.status = StatusResult.Success
     elif kind == "invocation_request" and HOW != "closed":
@@ -63,6 +83,8 @@ def answers(asked: Any) -> Iterator[Any]:
 
 
 def _invoked(invocation: str) -> Iterator[Any]:
+    if HOW == "noise":
+        yield b"\xff\x00" * 50
     unknown = StreamingMessage()
     unknown.invocation_response.invocation_id = "nobody asked"
     yield unknown

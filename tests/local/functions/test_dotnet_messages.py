@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bridge.entities import Entities
@@ -179,3 +180,19 @@ async def test_a_function_that_fails_sends_its_message_to_the_dead_letters(tmp_p
         app.host.wait_for_log("manual left alone")
         assert not [each for each in app.namespace.broker.events["manual"] if each["event"] == "settle"]
         app.host.wait_for_log("System.InvalidOperationException: cannot do it")
+
+
+async def test_a_function_for_messages_runs_by_hand_in_the_form_that_its_parameter_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _running(tmp_path, monkeypatch) as app:
+        entry = json.loads((app.host.data_dir / "functions.json").read_text())["bus-functions"]
+        async with aiohttp.ClientSession(headers={"x-functions-key": entry["masterKey"]}) as http:
+            for function in ("QueueText", "QueueMessage", "BatchText", "BatchMessage"):
+                async with http.post(f"{entry['url']}/admin/functions/{function}", json={"input": "made up"}) as answer:
+                    assert answer.status == 202
+        assert await app.reported("QueueText") == ["made up"]
+        assert await app.reported("BatchText") == [["made up"]]
+        (seen,) = await app.reported("QueueMessage")
+        assert seen["Body"] == "bWFkZSB1cA=="
+        assert [each["Body"] for each in chain(*await app.reported("BatchMessage"))] == ["made up"]

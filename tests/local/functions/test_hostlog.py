@@ -34,9 +34,9 @@ def test_a_line_has_time_level_name_and_text_and_an_error_its_traceback() -> Non
 def test_the_time_is_that_of_the_record() -> None:
     formatter = hostlog.LineFormatter("%(asctime)s")
     plain = logging.Formatter("%(asctime)s")
-    record = logging.LogRecord("name", logging.INFO, "", 0, "text", None, None)
 
     for moment in (1_700_000_000.0009, 1_700_000_000.999, 1_700_000_001.5, 1_700_000_000.25):
+        record = logging.LogRecord("name", logging.INFO, "", 0, "text", None, None)
         record.created, record.msecs = moment, int((moment % 1) * 1000)
         assert formatter.format(record) == plain.format(record)
 

@@ -255,3 +255,27 @@ async def test_a_fault_of_the_host_is_a_500_and_stands_in_the_log(caplog: pytest
         await client.send(post(b"") + post(b""))
         assert [await client.response(), await client.response()] == [(500, "")] * 2
     assert "a fault" in caplog.text
+
+
+async def test_a_call_whose_body_grows_too_large_while_it_is_passed_on_says_no_more() -> None:
+    triggers, go, gone = Triggers(largest_body=5), asyncio.Event(), asyncio.Event()
+    triggers._invocations.forwards = True
+
+    async def pass_on(request: HttpRequest, _body: bytes) -> HttpResponse:
+        request.on_gone = gone.set
+        await go.wait()
+        assert request.sink is not None
+        request.sink.begin(200, [], 2)
+        await request.sink.write(b"ok")
+        return HttpResponse(200, streamed=True)
+
+    triggers.answer = pass_on
+    async with connected(triggers) as client:
+        await client.send(b"POST /api/echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n3\r\n123\r\n")
+        await client.send(b"3\r\n456\r\n0\r\n\r\n")
+        assert await client.response() == (413, "")
+        await asyncio.wait_for(gone.wait(), 5)
+        go.set()
+        await client.send(post(b"1"))
+        assert await client.response() == (200, "ok")
+        assert not client.reader._buffer  # type: ignore[attr-defined]  # asyncio does not say what is left

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.local.functions import bindings, ineffective
+from bridge.local.functions import bindingreader, ineffective
 
 from .conftest import Hosts
 
@@ -53,7 +53,7 @@ def test_descriptions_that_are_not_read_are_told_with_their_place(tmp_path: Path
 
 def test_parts_of_a_function_that_azure_ignores_are_told() -> None:
     trigger = {"type": "httpTrigger", "direction": "in", "name": "r", "route": "%PREFIX%/a/{id}"}
-    described = bindings.read({"name": "F", "bindings": [trigger]}, str)
+    described = bindingreader.read({"name": "F", "bindings": [trigger]}, str)
 
     said = list(ineffective.function(described, {"disabled": True, "excluded": False, "generatedBy": "x"}))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ import pytest
 
 from bridge.local.functions.httpmessage import HttpRequest
 from bridge.local.functions.httpstream import BodyPieces
-from bridge.local.functions.rpc import appserver, peers, workerconfig
+from bridge.local.functions.rpc import appserver, indexing, peers, workerconfig
 from bridge.local.functions.rpc.httpvalues import HttpCall
 from bridge.local.functions.rpc.protocol import Empty, StreamingMessage, settlement
 from bridge.local.functions.rpc.workerconfig import RpcStart
-from bridge.local.functions.worker import AppLoadFailed, InvocationResponse, WorkerLost
+from bridge.local.functions.worker import AppLoadFailed, InvocationResponse, OnLog, WorkerHello, WorkerLost
 
 from .conftest import CHECKOUT
 
@@ -28,15 +29,21 @@ SCRIPT = Path(__file__).parent / "fake_worker.py"
 
 
 @asynccontextmanager
-async def _fake(how: str, app: Path, *, seconds: float = 20) -> AsyncIterator[Any]:
+async def _loaded(how: str, app: Path, *, seconds: float = 20, on_log: OnLog = lambda *_: None) -> AsyncIterator[tuple[Any, WorkerHello]]:
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "FAKE_WORKER": how}
     program = workerconfig.program([sys.executable, str(SCRIPT)], app, environment, RpcStart(seconds=seconds))
-    worker, _ = await program.start(program, lambda *_: None)
+    worker, hello = await program.start(program, on_log)
     try:
-        yield worker
+        yield worker, hello
     finally:
         worker.kill()
         await worker.released.wait()
+
+
+@asynccontextmanager
+async def _fake(how: str, app: Path, *, seconds: float = 20) -> AsyncIterator[Any]:
+    async with _loaded(how, app, seconds=seconds) as (worker, _):
+        yield worker
 
 
 async def _call(worker: Any, call: HttpCall | None = None) -> InvocationResponse:
@@ -59,11 +66,48 @@ async def test_a_worker_that_never_connects_is_given_up(tmp_path: Path) -> None:
             pass
 
 
-@pytest.mark.parametrize("how", ["rubbish", "nameless", "elsewhere"])
-async def test_what_a_worker_reports_and_does_not_fit_is_named(how: str, tmp_path: Path) -> None:
-    with pytest.raises(AppLoadFailed, match="does not fit"):
-        async with _fake(how, tmp_path):
+async def test_an_app_that_wants_its_requests_elsewhere_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        AppLoadFailed, match=r"does not fit: it wants its requests at 'http://example\.org:80/', which is not on this machine"
+    ):
+        async with _fake("elsewhere", tmp_path):
             pass
+
+
+@pytest.mark.parametrize(
+    ("how", "problem"),
+    [
+        ("rubbish", "binding 'no JSON', which is no object"),
+        ("nameless", "with the texts 'name' and 'type'"),
+        ("misnamed", "'a b' is not a valid function name"),
+        ("misdirected", "the direction 'sideways' of the binding 'request' does not exist"),
+    ],
+)
+async def test_a_function_whose_description_does_not_fit_is_left_out_with_the_reason(how: str, problem: str, tmp_path: Path) -> None:
+    async with _loaded(how, tmp_path) as (worker, hello):
+        wrong, sound = hello.functions
+        assert problem in wrong["problem"]
+        assert (sound["name"], "problem" in sound) == ("Sound", False)
+        assert list(worker.loaded.ids) == ["Sound"]
+
+
+async def test_a_function_that_its_worker_could_not_index_fails_with_the_reason(tmp_path: Path) -> None:
+    async with _fake("unindexed", tmp_path) as worker:
+        response = await _call(worker)
+        assert (response.ok, response.code, response.text) == (False, "FunctionNotLoaded", "its attribute is wrong")
+
+
+def test_a_worker_is_told_of_a_function_what_azures_host_tells() -> None:
+    reported = StreamingMessage().function_load_request.metadata
+    reported.name, reported.script_file, reported.entry_point = "F", "App.dll", "App.F.Run"
+    reported.language, reported.function_id = "dotnet-isolated", "7"
+    reported.raw_bindings.append("{}")
+    reported.retry_options.max_retry_count = 2
+    reported.bindings["r"].type = "httpTrigger"
+    reported.properties["own"] = "1"
+    told = indexing.to_load(reported, "7").metadata
+    assert {each.name for each, _ in told.ListFields()} == {"name", "script_file", "entry_point", "bindings", "properties"}
+    assert (told.bindings["r"].type, dict(told.properties)) == ("httpTrigger", {"own": "1", "FunctionId": "7"})
 
 
 async def test_answers_that_nobody_waits_for_are_dropped(tmp_path: Path) -> None:
@@ -80,11 +124,36 @@ async def test_an_answer_that_is_none_of_http_fails_its_call_only(tmp_path: Path
         assert not worker.ended.done()
 
 
-async def test_a_message_over_the_limit_ends_its_worker_and_not_the_host(tmp_path: Path) -> None:
+async def test_a_line_on_standard_error_has_the_level_that_its_words_suggest(tmp_path: Path) -> None:
+    lines: list[tuple[str, str]] = []
+    async with _loaded("talking", tmp_path, on_log=lambda _, level, text: lines.append((level, text))):
+        pass
+    said = [("error", "Unhandled exception. X: y"), ("info", "   at App.Main()"), ("error", "it failed")]
+    assert [each for each in lines if each[1] != "an error on standard output"] == [("info", "leaving"), ("warning", "A WARNING"), *said]
+    assert ("info", "an error on standard output") in lines
+
+
+async def test_a_message_over_the_limit_ends_its_worker_and_not_the_host(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with _fake("large", tmp_path) as worker:
         with pytest.raises(WorkerLost):
             await _call(worker)
         await asyncio.wait_for(asyncio.shield(worker.ended), 10)
+    assert "a worker, has lost its stream and is ended. A message of more than 134217728 bytes costs it." in caplog.text
+
+
+async def test_what_is_no_message_ends_its_worker_in_the_words_of_the_host(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with _fake("noise", tmp_path) as worker:
+        with pytest.raises(WorkerLost):
+            await _call(worker)
+    assert [each.message for each in caplog.records] == ["A worker has sent what is no message of its protocol, so it is ended."]
+
+
+async def test_a_worker_that_does_not_load_its_functions_is_given_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(AppLoadFailed, match="has not loaded its functions within 1 s"):
+        async with _fake("stuck", tmp_path, seconds=1):
+            pass
+    gc.collect()
+    assert not caplog.records
 
 
 async def test_an_app_that_never_listens_fails_its_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,10 +171,13 @@ async def _stream(port: str, *first: Any) -> grpc.StatusCode:
     """What becomes of a stream that sends these messages."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.stream_stream(
-            "/AzureFunctionsRpcMessages.FunctionRpc/EventStream", StreamingMessage.SerializeToString, StreamingMessage.FromString
+            "/AzureFunctionsRpcMessages.FunctionRpc/EventStream",
+            lambda each: each if isinstance(each, bytes) else each.SerializeToString(),
+            StreamingMessage.FromString,
         )()
-        for message in first:
-            await call.write(message)
+        with suppress(grpc.aio.AioRpcError):  # it may be over before everything is written
+            for message in first:
+                await call.write(message)
         if not first:
             await call.done_writing()
         code: grpc.StatusCode = await call.code()
@@ -122,6 +194,21 @@ async def test_a_stream_is_taken_from_the_worker_alone_and_once(tmp_path: Path) 
         assert await _stream(given["--port"], itself) is grpc.StatusCode.ALREADY_EXISTS
         assert await _stream(given["--port"], rubbish) is grpc.StatusCode.INVALID_ARGUMENT
         assert await _stream(given["--port"]) is grpc.StatusCode.INVALID_ARGUMENT
+        assert await _stream(given["--port"], b"\xff\x00") is grpc.StatusCode.INVALID_ARGUMENT
+        assert (await _call(worker)).ok
+
+
+async def test_a_process_of_another_user_gets_neither_the_stream_nor_a_settlement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with _fake("sound", tmp_path) as worker:
+        given, itself = _given(worker), StreamingMessage()
+        itself.start_stream.worker_id = given["--workerId"]
+        monkeypatch.setattr(peers, "is_own", lambda *_: False)
+        assert await _stream(given["--port"], itself) is grpc.StatusCode.PERMISSION_DENIED
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{given['--port']}") as channel:
+            complete = channel.unary_unary("/Settlement/Complete", settlement("CompleteRequest").SerializeToString, Empty.FromString)
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await complete(settlement("CompleteRequest")(locktoken="0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"))
+        assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
         assert (await _call(worker)).ok
 
 
@@ -142,8 +229,8 @@ async def test_each_worker_gets_an_id_and_a_port_of_its_own(tmp_path: Path) -> N
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
 def test_a_peer_of_another_user_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-        port, peer = server.getsockname()[1], f"ipv4:127.0.0.1:{client.getsockname()[1]}"
-        assert peers.is_own(peer, port)
+        port, (host, number) = server.getsockname()[1], client.getsockname()
+        assert peers.is_own(host, number, port)
+        assert not peers.is_own(host, 1, port)
         monkeypatch.setattr(os, "getuid", lambda: 65_534)
-        assert not peers.is_own(peer, port)
-        assert not peers.is_own("unix:socket", port)
+        assert not peers.is_own(host, number, port)

@@ -50,18 +50,17 @@ class AppLoading:
         request.worker_directory = str(begin.worker_directory or app)
         init = await self._asked(message, "worker_init_response", begin.seconds)
         _check(init.result)
-        self.knows = frozenset(init.capabilities)
+        self.knows = frozenset(name for name, value in init.capabilities.items() if value)
         functions = await self._functions(app, begin)
+        reported = [indexing.described(each) for each in functions]
         try:
-            reported = [indexing.described(each) for each in functions]
             if uri := init.capabilities.get("HttpUri"):
                 self.app_server = AppServer(uri)
         except ValueError as wrong:
             raise AppLoadFailed(f"What its worker reports does not fit: {wrong}.") from None
-        await self._load_functions(functions, begin.seconds)
-        about = init.worker_metadata
-        title = f"worker {about.worker_version or init.worker_version} on {about.runtime_name} {about.runtime_version}"
-        return WorkerHello(title, reported, forwards=self.app_server is not None)
+        sound = [each for each, said in zip(functions, reported, strict=True) if "problem" not in said]
+        await self._load_functions(sound, begin.seconds)
+        return WorkerHello(_title(init), reported, forwards=self.app_server is not None)
 
     async def _functions(self, app: Path, begin: RpcStart) -> list[Any]:
         if begin.described is not None:
@@ -80,10 +79,10 @@ class AppLoading:
         for each in functions:
             function_id = each.function_id or each.properties.get("FunctionId") or str(uuid.uuid4())
             self.ids[each.name] = function_id
+            if problem := indexing.problem(each):
+                self.problems[function_id] = problem
             message = StreamingMessage()
-            message.function_load_request.function_id = function_id
-            message.function_load_request.metadata.CopyFrom(each)
-            del message.function_load_request.metadata.raw_bindings[:]
+            message.function_load_request.CopyFrom(indexing.to_load(each, function_id))
             pending.append(self._expected(f"load {function_id}"))
             self._send(message)
         if pending:
@@ -95,17 +94,24 @@ class AppLoading:
         return await self._step(expected, seconds, f"has not sent {answer}")
 
     def _expected(self, what: str) -> asyncio.Future[Any]:
-        self._expecting[what] = asyncio.get_running_loop().create_future()
-        return self._expecting[what]
+        return self._expecting.setdefault(what, asyncio.get_running_loop().create_future())
 
     async def _step(self, step: asyncio.Future[Any], seconds: float, missing: str) -> Any:
         await asyncio.wait({step, self._ended}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if step.done():
             return step.result()
+        step.add_done_callback(lambda _: step.cancelled() or step.exception())  # asyncio tells of what nobody has asked for
         step.cancel()
         if not self._ended.done():
             raise AppLoadFailed(f"Its worker {missing} within {seconds:g} s.")
         raise AppLoadFailed(_ENDED.format(f" with exit code {self._exit_code()}"), ended=True)
+
+
+def _title(init: Any) -> str:
+    """The worker and what it runs on, as far as it says so."""
+    about = init.worker_metadata
+    worker = f"worker {about.worker_version or init.worker_version}".rstrip()
+    return f"{worker} on {about.runtime_name} {about.runtime_version}".rstrip() if about.runtime_name else worker
 
 
 def _check(result: Any) -> None:

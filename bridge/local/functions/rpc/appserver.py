@@ -31,6 +31,7 @@ class AppConnection(asyncio.Protocol):
         self.headers: list[tuple[str, str]] = []  #: of the answer
         self.pieces: BodyPieces  #: the body of the answer
         self.sent = False  #: whether all of the request has been sent
+        self.interim = 0  #: the last status below 200 that has come instead of an answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the connection."""
@@ -65,7 +66,7 @@ class AppConnection(asyncio.Protocol):
         self.head = asyncio.get_running_loop().create_future()
         self.headers, self.pieces = [], BodyPieces(self._transport.pause_reading, self._transport.resume_reading)
         self._parser = httptools.HttpResponseParser(self)
-        self._whole, self._without_body, self.sent = False, method == "HEAD", False
+        self._whole, self._without_body, self.sent, self.interim = False, method == "HEAD", False, 0
         self._transport.write(head)
 
     async def send(self, data: bytes) -> None:
@@ -98,7 +99,9 @@ class AppConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is complete."""
         status = self._parser.get_status_code()
-        if status >= 200 and not self.head.done():
+        if status < 200:
+            self.interim = status
+        elif not self.head.done():
             self.head.set_result(status)
             if self._without_body:
                 self._end()

@@ -7,10 +7,12 @@ has come: a failure before that is status 500 with the headers so far, and a fai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from bridge.local.functions.httpmessage import HttpRequest, HttpResponse
 from bridge.local.functions.httpstream import StreamBroken
@@ -18,25 +20,37 @@ from bridge.local.functions.rpc.appserver import AppConnection, AppServer, AppUn
 from bridge.local.functions.worker import InvocationResponse
 
 _HEAD_SECONDS = 1.0  #: that the head of an answer may come after the failure of its function
-#: What belongs to the connection, or is told anew.
-_OWN = frozenset(
+#: Between one hop and the next: Azure's host, which forwards with YARP, leaves them out in both directions.
+_HOP = frozenset(
     [
+        "alpn",
+        "alt-svc",
+        "close",
         "connection",
         "content-length",
-        "expect",
-        "host",
+        "http2-settings",
         "keep-alive",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
         "proxy-connection",
+        "proxy-features",
+        "proxy-instruction",
+        "security-scheme",
         "te",
         "trailer",
         "transfer-encoding",
         "upgrade",
-        "x-ms-invocation-id",
+        "upgrade-insecure-requests",
     ]
-) | {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
-_DROPPED = frozenset(
-    ["connection", "content-length", "date", "keep-alive", "proxy-connection", "server", "trailer", "transfer-encoding", "upgrade"]
 )
+#: What is told anew, or not at all.
+_OWN = _HOP | {"expect", "host", "x-ms-invocation-id"}
+_OWN |= {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-proto"}
+_DROPPED = _HOP | {"date", "server"}
+_SEPARATORS = {"cookie": "; ", "user-agent": " "}  #: between the values of a header that came several times; else a comma
+_IN_PATH = "!$&'()*+,-./:;=@_~"
+_NOT_IN_QUERY = re.compile(r"%(?![0-9A-Fa-f]{2})|[^%A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]")
 _OF_A_BODY = frozenset({"content-type", "content-encoding", "content-disposition", "content-range", "content-language"})
 
 
@@ -61,12 +75,21 @@ class ForwardedCall:
             response = await answered
             if not response.ok:
                 return await self._failure(response, passing)
-            await passing
+            await self._whole(passing)
             return self._success(response)
         finally:
             passing.cancel()
             await asyncio.wait({passing})
             self._let_go()
+
+    async def _whole(self, passing: asyncio.Task[None]) -> None:
+        """Wait for the end of the answer. An app that has answered with a status below 200 will never send another."""
+        while self._answer is None and not passing.done():
+            await asyncio.wait({passing}, timeout=_HEAD_SECONDS)
+            if self._answer is None and self._connection is not None and self._connection.interim:
+                self._trouble = f"it answered with the status {self._connection.interim}, after which an answer would still have to come"
+                return
+        await passing
 
     def _success(self, response: InvocationResponse) -> InvocationResponse:
         sink = self._request.sink
@@ -115,7 +138,7 @@ class ForwardedCall:
 
     def _head(self) -> bytes:
         request = self._request
-        sent = [(name, text) for name, text in request.sent_headers if name.lower() not in _OWN]
+        sent = _joined((name, text) for name, text in request.sent_headers if name.lower() not in _OWN)
         own = [
             ("Host", self._server.host),
             ("x-ms-invocation-id", self._invocation),
@@ -127,8 +150,7 @@ class ForwardedCall:
             own.append(("Transfer-Encoding", "chunked"))
         elif "content-length" in request.headers:
             own.append(("Content-Length", request.headers["content-length"]))
-        target = request.target.relative if request.target is not None else request.path
-        return head_lines(request.method, target, [*own, *sent])
+        return head_lines(request.method, target_of(request), [*own, *sent])
 
     async def _send_body(self, connection: AppConnection) -> None:
         chunked = "transfer-encoding" in self._request.headers
@@ -157,3 +179,20 @@ class ForwardedCall:
         if self._connection is not None:
             self._server.keep(self._connection)
             self._connection = None
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers with one line for each name, as the HTTP client of .NET writes them."""
+    found: dict[str, tuple[str, str]] = {}
+    for name, text in pairs:
+        key = name.lower()
+        known = found.get(key)
+        found[key] = (name, text) if known is None else (known[0], f"{known[1]}{_SEPARATORS.get(key, ', ')}{text}")
+    return list(found.values())
+
+
+def target_of(request: HttpRequest) -> str:
+    """What the app is asked for: the path so that it reads what this host has read, and the query as .NET writes it."""
+    query = request.target.tail if request.target is not None else ""
+    path = quote(request.path, safe=_IN_PATH, errors="surrogateescape")
+    return path + _NOT_IN_QUERY.sub(lambda found: quote(found[0], safe="", errors="surrogateescape"), query)

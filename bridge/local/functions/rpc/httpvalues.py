@@ -8,14 +8,18 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import quote
 
-from bridge.local.functions import handlervalues, httpoutput, typeddata
+from bridge.local.functions import bodymerge, handlervalues, httpoutput, newtonsoftwriter, requestheaders, typeddata
+from bridge.local.functions.bodymerge import Value
 from bridge.local.functions.httpmessage import HttpRequest, HttpResponse
 from bridge.local.functions.httpstream import MOST_WAITING
 from bridge.local.functions.invocations import InvocationRequest
+from bridge.local.functions.keys import QUERY as KEY
+from bridge.local.functions.rpc import returnedvalues
 from bridge.local.functions.worker import InvocationResponse
 
 _KEY_CLAIM = "http://schemas.microsoft.com/2017/07/functions/claims/"
 _BYTES, _NULLABLE = "RawHttpBodyBytes", "UseNullableValueDictionaryForHttp"
+_ROUTE, _NO_EMPTY_HEADERS = "RequiresRouteParameters", "IgnoreEmptyValuedRpcHttpHeaders"
 _SAME_SITE = ("", "lax", "strict", "none")  #: by the number in RpcHttpCookie
 
 
@@ -42,20 +46,45 @@ async def known_body(request: HttpRequest, body: bytes) -> bytes:
 def invocation(
     parameter: str, route: Mapping[str, str | None], request: HttpRequest, body: bytes, key: tuple[str, str] | None
 ) -> InvocationRequest:
-    """The invocation for a request. Of equal names the route's wins, then the body's property, then the query's last one."""
+    """The invocation for a request. Of equal names the route's wins, then the query's last one, then the body's property."""
     call = HttpCall(request, {name: text for name, text in route.items() if text is not None}, body, key)
-    metadata = handlervalues.http_metadata(call.route, request, body)
-    return InvocationRequest(parameter, {"call": call}, metadata, on_behalf_of=request.headers.get("x-invocation-id", ""))
+    given = metadata(route, request, body)
+    return InvocationRequest(parameter, {"call": call}, given, on_behalf_of=request.headers.get("x-invocation-id", ""))
+
+
+def metadata(route: Mapping[str, str | None], request: HttpRequest, body: bytes) -> dict[str, Value]:
+    """The trigger metadata of a request: its headers and its query, and by name what is in the body, the query and the route.
+
+    Names are compared without regard to letter case. The key of a function is left out, and a part of the route that is not set hides what
+    else has its name (HttpTriggerAttributeBindingProvider.cs of azure-webjobs-sdk-extensions).
+    """
+    last = request.target.last if request.target is not None else {}
+    found = bodymerge.properties(body.decode("utf-8-sig", "replace")) if body else {}
+    found = bodymerge.over(found, {name: {"string": text} for name, text in last.items() if name.lower() != KEY})
+    if route:
+        unset = {name.lower() for name, text in route.items() if text is None}
+        found = {name: value for name, value in found.items() if name.lower() not in unset} if unset else found
+        found = bodymerge.over(found, {name: {"string": text} for name, text in route.items() if text is not None})
+    known = {name.lower() for name in found}
+    if "headers" not in known:
+        headers = requestheaders.named(request.sent_headers)
+        found["Headers"] = {"json": newtonsoftwriter.compact({name: ",".join(texts) for name, texts in headers.items()})}
+    if "query" not in known:
+        found["Query"] = {"json": newtonsoftwriter.compact(dict(last))}
+    return found
 
 
 def fill(http: Any, call: HttpCall, knows: frozenset[str]) -> None:
-    """Put a request into RpcHttp. For an app that gets the requests themselves it stays empty.
+    """Put a request into RpcHttp. For an app that gets the requests themselves it has the values of the route, if the worker wants them.
 
-    A worker that does not know the nullable maps gets the older ones, without empty values, and texts as text if it does not take bytes.
+    A worker that does not know the nullable maps gets the older ones, with a query without empty values, and texts as text if it does not
+    take bytes.
     """
     http.SetInParent()
     request = call.request
     if request.pieces is not None:
+        if _ROUTE in knows:
+            _fill_map(http, "params", call.route, knows)
         return
     http.method, http.url = request.method, request.url
     if call.body:
@@ -72,29 +101,43 @@ def fill(http: Any, call: HttpCall, knows: frozenset[str]) -> None:
             claim = identity.claims.add()
             claim.type, claim.value = f"{_KEY_CLAIM}{name}", text
     for part, values in (("headers", request.headers), ("params", call.route), ("query", request.query)):
-        if _NULLABLE in knows:
-            for name, text in values.items():
-                getattr(http, f"nullable_{part}")[name].value = text
-        else:
-            getattr(http, part).update({name: text for name, text in values.items() if text})
+        _fill_map(http, part, values, knows)
+
+
+def _fill_map(http: Any, part: str, values: Mapping[str, str], knows: frozenset[str]) -> None:
+    if _NULLABLE in knows:
+        filled = getattr(http, f"nullable_{part}")
+        for name, text in values.items():
+            filled[name].value = text
+        return
+    drops_empty = part == "query" or (part == "headers" and _NO_EMPTY_HEADERS in knows)
+    getattr(http, part).update({name: text for name, text in values.items() if text or not drops_empty})
 
 
 def response(http: Any) -> HttpResponse:
     """The response in RpcHttp. Raises ValueError for one that HTTP cannot carry."""
     headers = [*http.headers.items(), *(("Set-Cookie", _cookie(each)) for each in http.cookies)]
-    kind = http.body.WhichOneof("data")
-    content = getattr(http.body, kind) if kind is not None else b""
-    body = content if isinstance(content, bytes) else str(content).encode()
+    headers, body = _with_body(http, headers)
     for name, text in headers:
         if not text.isascii():
             raise ValueError(f"it set the header {name} to {text!r}, which is not ASCII")
         if name.lower() == "content-length" and text.strip() != str(len(body)):
             raise ValueError(f"it set Content-Length to {text!r}, and the body has {len(body)} bytes")
     status = http.status_code or "200"
-    if not (status.isdecimal() and 100 <= int(status) <= 999):
-        raise ValueError(f"it set the status {status!r}, which is none of HTTP")
+    if not (status.isdecimal() and 200 <= int(status) <= 999):
+        raise ValueError(f"it set the status {status!r}, which is none that ends a request")
     sent = [(name, text) for name, text in headers if text or name.lower() != "content-type"]
     return HttpResponse(int(status), sent, b"" if int(status) in httpoutput.BODILESS else body)
+
+
+def _with_body(http: Any, headers: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], bytes]:
+    """The headers and the body. What is not bytes, as the worker of .NET sends it, is written as text, and its type names the charset."""
+    kind = http.body.WhichOneof("data")
+    if kind is None or kind in ("bytes", "stream"):
+        return headers, http.body.bytes or http.body.stream
+    given = next((text for name, text in headers if name.lower() == "content-type"), "")
+    content_type, body = returnedvalues.shown(returnedvalues.content_of(kind, getattr(http.body, kind)), given)
+    return [("Content-Type", content_type), *(pair for pair in headers if pair[0].lower() != "content-type")], body
 
 
 def _cookie(cookie: Any) -> str:
@@ -106,7 +149,8 @@ def _cookie(cookie: Any) -> str:
         parts.append(f"max-age={int(cookie.max_age.value)}")
     if cookie.domain.value:
         parts.append(f"domain={cookie.domain.value}")
-    parts.append(f"path={cookie.path.value or '/'}")
+    if path := cookie.path.value if cookie.HasField("path") else "/":
+        parts.append(f"path={path}")
     if cookie.secure.value:
         parts.append("secure")
     if _SAME_SITE[cookie.same_site]:
@@ -119,9 +163,12 @@ def answered(binding: str, ended: InvocationResponse, *, elsewhere: bool) -> Htt
 
     Raises BadAnswer for a value that cannot be a response.
     """
-    value = ended.outputs.get(binding) if binding != "$return" else None if elsewhere else ended.result
+    if ended.result is not None and isinstance(passed_on := ended.result.get("http"), HttpResponse) and passed_on.streamed:
+        return passed_on
+    own = ended.outputs.get(binding) if binding != "$return" else None if elsewhere else ended.result
+    value = ended.result if own is None else own
     if value is None:
         return HttpResponse(204)
     if isinstance(found := value.get("http"), HttpResponse):
         return found
-    return handlervalues.of_value(value)
+    return returnedvalues.unbound(value) if own is None else returnedvalues.bound(value)

@@ -5,27 +5,32 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bridge.local.functions.rpc.protocol import BindingInfo, RpcRetryOptions, StreamingMessage
+from bridge.local.functions import functionjson
+from bridge.local.functions.rpc.protocol import BindingInfo, RpcRetryOptions, StatusResult, StreamingMessage
 from bridge.local.functions.worker import Json
 
 _LONGEST_NAME = 127
 
 
 def described(metadata: Any) -> Json:
-    """`{name, bindings, retry?}` of a reported function. Raises ValueError for bindings that are none."""
-    found: Json = {"name": metadata.name, "bindings": [_binding(metadata.name, each) for each in metadata.raw_bindings]}
-    if not metadata.name or len(metadata.name) > _LONGEST_NAME:
-        raise ValueError(f"a function has the name {metadata.name[:200]!r}")
+    """`{name, bindings, retry?, problem?}` of a reported function. The problem is why it cannot run; it keeps no other from running."""
+    try:
+        functionjson.check_name(metadata.name)
+        found: Json = {"name": metadata.name, "bindings": [_binding(each) for each in metadata.raw_bindings]}
+    except ValueError as wrong:
+        return {"name": metadata.name, "bindings": [], "problem": f"{metadata.name[:_LONGEST_NAME]!r} does not fit: {wrong}"}
     return {**found, "retry": _retry(metadata.retry_options)} if metadata.HasField("retry_options") else found
 
 
-def _binding(function: str, raw: str) -> Json:
+def _binding(raw: str) -> Json:
+    """Raises ValueError."""
     try:
         binding = json.loads(raw)
     except (ValueError, RecursionError):
         binding = None
     if not isinstance(binding, dict) or not all(isinstance(binding.get(key), str) for key in ("name", "type")):
-        raise ValueError(f"{function} has the binding {raw[:200]!r}, which is no object with the texts 'name' and 'type'")
+        raise ValueError(f"it has the binding {raw[:200]!r}, which is no object with the texts 'name' and 'type'")
+    functionjson.check_words(binding)
     return {**binding, "direction": str(binding.get("direction", "in")).lower()}
 
 
@@ -45,6 +50,25 @@ def _span(duration: Any) -> str:
     minutes, seconds = divmod(duration.seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02d}:{minutes:02d}:{seconds:02d}.{duration.nanos // 100:07d}"
+
+
+def to_load(metadata: Any, function_id: str) -> Any:
+    """What a worker is told when it shall load a function: as Azure's host does, without what is the host's business alone."""
+    made = StreamingMessage().function_load_request
+    made.function_id = function_id
+    made.metadata.name, made.metadata.directory = metadata.name, metadata.directory
+    made.metadata.script_file, made.metadata.entry_point = metadata.script_file, metadata.entry_point
+    for name, binding in metadata.bindings.items():
+        made.metadata.bindings[name].CopyFrom(binding)
+    made.metadata.properties.update({**metadata.properties, "FunctionId": function_id})
+    return made
+
+
+def problem(metadata: Any) -> str:
+    """Why the worker could not index a function; nothing if it could."""
+    if not metadata.HasField("status") or metadata.status.status == StatusResult.Success:
+        return ""
+    return str(metadata.status.exception.message or "the worker could not index it")
 
 
 def from_file(content: Json) -> Any:

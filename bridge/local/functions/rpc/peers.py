@@ -13,18 +13,14 @@ _MAPPED = "0000000000000000FFFF0000"  #: before an IPv4 address that a socket fo
 _LOCAL, _REMOTE, _USER = 1, 2, 7  #: columns
 
 
-def is_own(peer: str, port: int) -> bool:
+def is_own(host: str, number: int, port: int) -> bool:
     """Whether the process at the other end belongs to the user of this one.
 
-    `peer` is what grpc says of it (`ipv4:127.0.0.1:40000`), `port` our own. Systems without the table are not asked.
+    `host` (IPv4) and `number` are its address and port, `port` our own. Systems without the table are not asked.
     """
     if sys.platform != "linux":
         return True
-    kind, _, address = peer.partition(":")
-    host, _, number = address.rpartition(":")
-    if kind != "ipv4" or not number.isdecimal():
-        return False
-    wanted = (_written(host, int(number)), _written("127.0.0.1", port))
+    wanted = (_written(host, number), _written("127.0.0.1", port))
     for table in _TABLES:
         for line in table.read_text().splitlines()[1:] if table.exists() else ():
             columns = line.split()

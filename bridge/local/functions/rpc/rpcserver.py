@@ -8,19 +8,13 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import os
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # programs are started while it serves, and none of them uses grpc
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what a worker does wrong is told by this host, in its own words
-
-import grpc
-
+from bridge.grpcserver import ALREADY_EXISTS, INVALID_ARGUMENT, PERMISSION_DENIED, GrpcError, GrpcServer, GrpcStream
 from bridge.local.functions.httpserver import HOST
-from bridge.local.functions.rpc import peers
+from bridge.local.functions.rpc import peers, protocol
 from bridge.local.functions.rpc.protocol import StreamingMessage
 from bridge.local.functions.rpc.settlementservice import Holder, SettlementService
 
@@ -28,7 +22,8 @@ log = logging.getLogger("bridge.functions")
 
 LARGEST_MESSAGE = 134_217_728  #: bytes
 _FIRST_MESSAGE = 60.0  #: seconds in which a stream must say whose it is
-_SERVICE = "AzureFunctionsRpcMessages.FunctionRpc"
+_STREAM = "/AzureFunctionsRpcMessages.FunctionRpc/EventStream"
+_read = protocol.reader(StreamingMessage)
 
 
 class RpcServer:
@@ -37,34 +32,22 @@ class RpcServer:
     def __init__(self, worker_id: str, holder: Holder) -> None:
         """`holder` knows what the calls of the worker may settle."""
         self._worker_id = worker_id
-        self._settlement = SettlementService(self.refuse_strangers, holder)
         self._take: Callable[[Any], None] = lambda _message: None
         self.started = asyncio.get_running_loop().create_future()  #: set when the worker has connected
         self.ended = asyncio.Event()  #: set when its stream is over
         self.port = 0
-        self._taken = False
-        self._unsent: deque[Any] = deque()
-        self._news = asyncio.Event()
-        self._server: Any = None
+        self._stream: GrpcStream | None = None
+        self._unsent: list[bytes] = []  #: messages for a worker that has not connected yet
+        methods = SettlementService(holder).methods()
+        self._server = GrpcServer(methods, {_STREAM: self._serve}, max_message=LARGEST_MESSAGE, admits=self._admits)
 
     async def open(self) -> None:
         """Listen. Raises OSError if that is not possible."""
-        limits = [("grpc.max_receive_message_length", LARGEST_MESSAGE), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
-        self._server = grpc.aio.server(options=limits)
-        stream = grpc.stream_stream_rpc_method_handler(self._stream, StreamingMessage.FromString, StreamingMessage.SerializeToString)
-        handlers = [grpc.method_handlers_generic_handler(_SERVICE, {"EventStream": stream}), self._settlement.handlers()]
-        self._server.add_generic_rpc_handlers(handlers)
-        try:
-            self.port = self._server.add_insecure_port(f"{HOST}:0")
-        except RuntimeError as problem:
-            raise OSError(f"no port for the worker: {problem}") from problem
-        await self._server.start()
+        self.port = await self._server.start(HOST, 0)
 
     async def close(self) -> None:
         """End the stream and listen no more."""
-        if self._server is not None:
-            await self._server.stop(None)
-            self._server = None  # grpc wants the loop for its end, so it must not outlive it
+        await self._server.stop(grace=0)
 
     def take_with(self, take: Callable[[Any], None]) -> None:
         """Give each message that comes to `take`."""
@@ -72,48 +55,51 @@ class RpcServer:
 
     def send(self, message: Any) -> None:
         """Send a message once the worker has connected."""
-        self._unsent.append(message)
-        self._news.set()
+        written = message.SerializeToString()
+        if self._stream is None:
+            self._unsent.append(written)
+        else:
+            self._stream.send(written)
 
-    async def refuse_strangers(self, context: Any) -> None:
-        """Abort the call of a process that belongs to another user."""
-        if not await asyncio.to_thread(peers.is_own, context.peer(), self.port):
-            log.warning("A process of another user has called the port of a worker, and was refused.")
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this port is for a worker of another user")
+    def _admits(self, host: str, port: int) -> bool:
+        """Whether a connection comes from a process of our own user."""
+        if own := peers.is_own(host, port, self.port):
+            return own
+        log.warning("A process of another user has called the port of a worker, and was refused.")
+        return False
 
-    async def _stream(self, requests: Any, context: Any) -> None:
-        del requests
-        await self.refuse_strangers(context)
-        await self._check_start(context)
-        writing = asyncio.create_task(self._write(context))
+    async def _serve(self, stream: GrpcStream) -> None:
+        await self._check_start(stream)
+        self._stream = stream
+        self.started.set_result(None)
+        for each in self._unsent:
+            stream.send(each)
+        self._unsent.clear()
+        stream.take_with(self._received)
         try:
-            while (message := await context.read()) is not grpc.aio.EOF:
-                self._take(message)
-        except asyncio.CancelledError:
-            return  # the stream is over; grpc would log the cancellation as an error of this host
+            await stream.over.wait()
         finally:
-            writing.cancel()
             self.ended.set()
 
-    async def _check_start(self, context: Any) -> None:
-        """Abort a stream that is not the worker's."""
-        first: Any = None
+    def _received(self, written: bytes) -> None:
+        message = _read(written)
+        if message is not None:
+            self._take(message)
+        elif self._stream is not None:
+            log.error("A worker has sent what is no message of its protocol, so it is ended.")
+            self._stream.close()
+
+    async def _check_start(self, stream: GrpcStream) -> None:
+        """Raises GrpcError for a stream that is not the worker's."""
+        written: bytes | None = None
         with suppress(TimeoutError):
-            first = await asyncio.wait_for(context.read(), _FIRST_MESSAGE)
-        if first is None or first is grpc.aio.EOF or first.WhichOneof("content") != "start_stream":
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be StartStream")
+            written = await asyncio.wait_for(stream.read(), _FIRST_MESSAGE)
+        first = _read(written) if written is not None else None
+        if first is None or first.WhichOneof("content") != "start_stream":
+            raise GrpcError(INVALID_ARGUMENT, "the first message must be StartStream")
         if not hmac.compare_digest(first.start_stream.worker_id.encode(), self._worker_id.encode()):
             log.warning("A process that does not know the id of a worker has called its port, and was refused.")
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "there is no worker with this id")
-        if self._taken:
+            raise GrpcError(PERMISSION_DENIED, "there is no worker with this id")
+        if self._stream is not None:
             log.warning("A worker has opened a second stream, which was refused.")
-            await context.abort(grpc.StatusCode.ALREADY_EXISTS, "this worker has a stream")
-        self._taken = True
-        self.started.set_result(None)
-
-    async def _write(self, context: Any) -> None:
-        while True:
-            while self._unsent:
-                await context.write(self._unsent.popleft())
-            self._news.clear()
-            await self._news.wait()
+            raise GrpcError(ALREADY_EXISTS, "this worker has a stream")

@@ -9,7 +9,7 @@ import secrets
 import signal
 import time
 import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -21,15 +21,16 @@ from bridge.local.functions.rpc.apploading import AppLoading
 from bridge.local.functions.rpc.forwarding import ForwardedCall
 from bridge.local.functions.rpc.httpvalues import HttpCall
 from bridge.local.functions.rpc.protocol import RpcLog, StreamingMessage
-from bridge.local.functions.rpc.rpcserver import RpcServer
+from bridge.local.functions.rpc.rpcserver import LARGEST_MESSAGE, RpcServer
 from bridge.local.functions.rpc.workerconfig import RpcStart
-from bridge.local.functions.worker import InvocationResponse, Json, OnLog, WorkerHello, WorkerLost, WorkerProgram
+from bridge.local.functions.worker import InvocationResponse, Json, OnLog, WorkerHello, WorkerLost, WorkerProgram, level_of_error_line
 
 log = logging.getLogger("bridge.functions")
 
 _CANCEL, _TERMINATE = "HandlesInvocationCancelMessage", "HandlesWorkerTerminateMessage"
 _LEVELS = ("trace", "debug", "info", "warning", "error", "critical", "none")  #: by the number in RpcLog
 _GRACE = 5  #: seconds that a worker is told it has when it shall end
+_OF_THE_WORKER = "LanguageWorkerConsoleLog"  #: begins what Microsoft's workers write of themselves
 _SEEN = 0.05  #: seconds in which an app sees that its caller is gone, before the function is canceled
 _LAST_WORDS = 1.0  #: seconds in which messages and lines that a worker wrote before it ended are still read
 
@@ -203,12 +204,18 @@ class RpcWorker:
 
     async def _watch(self) -> None:
         assert self._process.stdout is not None and self._process.stderr is not None  # noqa: S101, PT018 - both are pipes
-        lines = [asyncio.create_task(self._lines(self._process.stdout, "info"))]
-        lines.append(asyncio.create_task(self._lines(self._process.stderr, "error")))
+        lines = [asyncio.create_task(self._lines(self._process.stdout, lambda _: "info"))]
+        lines.append(asyncio.create_task(self._lines(self._process.stderr, level_of_error_line)))
         process = asyncio.create_task(self._process.wait())
         stream = asyncio.create_task(self._server.ended.wait())
         await asyncio.wait({process, stream}, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait({process}, timeout=_LAST_WORDS)
+        if not process.done():
+            log.error(
+                "Process %d, a worker, has lost its stream and is ended. A message of more than %d bytes costs it.",
+                self.pid,
+                LARGEST_MESSAGE,
+            )
         self.kill()  # a worker lives on without its stream, and so may a program that it has started
         await asyncio.wait({process})
         await asyncio.wait({stream, *lines} if self._server.started.done() else lines, timeout=_LAST_WORDS)
@@ -226,7 +233,7 @@ class RpcWorker:
         await self._server.close()
         self.released.set()
 
-    async def _lines(self, stream: asyncio.StreamReader, level: str) -> None:
+    async def _lines(self, stream: asyncio.StreamReader, level: Callable[[str], str]) -> None:
         while True:
             try:
                 line = await stream.readline()
@@ -234,7 +241,8 @@ class RpcWorker:
                 continue
             if not line:
                 return
-            self._on_log(None, level, line.decode(errors="replace").rstrip("\r\n"))
+            text = line.decode(errors="replace").rstrip("\r\n").removeprefix(_OF_THE_WORKER)
+            self._on_log(None, level(text), text)
 
 
 def _holder(held: Mapping[str, HeldMessages], lock: str, session: str) -> tuple[Feed, str] | None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import grpc
-
 from bridge.amqp.clientframes import PeerError
+from bridge.grpcserver import FAILED_PRECONDITION, INVALID_ARGUMENT, UNKNOWN, GrpcError, Headers, Method
 from bridge.local.functions.feed import ActionKind, Feed, FeedError, HeldSession, MessageAction
 from bridge.local.functions.rpc import protocol
 from bridge.local.functions.servicebus import ownoutcomes
@@ -22,18 +21,16 @@ _EMPTY = ("Complete", "Abandon", "Defer", "Deadletter", "RenewMessageLock", "Set
 
 #: The feed and the lock of a message that a running call holds, by its lock or by its session; None if there is none.
 Holder = Callable[[str, str], tuple[Feed, str] | None]
-Admit = Callable[[Any], Awaitable[None]]
 
 
 class SettlementService:
     """Answers for the calls of one worker."""
 
-    def __init__(self, admit: Admit, holder: Holder) -> None:
-        """`admit` aborts the call of a stranger."""
-        self._admit, self._holder = admit, holder
+    def __init__(self, holder: Holder) -> None:
+        self._holder = holder
 
-    def handlers(self) -> Any:
-        """What a gRPC server serves."""
+    def methods(self) -> dict[str, Method]:
+        """What a gRPC server serves, by path."""
         own = {
             "RenewMessageLock": self._renew,
             "GetSessionState": self._state,
@@ -42,24 +39,27 @@ class SettlementService:
             "RenewSessionLock": self._renew_session,
         }
         methods = {**dict.fromkeys(_ACTIONS, self._act), **own}
-        return grpc.method_handlers_generic_handler(_SERVICE, {name: self._method(name, work) for name, work in methods.items()})
+        return {f"/{_SERVICE}/{name}": self._method(name, work) for name, work in methods.items()}
 
-    def _method(self, name: str, work: Callable[[str, Any], Awaitable[Any]]) -> Any:
+    @staticmethod
+    def _method(name: str, work: Callable[[str, Any], Awaitable[Any]]) -> Method:
         answer = protocol.Empty if name in _EMPTY else protocol.settlement(f"{name}Response")
+        read = protocol.reader(protocol.settlement(f"{name}Request"))
 
-        async def answered(request: Any, context: Any) -> Any:
-            await self._admit(context)
+        async def answered(message: bytes, _headers: Headers) -> bytes:
+            request = read(message)
+            if request is None:
+                raise GrpcError(INVALID_ARGUMENT, f"this is no request of {name}")
             try:
-                return await work(name, request) or answer()
+                return bytes((await work(name, request) or answer()).SerializeToString())
             except KeyError as lost:
-                await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"no running call of this worker holds {lost.args[0]!r}")
+                raise GrpcError(FAILED_PRECONDITION, f"no running call of this worker holds {lost.args[0]!r}") from None
             except ValueError as wrong:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
+                raise GrpcError(INVALID_ARGUMENT, str(wrong)) from None
             except (FeedError, PeerError, TokenError, TimeoutError) as fault:
-                await context.abort(grpc.StatusCode.UNKNOWN, str(fault) or "the broker has not answered")
+                raise GrpcError(UNKNOWN, str(fault) or "the broker has not answered") from None
 
-        deserializer = protocol.settlement(f"{name}Request").FromString
-        return grpc.unary_unary_rpc_method_handler(answered, deserializer, answer.SerializeToString)
+        return answered
 
     def _held(self, lock: str, session: str = "") -> tuple[Feed, str]:
         """Raises KeyError for what no running call holds."""

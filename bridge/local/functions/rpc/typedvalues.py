@@ -18,8 +18,10 @@ _COLLECTIONS = {"collection_string": "string", "collection_double": "double", "c
 def fill(data: Any, value: Value, knows: frozenset[str] = frozenset()) -> None:
     """Put a value into TypedData for a worker that `knows` these capabilities.
 
-    Numbers go as JSON, because the worker of .NET refuses the kinds int and double.
+    Numbers go as JSON, because the worker of .NET refuses the kinds int and double. Nothing is TypedData without content.
     """
+    if not value:
+        return
     ((kind, content),) = value.items()
     if kind in ("string", "json"):
         setattr(data, kind, content)

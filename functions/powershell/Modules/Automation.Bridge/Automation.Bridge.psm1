@@ -7,7 +7,7 @@ $script:Current = $null
 #: The bridge that Connect-Bridge has found: its address, token, and the names of its automations.
 $script:Connection = $null
 
-foreach ($part in 'Json', 'Failure', 'Invocation', 'Request', 'InvocationUrl', 'ScriptInput', 'BridgeApi', 'Views') {
+foreach ($part in 'Json', 'Failure', 'Invocation', 'Request', 'InvocationUrl', 'ScriptInput', 'Trace', 'SpanExport', 'BridgeApi', 'Views') {
     . "$PSScriptRoot/Private/$part.ps1"
 }
 foreach ($command in 'Complete-Automation', 'Connect-Bridge', 'Get-AutomationDeadLetter', 'Get-AutomationRun', 'Invoke-Automation',

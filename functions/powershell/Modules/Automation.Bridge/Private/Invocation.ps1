@@ -17,13 +17,20 @@ function ConvertTo-Invocation([object] $CloudEvent) {
         throw (New-Failure 'NotAnInvocation' "The event has no $($missing -join ', ')." 'Send the request to the bridge, not to this topic.')
     }
     $attributes['correlationid'] = Get-CorrelationId $attributes
-    return New-Invocation $attributes $attributes['data'] "$($attributes['expirytime'])" "$($attributes['invocationurl'])" "$($attributes['invocationtoken'])"
+    $known = @{
+        Deadline = $attributes['expirytime']; Url = $attributes['invocationurl']; Token = $attributes['invocationtoken']
+        Automation = $attributes['subject']; CorrelationId = $attributes['correlationid']
+        Traceparent = $attributes['traceparent']; Tracestate = $attributes['tracestate']
+    }
+    return New-Invocation $attributes $attributes['data'] $known
 }
 
-function New-Invocation([System.Collections.IDictionary] $Attributes, [object] $Value, [string] $Deadline, [string] $Url, [string] $Token) {
-    # `Attributes` are those of the event, or nothing for a request. Times are milliseconds of TickCount64.
+function New-Invocation([System.Collections.IDictionary] $Attributes, [object] $Value, [hashtable] $Known) {
+    # `Attributes` are those of the event, or nothing for a request; `Known` is what both have. Times are milliseconds of TickCount64.
     return [pscustomobject]@{
-        Attributes = $Attributes; Input = $Value; Deadline = ConvertTo-Moment $Deadline; Url = $Url; Token = $Token
+        Attributes = $Attributes; Input = $Value; Deadline = ConvertTo-Moment "$($Known.Deadline)"; Url = "$($Known.Url)"; Token = "$($Known.Token)"
+        Automation = "$($Known['Automation'])"; CorrelationId = Limit-Text $Known.CorrelationId
+        Traceparent = "$($Known.Traceparent)"; Tracestate = "$($Known.Tracestate)"; Span = $null
         Outcome = $null; Percent = 0.0; Canceled = $false; AskAt = 0L; ReportAt = 0L; QuietUntil = 0L
     }
 }
@@ -63,16 +70,15 @@ function Limit-Text([object] $Value) {
 function ConvertTo-ResultEvent([object] $Invocation, [System.Collections.IDictionary] $Data) {
     # One complete CloudEvent as one line of JSON: an output binding carries a body and no properties, and of an array it makes several messages.
     $known = $Invocation.Attributes
-    $site = $env:WEBSITE_SITE_NAME ? $env:WEBSITE_SITE_NAME : 'powershell-functions'
     $result = [ordered]@{
-        specversion = '1.0'; id = "$([guid]::NewGuid())"; source = "/$site"; type = 'automation.result'
+        specversion = '1.0'; id = "$([guid]::NewGuid())"; source = "/$(Get-SiteName)"; type = 'automation.result'
         time = [datetime]::UtcNow.ToString('yyyy-MM-ddTHH:mm:ss.ffffffZ'); datacontenttype = 'application/json'
         subject = "$($known['subject'])"; correlationid = "$($known['correlationid'])"; causationid = "$($known['id'])"
         invocationtoken = $Invocation.Token
     }
     foreach ($name in $script:Copied) { if ($known[$name]) { $result[$name] = "$($known[$name])" } }
-    $activity = [System.Diagnostics.Activity]::Current
-    # What the function works in, if it has telemetry of its own: then the result is below that. Before the span id stand version and trace.
+    $activity = Get-ActivityOfResult $Invocation
+    # Before the span id stand version and trace.
     if ($null -ne $activity -and $activity.IdFormat -eq 'W3C' -and $result['traceparent'] -and $result['traceparent'].Contains("-$($activity.TraceId)-")) {
         $result['traceparent'] = $activity.Id
     }

@@ -7,11 +7,13 @@ $script:LargestAnswer = 65536  #: bytes
 $script:Http = $null
 
 function Get-InvocationClient {
-    # Without redirects or proxies: the token goes to the address that came with it and nowhere else.
+    # Without redirects or proxies: the token goes to the address that came with it and nowhere else. Without a propagator, because looks at the
+    # status of a run are in no trace.
     if ($null -eq $script:Http) {
         $handler = [System.Net.Http.SocketsHttpHandler]::new()
         $handler.AllowAutoRedirect = $false
         $handler.UseProxy = $false
+        $handler.ActivityHeadersPropagator = $null
         $script:Http = [System.Net.Http.HttpClient]::new($handler)
         $script:Http.Timeout = [timespan]::FromSeconds(2)
         $script:Http.MaxResponseContentBufferSize = $script:LargestAnswer

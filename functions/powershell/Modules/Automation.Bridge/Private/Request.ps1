@@ -9,8 +9,10 @@ function Test-Request([object] $Value) {
 function ConvertTo-RequestInvocation([object] $Request) {
     $headers = @{}  # ignores case
     foreach ($entry in $Request.Headers.GetEnumerator()) { $headers["$($entry.Key)"] = "$($entry.Value)" }
-    $deadline, $url, $token = foreach ($name in 'x-deadline', 'x-invocation-url', 'x-invocation-token') { "$($headers[$name])" }
-    return New-Invocation $null (ConvertTo-Plain $Request.Body) $deadline $url $token
+    return New-Invocation $null (ConvertTo-Plain $Request.Body) @{
+        Deadline = $headers['x-deadline']; Url = $headers['x-invocation-url']; Token = $headers['x-invocation-token']
+        CorrelationId = $headers['x-correlation-id']; Traceparent = $headers['traceparent']; Tracestate = $headers['tracestate']
+    }
 }
 
 function ConvertTo-Response([System.Collections.IDictionary] $Data) {

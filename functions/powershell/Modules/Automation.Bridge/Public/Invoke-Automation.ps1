@@ -12,6 +12,9 @@ function Invoke-Automation {
 
     While it runs, Write-Progress of the script becomes progress of the run, and Test-AutomationCanceled says whether the run was canceled. Write-Host
     and all other streams stay the log.
+
+    Work that belongs to a trace is done in a span of that trace, so that Invoke-RestMethod and whatever else uses HttpClient carry it on. Where
+    OTEL_EXPORTER_OTLP_ENDPOINT is set, the span goes to that collector after the end of the work.
     .PARAMETER CloudEvent
     The message: the table that the Service Bus trigger hands over, or the JSON text of the event. Or the request of an HTTP trigger.
     .PARAMETER ScriptBlock
@@ -53,13 +56,15 @@ function Invoke-Automation {
     $data = New-FailureData ([ordered]@{
             code = 'Exited'; message = 'The script has ended itself with exit.'; hint = 'Use return to end early, and throw to fail.'; retriable = $false
         })
+    Start-InvocationSpan $invocation $MyInvocation.PSScriptRoot
     try { $data = Get-Outcome $invocation $PSCmdlet.SessionState $ScriptBlock $Path }
     catch [System.Management.Automation.PipelineStoppedException] { throw }
     catch { $data = New-FailureData (ConvertTo-ErrorData (Get-InnerRecord $_) $invocation.Token) }
     finally {
         # `exit` in a block cannot be caught and ends the function: this is the last moment at which the bridge can be told.
         $script:Current = $outer
-        if (-not $PSCmdlet.Stopping) { Send-Result $invocation $data $binding }
+        try { if (-not $PSCmdlet.Stopping) { Send-Result $invocation $data $binding } }
+        finally { Stop-InvocationSpan $invocation (Get-ErrorType $data $PSCmdlet) }
     }
 }
 

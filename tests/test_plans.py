@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.app import read_plans
 from bridge.errors import ConfigurationError
-from bridge.settings import Settings, TopicIdentity
+from bridge.plans import read_plans
+from bridge.settings import FunctionApp, Settings, TopicIdentity
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,3 +27,10 @@ def test_a_topic_that_no_request_can_arrive_on_is_told(topic: str, told: str) ->
     with pytest.raises(ConfigurationError) as refused:
         read_plans(settings)
     assert any(told in problem for problem in refused.value.problems)
+
+
+def test_an_app_that_only_a_sidecar_can_call_is_told_where_there_is_none() -> None:
+    files = {"catalogue": ROOT / "functions/automations.yaml", "resiliency": ROOT / "functions/resiliency.yaml"}
+    settings = Settings(entities=ROOT / "components/servicebus.json", function_apps={"behind": FunctionApp(app_id="behind")}, **files)
+    with pytest.raises(ConfigurationError, match="behind has an app_id, which only a sidecar can call"):
+        read_plans(settings)

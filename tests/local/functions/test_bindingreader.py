@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bridge.local.functions import appsettings, bindings
+from bridge.local.functions import appsettings, bindingreader
 from bridge.local.functions.bindings import DataType, Destination, Function, HttpTrigger, ManualTrigger, ServiceBusTrigger, TimerTrigger
 
 HTTP = {"type": "httpTrigger", "direction": "IN", "name": "req", "authLevel": "FUNCTION", "route": "things/{id}", "methods": ["get"]}
@@ -20,7 +20,7 @@ BUS = {
 
 def read(*described: dict[str, Any]) -> Function:
     settings = {"TOPIC": "work"}
-    return bindings.read({"name": "f", "bindings": list(described)}, lambda text: appsettings.resolve(text, settings))
+    return bindingreader.read({"name": "f", "bindings": list(described)}, lambda text: appsettings.resolve(text, settings))
 
 
 def test_an_http_function_has_its_route_and_wants_the_key() -> None:

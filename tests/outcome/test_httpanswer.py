@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import CallFailed
-from bridge.outcome import LONGEST_WAIT, MAX_CODE, MAX_MESSAGE, Accepted, Failed, Outcome, Succeeded, classify
+from bridge.outcome import MAX_CODE, Accepted, Failed, Outcome, Succeeded
+from bridge.outcome.httpanswer import LONGEST_WAIT, classify
 from bridge.ports import FunctionResponse
+from bridge.redaction import MAX_MESSAGE
 
 LIMIT = 1_000_000
 JSON = "application/json; charset=utf-8"

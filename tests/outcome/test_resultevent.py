@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 
 from bridge.errors import Malformed
-from bridge.outcome import Failed, Result, Succeeded, read_result
+from bridge.outcome import Failed, Succeeded
+from bridge.outcome.resultevent import Result, read_result
 from tests.core_kit import json_values, moderate
 
 LIMIT = 1_000
