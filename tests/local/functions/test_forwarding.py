@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -58,9 +59,14 @@ def test_what_belongs_to_one_hop_or_says_who_forwarded_does_not_come_from_the_ca
 
 
 async def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = asyncio.Semaphore(0)
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.readuntil(b"\r\n\r\n"):
-            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+        ended.release()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
         app = AppServer(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/")
@@ -73,6 +79,8 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch
             connection.sent = True
             app.keep(connection)
         app.close()
+        for _ in {*map(id, used)}:
+            await asyncio.wait_for(ended.acquire(), 5)
     assert used[0] is used[1]
     assert used[2] is not used[1]
     assert not used[1].usable
