@@ -144,7 +144,7 @@ async def discard_all(client: BridgeClient, screen: Screen, choice: Choice, pace
             await sweep.run(dead_letters, pace, moved)
     except (asyncio.CancelledError, Unreachable, Problem):
         _tell(screen, sweep.tally, "discarded")
-        screen.note("Stopped between two dead letters. The same command goes on.")
+        screen.note("Stopped between two dead letters. Run the same command again to continue.")
         raise
     _tell(screen, sweep.tally, "discarded")
     return Exit.REFUSED if sweep.tally.failed else Exit.OK

@@ -206,7 +206,7 @@ class AuditReportView(TypedDict):
     replies: Annotated[Count, Field(description="Ended runs whose reply was published.")]
     repliesDue: Annotated[Count, Field(description="Ended just now; the reply is on its way.")]
     deadLetters: Annotated[dict[str, Count], Field(description="By reason.")]
-    notAccepted: Annotated[Count, Field(description="Asked for and never accepted: the caller got an error, or no answer.")]
+    notAccepted: Annotated[Count, Field(description="Requested and never accepted: the caller got an error, or no answer.")]
     misfits: Annotated[list[DiscrepancyView], Field(description="The first thousand.")]
     misfitCount: Count
 
@@ -228,7 +228,8 @@ class ReadyView(TypedDict):
     """Whether requests can be accepted."""
 
     status: Annotated[
-        Literal["ready", "degraded", "not ready"], Field(description="degraded: targets that nobody serves, certificates that end.")
+        Literal["ready", "degraded", "not ready"],
+        Field(description="degraded: nobody serves some of the targets, or certificates are about to expire."),
     ]
     reasons: NotRequired[Annotated[list[str], Field(description="Why it is degraded.")]]
     parts: Annotated[dict[str, str], Field(description="Each component the bridge depends on: `ok`, or what is wrong with it.")]

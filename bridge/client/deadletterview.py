@@ -14,7 +14,7 @@ class ReplayView(TypedDict):
     """The event of a dead letter, published once more."""
 
     at: Time
-    by: Annotated[str, Field(description="The caller who asked for it.")]
+    by: Annotated[str, Field(description="The caller who requested it.")]
     messageId: Annotated[str, Field(description="Of the message: the id of the dead letter, a slash, and the number of the replay.")]
     edited: Annotated[bool, Field(description="Whether an edited event was published; the dead letter keeps the original.")]
     unconfirmed: NotRequired[Annotated[Literal[True], Field(description="It was interrupted: whether it was published is not known.")]]
@@ -48,7 +48,7 @@ class DeadLetterView(TypedDict):
     replays: NotRequired[list[ReplayView]]
     replaying: NotRequired[ReplayUnderWayView]
     event: NotRequired[Annotated[Any, Field(description="The original, tokens and writeOnly input masked; absent with event=false.")]]
-    body: NotRequired[Annotated[str, Field(description="Instead of `event`, if it is no JSON: text, or base64.")]]
+    body: NotRequired[Annotated[str, Field(description="Instead of `event`, if it is not JSON: text, or base64.")]]
 
 
 class MissingView(TypedDict):

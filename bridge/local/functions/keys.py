@@ -44,7 +44,7 @@ class AppKeys:
 
     def access(self, headers: Mapping[str, str], query: Mapping[str, str], level: str, function: str = "") -> KeyAccess:
         """What the key in the request gives at an auth level. The time this takes does not depend on how much of a key is right."""
-        shown = presented(headers, query)
+        shown = self._presented(headers, query)
         own = self.functions.get(function.lower(), ())
         is_master, is_host, is_system, is_own = (_among(shown, each) for each in ((self.master,), self.host, self.system, own))
         if is_master:
@@ -53,9 +53,16 @@ class AppKeys:
             return KeyAccess.GRANTED
         return KeyAccess.OTHER_KEY if is_host or is_system else KeyAccess.NOTHING
 
+    def _presented(self, headers: Mapping[str, str], query: Mapping[str, str]) -> str:
+        """The key in the request; of several the first. A key of this app may have a comma in itself."""
+        whole = presented(headers, query)
+        first, comma, _ = whole.partition(",")
+        every = (self.master, *self.host, *self.system, *(key for keys in self.functions.values() for key in keys))
+        return whole if not comma or _among(whole, every) else first
+
     def shown(self, headers: Mapping[str, str], query: Mapping[str, str], function: str) -> tuple[str, str] | None:
         """The auth level of the key in a request to a function, and the key's name; None for no key of this app."""
-        given = presented(headers, query)
+        given = self._presented(headers, query)
         levels = {"Admin": (self.master,), "Function": (*self.host, *self.functions.get(function.lower(), ())), "System": self.system}
         level = next((name for name, known in levels.items() if given and _among(given, known)), "")
         usual = "master" if level == "Admin" else "default"
@@ -97,7 +104,7 @@ def _read_keys(file: Path) -> dict[str, Any]:
     try:
         content = textfile.read_json(file)
     except (OSError, ValueError) as problem:
-        raise ConfigurationError([f"{file} cannot be read: {problem}. Mend it, or remove it for new keys."]) from None
+        raise ConfigurationError([f"{file} cannot be read: {problem}. Fix it, or remove it for new keys."]) from None
     if not isinstance(content, dict):
         raise ConfigurationError([f"{file} must hold one JSON object, as Azure writes its key files."])
     return content
