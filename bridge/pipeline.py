@@ -239,7 +239,7 @@ def _code(message: Message) -> str:
 
 def _given_up(code: str, reason: str, attempts: str) -> Failed:
     if code == _CRASHED:
-        hint = "Mend the cause, then replay the dead letter, which holds the event."
+        hint = "Fix the cause, then replay the dead letter, which holds the event."
         return Failed(code=code, message=f"The work was given up: {reason}"[:MAX_MESSAGE], hint=hint)
     message = f"The bus gave the work up after {attempts} deliveries: {reason}"[:MAX_MESSAGE]
     return Failed(code=code, message=message, hint="The log of the function app says why it threw; the dead letter holds the event.")

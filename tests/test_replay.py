@@ -135,7 +135,7 @@ def test_work_that_is_replayed_in_time_lives_until_its_deadline():
 def test_work_whose_deadline_has_passed_is_not_replayed_and_told_how_to_run_it_again():
     with pytest.raises(NotReplayable, match="its work must not start any more") as caught:
         message(letter(type="automation.invoked", expirytime=GONE, correlationid="order-1"))
-    assert caught.value.hint == "`bridge rerun order-1` starts the whole run anew."
+    assert caught.value.hint == "`bridge rerun order-1` starts the whole run again."
 
 
 @pytest.mark.parametrize("change", [{"expirytime": SOON}, {"expirytime": None}, {"type": "automation.result", "expirytime": SOON}])

@@ -43,7 +43,7 @@ def _wrong(schema: Mapping[str, Any], mapping: HttpRequestMapping, kind: str, po
     found = _fields(schema, pointer)
     if not found:
         near = difflib.get_close_matches(pointer, _known(schema), 1)
-        yield f"{pointer} is no field of the input schema" + (
+        yield f"{pointer} is not a field of the input schema" + (
             f"; did you mean {near[0]}?" if near else "; add it there, or correct the pointer"
         )
         return

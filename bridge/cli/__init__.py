@@ -111,7 +111,7 @@ def _bridge(
 ) -> None:
     """One entry point for hundreds of automations.
 
-    The options below may stand anywhere on the line.
+    The options below may appear anywhere on the line.
     """
     context.obj = Session(url, inputs.token(token_file, token), Screen(as_json))
 

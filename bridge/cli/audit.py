@@ -13,7 +13,8 @@ from bridge.cli import inputs, session
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.client import BridgeClient
-from bridge.client.answers import AuditReportView, Problem
+from bridge.client.answers import AuditReportView
+from bridge.client.errors import Problem
 from bridge.files import textfile
 
 _AT_ONCE = 20  #: look-ups under way
@@ -22,14 +23,14 @@ _NOT_FOUND = "was accepted, says the file, and is not known here"
 
 def audit(
     context: typer.Context,
-    since: Annotated[str | None, typer.Option(help="Only what was asked for since then: RFC 3339, or a span such as 24h.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only what was requested since then: RFC 3339, or a span such as 24h.")] = None,
     accepted: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Correlation ids that your callers saw accepted, one a line: each must be known.")
+        Path | None, typer.Option(metavar="FILE", help="Correlation ids that your callers saw accepted, one per line: each must be known.")
     ] = None,
 ) -> None:
-    """Hold what was accepted against what ended, was replied to, and became a dead letter (role admin).
+    """Compare what was accepted with what ended, was replied to, and was dead-lettered (role admin).
 
-    Names every id that does not fit, and ends with exit code 1 if there is one.
+    Names every id that does not fit, and exits with code 1 if there is one.
     """
     start = inputs.moment(since, ago=True) if since else None
     ids = _ids(accepted) if accepted else []
@@ -81,7 +82,7 @@ def _show(screen: Screen, report: AuditReportView) -> None:
         ("unfinished", report["unfinished"], ""),
         ("replies", report["replies"], f"{report['repliesDue']:,} due" if report["repliesDue"] else ""),
         ("dead letters", sum(dead_letters.values()), _listed(dead_letters)),
-        ("not accepted", report["notAccepted"], "asked for; the caller got an error or no answer" if report["notAccepted"] else ""),
+        ("not accepted", report["notAccepted"], "requested; the caller got an error or no answer" if report["notAccepted"] else ""),
     ]
     screen.table(("what", "count", "of these"), [(name, f"{count:,}", details) for name, count, details in rows])
     if not report["misfitCount"]:

@@ -1,4 +1,4 @@
-"""The command that shows what can be asked for."""
+"""The command that shows what you can request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bridge.client import AutomationView, BridgeClient
 def automations(
     context: typer.Context, name: Annotated[str, typer.Argument(metavar="[NAME]", help="Show this one with its schema.")] = ""
 ) -> None:
-    """Show what can be asked for."""
+    """Show the automations that you can request."""
 
     async def work(client: BridgeClient, screen: Screen) -> None:
         if name:

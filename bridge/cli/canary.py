@@ -32,17 +32,17 @@ def canary(  # noqa: PLR0913, PLR0917 - the options of the command
         "canary.yaml"
     ),
     once: Annotated[bool, typer.Option("--once", help="One round; the exit code is 1 if anything was not as expected.")] = False,
-    interval: Annotated[str, typer.Option(help="From the beginning of one round to that of the next.")] = "5m",
+    interval: Annotated[str, typer.Option(help="From the start of one round to the start of the next.")] = "5m",
     namespace: Annotated[str | None, typer.Option(metavar="HOST", help="Service Bus, such as my-bus.servicebus.windows.net.")] = None,
     connection_string_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Service Bus by a connection string, such as that of .bridge/servicebus.json.")
+        Path | None, typer.Option(metavar="FILE", help="Service Bus by a connection string, such as the one in .bridge/servicebus.json.")
     ] = None,
     requests: Annotated[str, typer.Option(metavar="TOPIC", help="Where requests are published.")] = "automation-canary",
     replies: Annotated[str, typer.Option(metavar="TOPIC/SUBSCRIPTION", help="Where replies are read.")] = "automation-replies/canary",
 ) -> None:
-    """Ask for the automations of a file over HTTP, and over Service Bus if it is named; show whether they answer as expected.
+    """Request the automations of a file over HTTP, and over Service Bus if given, and show whether they answer as expected.
 
-    Runs until Ctrl-C, unless --once is given. The token should be one of the name canary: its runs have metrics of their own.
+    Runs until Ctrl-C, unless --once is given. The token should have the name canary: its runs have metrics of their own.
     """
     where = _bus(namespace, connection_string_file)
     if replies.count("/") != 1:
@@ -54,7 +54,7 @@ def canary(  # noqa: PLR0913, PLR0917 - the options of the command
     except ValueError as fault:
         raise typer.BadParameter(f"--interval: {fault}") from None
     if pause <= timedelta(0):
-        raise typer.BadParameter(f"--interval: {interval!r} is no pause; write more than 0s.")
+        raise typer.BadParameter(f"--interval: {interval!r} is not a pause; write more than 0s.")
 
     async def work(client: BridgeClient, screen: Screen) -> Exit:
         async with AsyncExitStack() as stack:

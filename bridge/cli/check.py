@@ -24,16 +24,16 @@ def check(  # noqa: PLR0913, PLR0917 - these are the options of a command
         typer.Option(
             "--from",
             metavar="FILE",
-            help="Compare with these files (catalogue, policies, settings; one option each), and not with the bridge that runs. "
-            "Settings of the environment (BRIDGE_RETENTION) count for neither side then.",
+            help="Compare with these files (catalogue, policies, settings; one option each), instead of with the running bridge. "
+            "Settings from the environment (BRIDGE_RETENTION) then count for neither side.",
         ),
     ] = None,
     accept: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND[:NAME]", help="This kind of change is wanted, everywhere or in the automation, app or setting NAME."),
+        typer.Option(metavar="KIND[:NAME]", help="This kind of change is intended, everywhere or in the automation, app or setting NAME."),
     ] = None,
 ) -> None:
-    """Say what the new catalogue, policies and settings break for callers and for runs in hand of the bridge that runs.
+    """Say what the new catalogue, policies and settings break for callers of the running bridge and for its runs in hand.
 
     Exit code 0: nothing breaks; 1: something does, or cannot be judged; 2: the files cannot be used.
     """

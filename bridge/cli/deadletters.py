@@ -15,18 +15,19 @@ from bridge.cli.edits import Edit
 from bridge.cli.replaying import Choice
 from bridge.cli.screen import Screen
 from bridge.client import BridgeClient, DeadLetterQuery
-from bridge.client.answers import DeadLetterView, Problem, ReplayView
+from bridge.client.deadletterview import DeadLetterView, ReplayView
+from bridge.client.errors import Problem
 
-app = typer.Typer(help="Events that led nowhere (role admin).", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Events that were refused or given up on (role admin).", no_args_is_help=True, rich_markup_mode=None)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id, from `bridge deadletters list`.")]
 Reason = Annotated[str, typer.Option(metavar="REASON", help="Only those with this reason, such as GaveUp.")]
 Automation = Annotated[str, typer.Option(metavar="NAME", help="Only those that name this automation.")]
 Entity = Annotated[str, typer.Option(metavar="NAME", help="Only those of this queue, topic or topic/subscription.")]
 Contains = Annotated[str, typer.Option("--text", metavar="TEXT", help="Only those that show this text somewhere.")]
-Before = Annotated[str, typer.Option(metavar="TIME", help="Only what was kept before: 2026-01-31T12:00:00Z, or 5m for 5 minutes ago.")]
-Rate = Annotated[str, typer.Option(metavar="RATE", help="So many at most: 50/s, 600/min or 1000/h.")]
-Most = Annotated[int | None, typer.Option("--limit", min=1, help="So many in all.")]
+Before = Annotated[str, typer.Option(metavar="TIME", help="Only those kept before: 2026-01-31T12:00:00Z, or 5m for 5 minutes ago.")]
+Rate = Annotated[str, typer.Option(metavar="RATE", help="At most this many: 50/s, 600/min or 1000/h.")]
+Most = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many in all.")]
 
 
 @app.command("list")
@@ -35,12 +36,12 @@ def list_dead_letters(  # noqa: PLR0913, PLR0917 - one a flag; typer passes them
     reason: Reason = "",
     automation: Automation = "",
     replayed: Annotated[
-        bool | None, typer.Option("--replayed/--not-replayed", help="Only those whose event was replayed, or never.")
+        bool | None, typer.Option("--replayed/--not-replayed", help="Only those whose event was replayed, or never was.")
     ] = None,
     entity: Entity = "",
     text: Contains = "",
     before: Before = "",
-    limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
 ) -> None:
     """List dead letters: those of the bridge, newest first, then those in the broker's dead-letter sub-queues."""
     moment = _moment(before)
@@ -68,7 +69,7 @@ def list_dead_letters(  # noqa: PLR0913, PLR0917 - one a flag; typer passes them
 def show(
     context: typer.Context,
     dead_letter_id: Id,
-    event: Annotated[bool, typer.Option("--event", help="Print nothing but the event, to be edited and replayed.")] = False,
+    event: Annotated[bool, typer.Option("--event", help="Print only the event, for editing and replaying.")] = False,
 ) -> None:
     """Show one with the original event, where it came from and what came of its replays."""
 
@@ -94,7 +95,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one a flag; typer passes them by name
     dead_letter_id: Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The dead letter's id; or --all.")] = "",
     event: Annotated[str, typer.Option(metavar="FILE|-", help="Replay this edited event, from `show ID --event`, instead.")] = "",
     every: Annotated[
-        bool, typer.Option("--all", help="Replay all that were never replayed, oldest first; the options below choose.")
+        bool, typer.Option("--all", help="Replay all that were never replayed, oldest first; the options below select.")
     ] = False,
     reason: Reason = "",
     automation: Automation = "",
@@ -102,19 +103,19 @@ def replay(  # noqa: PLR0913, PLR0917 - one a flag; typer passes them by name
     text: Contains = "",
     rate: Rate = "50/s",
     limit: Most = None,
-    again: Annotated[bool, typer.Option("--again", help="Also what was replayed before, or has come back from a replay.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also those that were replayed before, or came back from a replay.")] = False,
     before: Annotated[
-        str, typer.Option(metavar="TIME", help="Only what was kept, and last replayed, before: 2026-01-31T12:00:00Z, 5m ago.")
+        str, typer.Option(metavar="TIME", help="Only those kept, and last replayed, before: 2026-01-31T12:00:00Z, 5m ago.")
     ] = "",
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="POINTER=VALUE", help="Edit each event first: /data/region=west.")
     ] = None,
     remove: Annotated[
-        list[str] | None, typer.Option("--remove", metavar="POINTER", help="Edit each event first: take /expirytime out.")
+        list[str] | None, typer.Option("--remove", metavar="POINTER", help="Edit each event first: remove /expirytime.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many there are, and which subscriptions they reach.")] = False,
 ) -> None:
-    """Publish the event once more, where it came from: of one dead letter, or of many."""
+    """Publish the event of one dead letter, or of many, again to where it came from."""
     if bool(dead_letter_id) == every:
         raise typer.BadParameter("name one dead letter, or say --all." if not every else "name one dead letter or say --all, not both.")
     if every:
@@ -166,7 +167,7 @@ def _moment(text: str) -> datetime | None:
 def discard(  # noqa: PLR0913, PLR0917 - one a flag; typer passes them by name
     context: typer.Context,
     dead_letter_id: Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The dead letter's id; or --all.")] = "",
-    every: Annotated[bool, typer.Option("--all", help="Discard all, oldest first; the options below choose.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Discard all, oldest first; the options below select.")] = False,
     reason: Reason = "",
     automation: Automation = "",
     entity: Entity = "",
@@ -174,9 +175,9 @@ def discard(  # noqa: PLR0913, PLR0917 - one a flag; typer passes them by name
     before: Before = "",
     rate: Rate = "50/s",
     limit: Most = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether so many are to be discarded.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove one, or many, for good."""
+    """Remove one, or many, permanently."""
     if bool(dead_letter_id) == every:
         raise typer.BadParameter("name one dead letter, or say --all." if not every else "name one dead letter or say --all, not both.")
     if every:

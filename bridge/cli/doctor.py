@@ -19,7 +19,7 @@ def doctor(  # noqa: PLR0913, PLR0917 - these are the options of a command
         ),
     ] = None,
     advice: Annotated[bool, typer.Option("--advice", help="Show advice too, which never fails.")] = False,
-    fix: Annotated[bool, typer.Option("--fix", help="Mend what needs no decision, such as a misspelt name, in the files.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Fix what needs no decision, such as a misspelt name, in the files.")] = False,
     sarif_file: Annotated[
         Path | None, typer.Option("--sarif", metavar="FILE", help="Write the findings as SARIF too, for code hosts.")
     ] = None,
@@ -28,7 +28,7 @@ def doctor(  # noqa: PLR0913, PLR0917 - these are the options of a command
         typer.Option(
             "--certificates",
             metavar="FILE|URL",
-            help="Say when the certificates in this file end, or the authorities that this server shows.",
+            help="Say when the certificates in this file expire, or the authorities that this server shows.",
         ),
     ] = None,
     schema: Annotated[
@@ -36,9 +36,9 @@ def doctor(  # noqa: PLR0913, PLR0917 - these are the options of a command
     ] = None,
     sidecar: Annotated[str, typer.Option(metavar="URL", help="Compare the files with what this running sidecar has loaded.")] = "",
 ) -> None:
-    """Say what is wrong with Dapr's resources, Kubernetes manifests, host.json, the catalogue and the entities: where, why, and the mend.
+    """Say what is wrong with Dapr's resources, Kubernetes manifests, host.json, the catalogue and the entities: where, why, and the fix.
 
-    Exit code 0: nothing was found; 1: something was; 2: it could not be looked at.
+    Exit code 0: nothing was found; 1: something was; 2: it could not be checked.
     """
     # Other commands start faster without it.
     from bridge.cli import examination  # noqa: PLC0415

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from bridge.client.answers import Problem
+from bridge.client.errors import Problem
 
 Place = tuple[str, ...]
 
@@ -67,6 +67,6 @@ def _holder(event: dict[str, Any], place: Place) -> dict[str, Any]:
     for step in place[:-1]:
         inner = event.setdefault(step, {})
         if not isinstance(inner, dict):
-            raise Problem(422, "NotEditable", f"/{'/'.join(place)}: {step!r} is no object in this event.", "Edit it by hand.")
+            raise Problem(422, "NotEditable", f"/{'/'.join(place)}: {step!r} is not an object in this event.", "Edit it by hand.")
         event = inner
     return event

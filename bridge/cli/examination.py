@@ -112,7 +112,7 @@ def _setting(problem: str) -> Hit:
 def _metadata(url: str) -> Mapping[str, Any]:
     """What the sidecar says of itself. Raises OSError, ValueError."""
     if not url.startswith(("http://", "https://")):
-        raise ValueError(f"{url} is no address of a sidecar; write it like http://127.0.0.1:3500")
+        raise ValueError(f"{url} is not the address of a sidecar; write it like http://127.0.0.1:3500")
     request = urllib.request.Request(f"{url.rstrip('/')}/v1.0/metadata")  # noqa: S310 - http or https, as checked
     if token := os.environ.get("DAPR_API_TOKEN"):
         request.add_header("dapr-api-token", token)

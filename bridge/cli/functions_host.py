@@ -107,4 +107,4 @@ def _refusal(end: Ended) -> str:
     _, found, reasons = end.output.rpartition(CANNOT_START)
     if end.code != START_REFUSED or not found:
         return ""
-    return f"{ENDED}, because it cannot start:\n{reasons.strip()}\nFix this; it is tried again every {LONGEST_PAUSE:g} s at the latest."
+    return f"{ENDED}, because it cannot start:\n{reasons.strip()}\nFix this; it is retried at least every {LONGEST_PAUSE:g} s."

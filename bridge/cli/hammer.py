@@ -36,31 +36,34 @@ def hammer(  # noqa: PLR0913, PLR0917 - these are the options of a command
     name: Annotated[str, typer.Argument(metavar="APP", help="The app for which a policy is found, by its name in the catalogue.")],
     function: Annotated[str, typer.Option(help="A function of a staging app; otherwise a scripted one is started.", metavar="URL")] = "",
     allow_host: Annotated[
-        list[str] | None, typer.Option("--allow-host", metavar="HOST", help="Another machine than this that may be called.")
+        list[str] | None, typer.Option("--allow-host", metavar="HOST", help="A machine other than this one that may be called.")
     ] = None,
     key_env: Annotated[str | None, typer.Option(metavar="VARIABLE", help="The variable with the function key.")] = None,
     body: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON that is sent with each call; otherwise {}.")] = None,
     errors: Annotated[float, typer.Option(min=0, max=1, help="Scripted: the share of calls that get 503.")] = 0.2,
     hangs: Annotated[float, typer.Option(min=0, max=1, help="Scripted: the share of calls that hang.")] = 0.02,
     latency: Annotated[str, typer.Option(help="Scripted: how long an answer usually takes.")] = "50ms",
-    breaks_at: Annotated[float, typer.Option(min=0, help="Scripted: calls a second above which all get 503; 0 is never.")] = 50,
-    seed: Annotated[int, typer.Option(help="Scripted: what the faults are drawn from.")] = 1,
-    first: Annotated[float, typer.Option("--from", min=0.1, help="Calls a second to begin with.")] = 5,
-    last: Annotated[float, typer.Option("--to", min=0.1, help="Calls a second that are not exceeded.")] = 200,
-    seconds: Annotated[int, typer.Option(min=5, max=3600, help="How long all of it sends.")] = _SECONDS,
+    breaks_at: Annotated[float, typer.Option(min=0, help="Scripted: calls a second above which all get 503; 0 means never.")] = 50,
+    seed: Annotated[int, typer.Option(help="Scripted: the seed of the random faults.")] = 1,
+    first: Annotated[float, typer.Option("--from", min=0.1, help="Calls a second at the start.")] = 5,
+    last: Annotated[float, typer.Option("--to", min=0.1, help="The most calls a second.")] = 200,
+    seconds: Annotated[int, typer.Option(min=5, max=3600, help="How long it sends in total.")] = _SECONDS,
     most: Annotated[int, typer.Option(min=50, max=1_000_000, help="The most calls.")] = _MOST,
-    patience: Annotated[str, typer.Option(help="After which a call counts as hung, while it is measured.")] = "5s",
-    deadline: Annotated[str, typer.Option(help="Of a request; otherwise the shortest of the automations that call APP, or 1m.")] = "",
-    aim: Annotated[float, typer.Option(min=1, max=99.999, help="Percent of requests that are to succeed.")] = 99.9,
+    patience: Annotated[str, typer.Option(help="How long until a call counts as hung while measuring.")] = "5s",
+    deadline: Annotated[
+        str, typer.Option(help="The deadline of a request; otherwise the shortest of the automations that call APP, or 1m.")
+    ] = "",
+    aim: Annotated[float, typer.Option(min=1, max=99.999, help="The percentage of requests that should succeed.")] = 99.9,
     concurrency: Annotated[int, typer.Option(min=1, max=10_000, help="Calls at a time, as in the catalogue.")] = 20,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the policy goes; otherwise hammer-APP.yaml.")] = None,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the picture goes; otherwise hammer-APP.svg.")] = None,
 ) -> None:
     """Call a function at rising load, find timeout, retries and circuit breaker for it, try them, and write them with the reasons.
 
-    Without --function one is started on this machine that fails as the options say. With --function it runs for every call, so take
-    one on staging. Only this machine is called, and hosts that --allow-host names. What is under way when the time is over is waited for.
-    Exit code 0: the policy does what --aim says; 1: it does not, or there is none; 2: the command cannot be carried out so.
+    Without --function, one is started on this machine that fails as the options say. With --function it runs for every call, so use
+    one on staging. Only this machine and hosts that --allow-host names are called. When the time is up, the command waits for what is in
+    flight.
+    Exit code 0: the policy reaches --aim; 1: it does not, or none was found; 2: the command cannot be carried out.
     """
     # Other commands start faster without it.
     from bridge.cli import hammerrun  # noqa: PLC0415

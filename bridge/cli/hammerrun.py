@@ -107,7 +107,7 @@ def _check_folder(file: Path) -> None:
     if file.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder; name a file in it", str(file))
     if not file.parent.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, "is no folder; make it first", str(file.parent))
+        raise NotADirectoryError(errno.ENOTDIR, "is not a folder; create it first", str(file.parent))
     if not os.access(file if file.exists() else file.parent, os.W_OK):
         raise PermissionError(errno.EACCES, "cannot be written", str(file))
 

@@ -13,7 +13,7 @@ from bridge.hammer.search import FoundPolicy
 from bridge.resilience import Policy, worst_case
 
 _BAR = 24  #: characters
-LEGEND = "calls a second; █ answered ▒ failed ░ hung; from the usual time to that of 99 of 100"
+LEGEND = "calls a second; █ answered ▒ failed ░ hung; p50 to p99"
 
 
 def bar(parts: dict[str, float]) -> str:
@@ -72,7 +72,7 @@ def policy_words(policy: Policy) -> Iterator[str]:
 def _verdict(found: HammerReport, policy: FoundPolicy) -> Iterator[str]:
     worst, goal = worst_case(policy.policy), found.goal
     yield ""
-    yield f"By `bridge resilience explain` it makes at most {worst.attempts} attempts, in {brief_worst(worst.duration)} at worst."
+    yield f"According to `bridge resilience explain` it makes at most {worst.attempts} attempts, in {brief_worst(worst.duration)} at worst."
     if found.tried is not None:
         tried = found.tried
         yield (

@@ -16,7 +16,7 @@ _BESIDE = {"functions/resiliency.yaml": "resiliency.yaml", "components/servicebu
 
 def init(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Write them here; it must not hold any of them yet.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Write them here; the folder must not contain any of them yet.")],
 ) -> None:
     """Write a commented set of files and a first function that works at once: settings, catalogue, policy, topics and queues."""
     screen = session.of(context).screen

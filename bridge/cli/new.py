@@ -38,14 +38,14 @@ def automation(  # noqa: PLR0913, PLR0917 - these are the options of a command
     trigger: Annotated[ScaffoldTrigger, typer.Option(help="What starts it: a call, or work on a topic.")] = ScaffoldTrigger.HTTP,
     folder: Annotated[str, typer.Option("--app", metavar="FOLDER", help="The app's folder; otherwise that of the language.")] = "",
     source: Annotated[
-        str, typer.Option("--from", metavar="APP/FUNCTION", help="Draft the catalogue entry of this function, which is there already.")
+        str, typer.Option("--from", metavar="APP/FUNCTION", help="Draft the catalogue entry of this existing function.")
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what would be written.")] = False,
 ) -> None:
     """Write function, sample event, test, catalogue entry and, for a topic, the subscription of an automation that works at once.
 
-    What is there is added to and never overwritten. With --from only the catalogue entry is written: method, route and fields are found in
-    the function's code, and what cannot be known is a comment.
+    Existing files are added to and never overwritten. With --from only the catalogue entry is written: method, route and
+    fields come from the function's code, and what cannot be known is a comment.
     """
     screen = session.of(context).screen
     try:
@@ -138,7 +138,7 @@ def _build(screen: Screen, app_folder: Path) -> None:
     except subprocess.TimeoutExpired:
         said = f"it took more than {_BUILD_SECONDS:g} s"
     if said:
-        screen.note(f"The handler is not built, so the app cannot start: {said.strip()[:2000]}\nMend it, then: {command}", "yellow")
+        screen.note(f"The handler is not built, so the app cannot start: {said.strip()[:2000]}\nFix it, then: {command}", "yellow")
 
 
 def _samples(places: Places, language: ScaffoldLanguage, folder: str) -> Path:

@@ -34,10 +34,10 @@ def package(
         Path, typer.Option("--host-json", help="The host.json of apps that have none of their own.", metavar="FILE")
     ] = _HOST_JSON,
 ) -> None:
-    """Make the zip that a function app is published to Azure with, and say how.
+    """Make the zip with which a function app is published to Azure, and say how to publish it.
 
-    In it are the app, its host.json and the helper modules that it uses. What Azure must not get stays here: local.settings.json, virtual
-    environments, tests, and what .funcignore names. The same files make the same zip, to the byte.
+    In it are the app, its host.json and the helper modules that it uses. It leaves out what Azure must not get: local.settings.json,
+    virtual environments, tests, and what .funcignore names. The same files give the same zip, byte for byte.
     """
     from bridge.publishing import apppackage, namedapp  # noqa: PLC0415 - they take long to load, and other commands need none of it
 

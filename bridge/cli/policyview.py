@@ -128,7 +128,7 @@ def _delivery_words(view: Explanation) -> list[str]:
     its = view.delivery
     deliveries = "without limit" if its.deliveries == UNLIMITED else str(its.deliveries)
     handler = "" if its.handler_timeout is None else f", handler timeout {show(its.handler_timeout)}"
-    held = f"; one delivery is kept for {brief(view.held)} at most, as pauses above {show(its.hold)} are spent in the queue"
+    held = f"; one delivery is held for at most {brief(view.held)}, because pauses above {show(its.hold)} are spent in the queue"
     return [f"Work comes from {its.source}: lock {show(its.lock)}, renewed; deliveries {deliveries}{handler}{held}."]
 
 

@@ -20,7 +20,8 @@ from bridge.cli.exits import Exit
 from bridge.cli.rates import Pace
 from bridge.cli.screen import Screen
 from bridge.client import BridgeClient, DeadLetterQuery
-from bridge.client.answers import DeadLetterView, MissingView, Problem, Unreachable
+from bridge.client.deadletterview import DeadLetterView, MissingView
+from bridge.client.errors import Problem, Unreachable
 
 AT_ONCE = 32  #: replays under way at a time
 #: Seconds between tries while the bridge has no room or does not answer; a replay that is asked for twice is made once.
@@ -143,7 +144,7 @@ async def discard_all(client: BridgeClient, screen: Screen, choice: Choice, pace
             await sweep.run(dead_letters, pace, moved)
     except (asyncio.CancelledError, Unreachable, Problem):
         _tell(screen, sweep.tally, "discarded")
-        screen.note("Stopped between two dead letters. The same command goes on.")
+        screen.note("Stopped between two dead letters. Run the same command again to continue.")
         raise
     _tell(screen, sweep.tally, "discarded")
     return Exit.REFUSED if sweep.tally.failed else Exit.OK

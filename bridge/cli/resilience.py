@@ -14,19 +14,19 @@ from bridge.cli.exits import Exit
 from bridge.cli.screen import short
 from bridge.errors import ConfigurationError
 
-app = typer.Typer(help="The policies for calls of function apps.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="The policies for calls to function apps.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def _resilience() -> None:
-    """The policies for calls of function apps."""
+    """The policies for calls to function apps."""
 
 
 @app.command()
 def explain(context: typer.Context, name: Annotated[str, typer.Argument(metavar="APP", help="The app's name in the catalogue.")]) -> None:
-    """Say what the policy of an app comes to: attempts, pauses, the worst case, and what callers see by when.
+    """Say what the policy of an app amounts to: attempts, pauses, the worst case, and what callers see and when.
 
-    Policies, catalogue and entities are those that the settings name. Nothing is called, and no bridge need run.
+    Policies, catalogue and entities are those that the settings name. Nothing is called, and no bridge needs to run.
     """
     # The catalogue takes long to load, and other commands need none of it.
     from bridge.cli import policyview  # noqa: PLC0415

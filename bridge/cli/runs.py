@@ -12,14 +12,15 @@ from bridge.cli import exits, inputs, session, waiting
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.client import BridgeClient
-from bridge.client.answers import FINAL, InvocationView, Problem, RunView
+from bridge.client.answers import FINAL, InvocationView, RunView
+from bridge.client.errors import Problem
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The run's correlation id.")]
-Wait = Annotated[float, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait for the end, so long at most.")]
+Wait = Annotated[float, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait for the end, at most this long.")]
 Words = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[key=value | key=@file]...", help="Typed as the automation's schema says; else JSON where it parses, else text."
+        metavar="[key=value | key=@file]...", help="Typed as the automation's schema says; otherwise JSON if it parses, otherwise text."
     ),
 ]
 File = Annotated[str | None, typer.Option("--input", metavar="FILE|-", help="The input as JSON, from a file or standard input.")]
@@ -30,11 +31,11 @@ def submit(  # noqa: PLR0913, PLR0917 - one a flag; typer passes them by name
     name: Annotated[str, typer.Argument(metavar="NAME", help="The automation.")],
     words: Words = None,
     file: File = None,
-    correlation_id: Annotated[str, typer.Option("--correlation-id", metavar="ID", help="Your own id for it; made up if left out.")] = "",
+    correlation_id: Annotated[str, typer.Option("--correlation-id", metavar="ID", help="Your own id for it; generated if left out.")] = "",
     wait: Wait = 0,
     deadline: Annotated[str, typer.Option(metavar="TIME", help="End by then: 2026-01-31T12:00:00Z, or 5m from now.")] = "",
 ) -> None:
-    """Ask for an automation."""
+    """Request an automation."""
     written = inputs.read(file, words or [])
     ends = inputs.moment(deadline) if deadline else None
 
@@ -50,9 +51,9 @@ def get(
     context: typer.Context,
     correlation_id: Id,
     wait: Wait = 0,
-    output: Annotated[bool, typer.Option("--output", help="Print nothing but the raw output.")] = False,
+    output: Annotated[bool, typer.Option("--output", help="Print only the raw output.")] = False,
 ) -> None:
-    """Look a run up."""
+    """Look up a run."""
 
     async def work(client: BridgeClient, screen: Screen) -> Exit:
         run = await waiting.found(client, correlation_id, wait)
@@ -76,7 +77,7 @@ def list_runs(
     status: Annotated[str, typer.Option(help="Pending, Running, Canceling, Succeeded, Failed, Canceled or TimedOut.")] = "",
     automation: Annotated[str, typer.Option(metavar="NAME", help="Only runs of this automation.")] = "",
     since: Annotated[str, typer.Option(metavar="TIME", help="Only runs since then: 2026-01-31T12:00:00Z, or 2h ago.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
 ) -> None:
     """List runs, newest first."""
     start = inputs.moment(since, ago=True) if since else None
@@ -89,7 +90,7 @@ def list_runs(
             columns = ("id", "automation", "status", "created", "took", "error")
             screen.table(columns, [_row(run) for run in found])
         else:
-            screen.note("There are no such runs. `bridge automations` shows what can be asked for.")
+            screen.note("There are no such runs. `bridge automations` shows what you can request.")
 
     session.of(context).run(work)
 
@@ -107,7 +108,7 @@ def cancel(context: typer.Context, correlation_id: Id, wait: Wait = 0) -> None:
 
 
 def rerun(context: typer.Context, correlation_id: Id, words: Words = None, file: File = None, wait: Wait = 0) -> None:
-    """Run it again under a new id, with the same input or another."""
+    """Run it again under a new id, with the same or a new input."""
     written = inputs.read(file, words or []) if file or words else None
 
     async def work(client: BridgeClient, screen: Screen) -> Exit:

@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from bridge.client.answers import Problem
+from bridge.client.errors import Problem
 
 _log = logging.getLogger("bridge")
 

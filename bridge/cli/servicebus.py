@@ -27,7 +27,7 @@ def servicebus(  # noqa: PLR0913, PLR0917 - one flag a setting; typer passes the
     host: Annotated[str, typer.Option(help="Listen on this address. One that others can reach needs --tls.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Listen on this port; 0 takes a free one.", min=0, max=65535)] = 5672,
     data_dir: Annotated[Path, typer.Option(help="Keep messages here; not the folder of a bridge.", metavar="DIR")] = Path(".servicebus"),
-    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS, with a certificate that is made in the folder.")] = False,
+    tls: Annotated[bool, typer.Option("--tls", help="Use TLS, with a certificate that is made in the folder.")] = False,
     max_message: Annotated[int, typer.Option(help="The most bytes of a message or batch.", min=1024)] = 2**20,
     queue_limit: Annotated[int, typer.Option(help="The most messages of one queue or subscription.", min=1)] = 200_000,
     emulator_config: Annotated[

@@ -11,7 +11,7 @@ import typer
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.client import BridgeClient
-from bridge.client.answers import Problem, Unreachable
+from bridge.client.errors import Problem, Unreachable
 
 Work = Callable[[BridgeClient, Screen], Awaitable[Exit | None]]
 

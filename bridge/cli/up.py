@@ -26,15 +26,17 @@ def up(  # noqa: PLR0913, PLR0917 - one flag a setting; typer passes them by nam
     catalogue: Annotated[str | None, typer.Option(help="The automations (functions/automations.yaml).", metavar="FILE")] = None,
     functions: Annotated[str | None, typer.Option(help="Run the function apps below this folder, too.", metavar="DIR")] = None,
     functions_port: Annotated[str | None, typer.Option(help="The port of the local functions host (7071).")] = None,
-    timers: Annotated[bool | None, typer.Option("--timers", help="Run timer functions by their schedules, too.")] = None,
-    servicebus_port: Annotated[str | None, typer.Option(help="Let Service Bus clients reach the embedded queue here, as on 5672.")] = None,
-    servicebus_tls: Annotated[bool | None, typer.Option("--servicebus-tls", help="Speak TLS there.")] = None,
+    timers: Annotated[bool | None, typer.Option("--timers", help="Run timer functions on their schedules, too.")] = None,
+    servicebus_port: Annotated[
+        str | None, typer.Option(help="Let Service Bus clients reach the embedded queue on this port, such as 5672.")
+    ] = None,
+    servicebus_tls: Annotated[bool | None, typer.Option("--servicebus-tls", help="Use TLS there.")] = None,
     with_sidecar: Annotated[bool | None, typer.Option("--with-sidecar", help="Start a Dapr sidecar, too (runtime dapr).")] = None,
     resources: Annotated[str | None, typer.Option(help="Components for that sidecar (components/local).", metavar="DIR")] = None,
     log_format: Annotated[str | None, typer.Option(help="Log for people or machines.", metavar="console|json")] = None,
     log_level: Annotated[str | None, typer.Option(help="The least severe lines to log.", metavar="debug|info|warning|error")] = None,
 ) -> None:
-    """Serve. Flags win over BRIDGE_* variables, those over bridge.yaml. Settings without a flag, such as tokens and cors_origins, are
+    """Serve. Flags override BRIDGE_* variables, which override bridge.yaml. Settings without a flag, such as tokens and cors_origins, are
     in docs/running.md.
     """
     flags: dict[str, object] = {

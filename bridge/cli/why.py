@@ -16,7 +16,7 @@ from bridge.client.answers import FINAL, AttemptView, InvocationView, RunView
 
 
 def why(context: typer.Context, correlation_id: Id) -> None:
-    """Say what a run waits for, or why it ended as it did."""
+    """Say what a run is waiting for, or why it ended as it did."""
 
     async def work(client: BridgeClient, screen: Screen) -> Exit:
         run = await client.get(correlation_id)

@@ -20,22 +20,11 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from bridge.client import sse
-from bridge.client.answers import (
-    FINAL,
-    AttemptView,
-    AuditReportView,
-    AutomationView,
-    DeadLetterView,
-    InvocationView,
-    MissingView,
-    Problem,
-    ProblemView,
-    RunErrorView,
-    RunView,
-    Unreachable,
-)
+from bridge.client.answers import FINAL, AttemptView, AuditReportView, AutomationView, InvocationView, ProblemView, RunErrorView, RunView
 from bridge.client.configurationview import ConfigurationView
 from bridge.client.deadletterquery import DeadLetterQuery
+from bridge.client.deadletterview import DeadLetterView, MissingView
+from bridge.client.errors import Problem, Unreachable
 from bridge.client.transport import LONGEST_WAIT, Transport
 
 __all__ = [
@@ -93,7 +82,7 @@ class BridgeClient:
     async def submit(
         self, automation: str, value: Any, *, correlation_id: str | None = None, wait: float = 0, deadline: datetime | None = None
     ) -> RunView:
-        """Ask for an automation; the run comes back once it is durable, or within `wait` seconds (60 at most) once it has ended.
+        """Request an automation; the run comes back once it is durable, or within `wait` seconds (60 at most) once it has ended.
 
         Without a correlation id the client makes one, so that sending the same request again can never start a second run.
         """
@@ -120,7 +109,7 @@ class BridgeClient:
         return items
 
     async def get(self, correlation_id: str, *, wait: float = 0) -> RunView:
-        """Look a run up, waiting up to `wait` seconds (60 at most) for it to be there and to end."""
+        """Look up a run, waiting up to `wait` seconds (60 at most) for it to be there and to end."""
         query = f"?wait={min(wait, LONGEST_WAIT):g}" if wait else ""
         run: RunView = await self._transport.json("GET", _request(correlation_id) + query)
         return run

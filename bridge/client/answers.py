@@ -1,12 +1,11 @@
-"""What the HTTP API answers (contract 3.3): its JSON as types, and the two ways to get no answer.
+"""What the HTTP API answers (contract 3.3): its JSON as types.
 
-These types are the one place that says what an answer looks like: `/openapi.json` is made of them, descriptions included. A key that is
-`NotRequired` is absent where there is nothing to say. Times are RFC 3339 in UTC.
+These types, with those of `deadletterview` and `configurationview`, are the one place that says what an answer looks like: `/openapi.json`
+is made of them, descriptions included. A key that is `NotRequired` is absent where there is nothing to say. Times are RFC 3339 in UTC.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
@@ -189,62 +188,6 @@ class AutomationsView(TypedDict):
     items: list[AutomationView]
 
 
-class ReplayView(TypedDict):
-    """The event of a dead letter, published once more."""
-
-    at: Time
-    by: Annotated[str, Field(description="The caller who asked for it.")]
-    messageId: Annotated[str, Field(description="Of the message: the id of the dead letter, a slash, and the number of the replay.")]
-    edited: Annotated[bool, Field(description="Whether an edited event was published; the dead letter keeps the original.")]
-    unconfirmed: NotRequired[Annotated[Literal[True], Field(description="It was interrupted: whether it was published is not known.")]]
-
-
-class ReplayUnderWayView(ReplayView):
-    """A replay that is not confirmed: under way until then; after that interrupted, and free to be made again."""
-
-    until: Time
-
-
-class DeadLetterView(TypedDict):
-    """An event that led nowhere."""
-
-    id: str
-    reason: Annotated[str, Field(examples=["Malformed", "CorrelationConflict", "GaveUp", "ReplyUndeliverable", "Undeliverable"])]
-    detail: str
-    hint: NotRequired[Annotated[str, Field(description="What its sender can do.")]]
-    source: Annotated[str, Field(description="The subscription or queue it came from.")]
-    topic: Annotated[str, Field(description="Where a replay publishes it.")]
-    attempts: int
-    keptAt: Time
-    correlationId: NotRequired[str]
-    automation: NotRequired[str]
-    contentType: NotRequired[str]
-    causationId: NotRequired[str]
-    entity: NotRequired[Annotated[str, Field(description="The queue or subscription in whose dead-letter sub-queue it is.")]]
-    properties: NotRequired[Annotated[dict[str, str], Field(description="The application properties there, tokens masked.")]]
-    reaches: NotRequired[Annotated[list[str], Field(description="The subscriptions that a replay reaches, as far as is known.")]]
-    replayOf: NotRequired[Annotated[str, Field(description="The dead letter whose replay came back as this one.")]]
-    replays: NotRequired[list[ReplayView]]
-    replaying: NotRequired[ReplayUnderWayView]
-    event: NotRequired[Annotated[Any, Field(description="The original, tokens and writeOnly input masked; absent with event=false.")]]
-    body: NotRequired[Annotated[str, Field(description="Instead of `event`, if it is no JSON: text, or base64.")]]
-
-
-class MissingView(TypedDict):
-    """What the broker did not give: the dead letters of one entity, or of all."""
-
-    detail: str
-    entity: NotRequired[str]
-
-
-class DeadLettersView(TypedDict):
-    """Those of the bridge, newest first; then those of the broker, by entity, oldest first."""
-
-    items: list[DeadLetterView]
-    missing: NotRequired[list[MissingView]]
-    nextCursor: NotRequired[Annotated[str, Field(description="Absent on the last page.")]]
-
-
 class DiscrepancyView(TypedDict):
     """An id that does not fit, and why."""
 
@@ -263,7 +206,7 @@ class AuditReportView(TypedDict):
     replies: Annotated[Count, Field(description="Ended runs whose reply was published.")]
     repliesDue: Annotated[Count, Field(description="Ended just now; the reply is on its way.")]
     deadLetters: Annotated[dict[str, Count], Field(description="By reason.")]
-    notAccepted: Annotated[Count, Field(description="Asked for and never accepted: the caller got an error, or no answer.")]
+    notAccepted: Annotated[Count, Field(description="Requested and never accepted: the caller got an error, or no answer.")]
     misfits: Annotated[list[DiscrepancyView], Field(description="The first thousand.")]
     misfitCount: Count
 
@@ -285,35 +228,8 @@ class ReadyView(TypedDict):
     """Whether requests can be accepted."""
 
     status: Annotated[
-        Literal["ready", "degraded", "not ready"], Field(description="degraded: targets that nobody serves, certificates that end.")
+        Literal["ready", "degraded", "not ready"],
+        Field(description="degraded: nobody serves some of the targets, or certificates are about to expire."),
     ]
     reasons: NotRequired[Annotated[list[str], Field(description="Why it is degraded.")]]
     parts: Annotated[dict[str, str], Field(description="Each component the bridge depends on: `ok`, or what is wrong with it.")]
-
-
-class Problem(Exception):
-    """The bridge refused (RFC 9457): what happened in `detail`, what to do next in `hint`, one violation an entry in `errors`."""
-
-    def __init__(self, status: int, code: str, detail: str, hint: str = "", errors: Sequence[Mapping[str, Any]] = ()) -> None:
-        self.status = status
-        self.code = code
-        self.detail = detail
-        self.hint = hint
-        self.errors = list(errors)
-        super().__init__(f"{detail} {hint}".strip())
-
-    @classmethod
-    def read(cls, status: int, body: Any) -> Problem:
-        """Make one of problem+json, or of whatever stands in its place."""
-        if not isinstance(body, dict):
-            return cls(status, f"Http{status}", f"The answer was HTTP {status}, from something that is not a bridge.", "Check the URL.")
-        detail = str(body.get("detail") or body.get("title") or f"HTTP {status}")
-        return cls(status, str(body.get("code") or f"Http{status}"), detail, str(body.get("hint") or ""), body.get("errors") or ())
-
-
-class Unreachable(Exception):
-    """No bridge answers at the URL."""
-
-    def __init__(self, url: str, reason: str) -> None:
-        self.url = url
-        super().__init__(f"No bridge answers at {url} ({reason}). Start one with `bridge up`, or name another with --url or BRIDGE_URL.")

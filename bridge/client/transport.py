@@ -12,7 +12,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from bridge.client.answers import Problem, Unreachable
+from bridge.client.errors import Problem, Unreachable
 
 LONGEST_WAIT = 60  #: seconds that one request may wait for its answer
 

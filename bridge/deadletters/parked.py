@@ -23,8 +23,8 @@ NO_REASON = "DeadLettered"  #: the reason of a message whose receiver gave none
 
 #: What can be done about the reasons that Service Bus gives itself (Azure documentation, "Overview of Service Bus dead-letter queues").
 _HINTS = {
-    "MaxDeliveryCountExceeded": "Its receiver failed each time. Find out why in the receiver's log, mend it, then replay.",
-    "TTLExpiredException": "Nobody took it in time. See that its receiver runs, then replay, or discard what is too old.",
+    "MaxDeliveryCountExceeded": "Its receiver failed each time. Find out why in the receiver's log, fix it, then replay.",
+    "TTLExpiredException": "No receiver took it in time. Check that its receiver is running, then replay, or discard what is too old.",
     "HeaderSizeExceeded": "Its properties are too large. Send fewer or shorter ones, then discard this one.",
     "MaxTransferHopCountExceeded": "It was forwarded too often. Break the chain of ForwardTo, then replay.",
     "SessionIdMissing": "Its sender must set a session id; discard this one and send it anew.",

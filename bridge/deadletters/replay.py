@@ -104,7 +104,7 @@ def _time_left(dead_letter: DeadLetter, named: Mapping[str, Any], now: datetime)
     passed = f"The deadline of dead letter {dead_letter.id} passed at {end.isoformat()}"
     if work:
         again = shlex.quote(_text(named, "correlationid", dead_letter.correlation_id)[:100])
-        raise NotReplayable(f"{passed}; its work must not start any more.", hint=f"`bridge rerun {again}` starts the whole run anew.")
+        raise NotReplayable(f"{passed}; its work must not start any more.", hint=f"`bridge rerun {again}` starts the whole run again.")
     raise NotReplayable(
         f"{passed}, so its request would only time out.",
         hint=f"Edit it: `bridge deadletters show {dead_letter.id} --event >event.json`, move `expirytime` or take it out, and "

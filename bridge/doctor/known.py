@@ -1,5 +1,6 @@
 """What Dapr knows: component types with the names of their metadata, annotations, and the fields of its kinds (`dapr.json`, made by
-`tools.dapr.known` from the sources of the version that it names)."""
+`tools.dapr.known` from the sources of the version that it names); and the fields of kinds of Kubernetes and KEDA (`kubernetes.json`,
+made by `tools.helm.kinds`)."""
 
 from __future__ import annotations
 
@@ -93,9 +94,26 @@ def pod_annotations() -> frozenset[str]:
 
 
 def kinds() -> dict[str, Any]:
-    """The fields of each `apiVersion kind`: a mapping of keys, a list of one shape, the type of a plain value, or None for any value."""
+    """The fields of each `apiVersion kind` of Dapr: a mapping of keys, a list of one shape, the type of a value, None for any value."""
     found: dict[str, Any] = _content()["kinds"]
     return found
+
+
+def shape_of(api: str, kind: str) -> Any:
+    """The fields of a kind of Dapr, Kubernetes or KEDA in the same form; what `#Name` is says `resolved`. None if it is not known."""
+    name = f"{api} {kind}"
+    return kinds().get(name) or _kubernetes()["kinds"].get(name)
+
+
+def resolved(shape: Any) -> Any:
+    """The shape that a name such as `#PodSpec` stands for; any other shape as it is."""
+    return _kubernetes()["types"][shape[1:]] if isinstance(shape, str) and shape.startswith("#") else shape
+
+
+@cache
+def _kubernetes() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((Path(__file__).parent / "kubernetes.json").read_text())
+    return content
 
 
 def version() -> str:
@@ -113,11 +131,12 @@ def near(name: str, names: Iterable[str]) -> str | None:
 
 
 def one_typo(name: str, names: Iterable[str]) -> str | None:
-    """The name of an application that one person wrote for the same, with a letter wrong."""
+    """The name of an application that one person wrote for the same, with a letter wrong or two exchanged."""
     meant = near(name, names)
     if meant is None or abs(len(meant) - len(name)) > 1:
         return None
-    return meant if difflib.SequenceMatcher(None, name, meant).ratio() > _ALIKE else None
+    is_exchanged = sorted(name) == sorted(meant)
+    return meant if is_exchanged or difflib.SequenceMatcher(None, name, meant).ratio() > _ALIKE else None
 
 
 def perhaps(name: str, names: Iterable[str]) -> str | None:

@@ -17,7 +17,7 @@ from bridge.errors import ConfigurationError
 
 def read(project: DoctorProject) -> None:
     """Put catalogues, lists of entities and policies into the project, and what is refused of them and of settings."""
-    for path in dict.fromkeys(each.file for each in project.documents if each.kind == "Automation" and each.api == "bridge/v1"):
+    for path in dict.fromkeys(each.file for each in project.documents if each.kind == "Automation" and each.api.startswith("bridge/")):
         _own(project, "catalogue-invalid", path, catalog.load, project.catalogues)
     for document in list(project.documents):
         if document.file.suffix == ".json" and isinstance(document.get("UserConfig"), dict):

@@ -19,6 +19,7 @@ _SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _INNER_TAB = re.compile(r"(?<=\S)[ \t]*\t[ \t]*")
 _FROM_CHART = re.compile(r"\{\{-?\s*(\.(Values|Release|Chart|Capabilities|Template|Files)\b|(include|template|tpl)\s)")
 _DIRECTIVE = re.compile(r"(-\s*)?(\{\{|\{%)|.*: \{\{")
+_CONFLICT = re.compile(r"^<{7} ", re.MULTILINE)
 _API = re.compile(r"^apiVersion:", re.MULTILINE)
 _MOST_PARTS = 500  #: of a file with a fault that are read one by one
 
@@ -114,8 +115,14 @@ def _repeated(path: Path, node: yaml.Node) -> Iterator[Refused]:
 def _refused(path: Path, part: str, before: int, fault: yaml.YAMLError) -> Refused:
     """What is told of a part of a file; `before` counts the lines before it."""
     mend = "Correct it; nothing of this document is read as it is."
+    if conflict := _CONFLICT.search(part):
+        line = before + part.count("\n", 0, conflict.start()) + 1
+        return "not-readable", Hit(path, line, "Two versions stand here that git could not join.", "Keep what is right of the two.")
     if isinstance(fault, yaml.MarkedYAMLError):
-        mark = fault.problem_mark or fault.context_mark
+        is_open = "quoted scalar" in str(fault.context) and "end of stream" in str(
+            fault.problem
+        )  # told where it ends, and wrong where it begins
+        mark = fault.context_mark if is_open else fault.problem_mark or fault.context_mark
         told = str(fault.problem or fault)
         return "not-readable", Hit(path, mark.line + 1 if mark else 1, f"{told[:1].upper()}{told[1:]}.", mend)
     line = before + (part.count("\n", 0, fault.position) if isinstance(fault, yaml.reader.ReaderError) else 0) + 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +34,7 @@ class DoctorProject:
     sidecar: Mapping[str, Any] | None = None  #: what the metadata API of a running sidecar answered
     unreadable: list[tuple[str, Hit]] = field(default_factory=list)  #: each with the name of its rule
     skipped: list[str] = field(default_factory=list)  #: files that were left out, and why
+    _one_deployment: bool | None = field(default=None, init=False, repr=False)
 
     def of_kind(self, *kinds: str, dapr: bool = False) -> Iterator[ConfigDocument]:
         """The documents of these kinds; `dapr` is whether the group must be Dapr's."""
@@ -46,9 +48,11 @@ class DoctorProject:
 
     def _is_one_deployment(self) -> bool:
         """Whether Dapr's resources are one set of folders, and everything else is one too: a folder with resources, one with manifests."""
-        dapr = {each.file.parent for each in self.documents if each.api.startswith("dapr.io/")}
-        others = {each.file.parent for each in self.documents if each.kind and each.api and each.file.parent not in dapr}
-        return _one_set(dapr) and _one_set(others)
+        if self._one_deployment is None:
+            dapr = {each.file.parent for each in self.documents if each.api.startswith("dapr.io/")}
+            others = {each.file.parent for each in self.documents if each.kind and each.api and each.file.parent not in dapr}
+            self._one_deployment = _one_set(dapr) and _one_set(others)
+        return self._one_deployment
 
     def of_file(self, path: Path) -> list[ConfigDocument]:
         """The documents of one file."""
@@ -68,6 +72,7 @@ class DoctorProject:
         return [each for each in self.of_kind(*kinds, dapr=True) if together(each.file, document.file) and _same_namespace(each, document)]
 
 
+@lru_cache(maxsize=2**16)
 def together(one: Path, other: Path) -> bool:
     """Whether one of the files stands in the folder of the other or below it."""
     above, below = sorted((one.parent, other.parent), key=lambda path: len(path.parts))

@@ -47,13 +47,12 @@ class CallConnection(Protocol):
 class GrpcCall:
     """What both kinds of call share: the way of messages to the peer, as far as its windows allow."""
 
-    __slots__ = ("_begun", "_connection", "_trailers", "_unsent", "body", "complete", "headers", "path", "stream", "window")
+    __slots__ = ("_begun", "_connection", "_trailers", "_unsent", "body", "headers", "path", "stream", "window")
 
     def __init__(self, connection: CallConnection, stream: int, path: str, headers: Headers, window: int = WINDOW) -> None:
         self._connection, self.stream, self.path, self.headers = connection, stream, path, headers
         self.window = window  #: bytes that may still be sent
         self.body = bytearray()  #: what has come and is not a whole message yet
-        self.complete = False  #: whether the peer has sent everything
         self._begun = False  #: whether the headers of the response have been sent
         self._unsent: deque[memoryview] = deque()  #: what the peer's windows hold back
         self._trailers = b""  #: that follow it
@@ -98,9 +97,8 @@ class GrpcCall:
             self._trailers = trailers
             return
         block = trailers if self._begun else frames.RESPONSE + trailers
-        end = frame(frames.HEADERS, END_HEADERS | END_STREAM, self.stream, block)
-        # The peer need send no more. RFC 9113, 8.1: a server may say so with the code 0 once its response is complete.
-        self._connection.write(end if self.complete else end + frame(frames.RST_STREAM, 0, self.stream, bytes(4)))
+        # No RST_STREAM follows, though the peer may want to send more: a client of gRPC ends such a stream by itself.
+        self._connection.write(frame(frames.HEADERS, END_HEADERS | END_STREAM, self.stream, block))
         self._connection.forget(self)
 
     def fail(self, status: int, message: str) -> None:

@@ -230,7 +230,7 @@ class Http2Connection(asyncio.Protocol):
         if isinstance(call, GrpcStream):
             self.begin(call)
         if flags & frames.END_STREAM:
-            self._complete(call)
+            call.ended()
 
     def _on_data(self, flags: int, stream: int, payload: bytes) -> None:
         self._received += len(payload)
@@ -244,12 +244,7 @@ class Http2Connection(asyncio.Protocol):
             return
         call.take(frames.unpadded(flags, payload))
         if flags & frames.END_STREAM and stream in self._calls:
-            self._complete(call)
-
-    @staticmethod
-    def _complete(call: GrpcCall) -> None:
-        call.complete = True
-        call.ended()
+            call.ended()
 
     async def _run(self, call: GrpcCall) -> None:
         try:

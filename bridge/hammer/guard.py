@@ -23,13 +23,13 @@ def checked(url: str, allowed: Collection[str]) -> HammerTarget:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise ValueError(f"{url!r} is no URL; write it like https://staging.example.com/api/work") from None
+        raise ValueError(f"{url!r} is not a URL; write it like https://staging.example.com/api/work") from None
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError(
             "a URL with a user, a query or a fragment may carry a secret; leave them out, and name the key's variable with --key-env"
         )
     if parts.scheme not in ("http", "https") or not host:
-        raise ValueError(f"{url!r} is no URL of a function; write it like https://staging.example.com/api/work")
+        raise ValueError(f"{url!r} is not the URL of a function; write it like https://staging.example.com/api/work")
     if "{" in parts.path or "}" in parts.path:
         raise ValueError(f"{parts.path} has a placeholder; write a path that can be called as it is, such as /api/items/1")
     if not is_loopback(host) and host not in {each.lower().rstrip(".") for each in allowed}:

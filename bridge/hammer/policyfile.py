@@ -60,34 +60,34 @@ def _head(report: HammerReport, found: FoundPolicy) -> Iterator[str]:
     measured, usual = report.measured, found.usual
     yield (
         f"Found by `bridge hammer {report.app}`. Merge it into functions/resiliency.yaml; `bridge resilience explain {report.app}` says "
-        "what it comes to."
+        "what it amounts to."
     )
     failed = "none failed"
     if measured.codes:
         codes = ", ".join(f"{code} {percent(number / len(measured.usual))}" for code, number in measured.codes.most_common())
-        failed = f"{percent(measured.failing)} failed ({codes}); as they were few, it may be {percent(measured.failing_at_most)}"
+        failed = f"{percent(measured.failing)} failed ({codes}); as the sample is small, it may be {percent(measured.failing_at_most)}"
     rates = [each.rate for each in measured.sound]
     yield f"Measured: {len(measured.usual):,} calls at {rates[0]:.0f} to {max(rates):.0f} a second, of which {failed}."
     times = measured.times
     yield (
-        f"An answer took {milliseconds(quantile(times, 0.5))} (half of them), {milliseconds(quantile(times, 0.99))} (99 of 100), "
-        f"{milliseconds(times[-1])} (the longest)."
+        f"Latency of the answers: p50 {milliseconds(quantile(times, 0.5))}, p99 {milliseconds(quantile(times, 0.99))}, "
+        f"longest {milliseconds(times[-1])}."
     )
     yield from _breaking(measured, found.policy)
     yield (
         f"Worked out: of {usual.asked:,} requests at {found.rate:.1f}/s {percent(usual.share, 2)} succeed within "
         f"{show(report.goal.deadline)}, "
-        f"99 of 100 of them within {usual.within(0.99):.1f} s, with {usual.calls / usual.asked:.2f} calls each."
+        f"99 % of them within {usual.within(0.99):.1f} s, with {usual.calls / usual.asked:.2f} calls each."
     )
     if found.surge is not None:
-        yield f"If a surge comes before that breaks the function, {percent(found.surge.share)} succeed, those of the surge included."
+        yield f"After a surge that breaks the function, {percent(found.surge.share)} succeed, including those of the surge."
     if not found.reached:
-        yield f"NOT REACHED: {percent(report.goal.share, 2)} were asked for. This is the best of {found.tried} policies."
+        yield f"NOT REACHED: the aim was {percent(report.goal.share, 2)}. This is the best of {found.tried} policies."
     if report.tried is not None:
         tried = report.tried
         yield (
-            f"Tried with a bridge: {tried.succeeded:,} of {tried.asked:,} requests succeeded. The most attempts of one were "
-            f"{tried.most_attempts}, and the policy allows {worst_case(found.policy).attempts}."
+            f"Tried with a bridge: {tried.succeeded:,} of {tried.asked:,} requests succeeded. No request took more than "
+            f"{tried.most_attempts} attempts; the policy allows {worst_case(found.policy).attempts}."
         )
     elif report.untried:
         yield f"NOT TRIED: {report.untried}"
@@ -96,25 +96,25 @@ def _head(report: HammerReport, found: FoundPolicy) -> Iterator[str]:
 def _breaking(measured: Measurement, policy: Policy) -> Iterator[str]:
     broken = measured.lowest_broken
     if broken is None:
-        yield f"It did not break at {measured.highest_sound:.0f} calls a second; what more does was not tried."
+        yield f"It did not break at {measured.highest_sound:.0f} calls a second; higher rates were not tried."
         return
     failed = percent(broken.failed / max(len(broken.calls), 1))
     again = f" It answered again {measured.recovery:.1f} s after that load." if measured.recovery is not None else ""
-    yield f"It bears {measured.highest_sound:.0f} calls a second and breaks at {broken.rate:.0f}: {failed} failed.{again}"
+    yield f"It sustains {measured.highest_sound:.0f} calls a second and breaks at {broken.rate:.0f}: {failed} failed.{again}"
     limit = policy.timeout.total_seconds()
     usual = sum(min(each.seconds, limit) for each in measured.usual) / len(measured.usual)
     room = max(math.floor(measured.highest_sound * usual), 1)
     yield (
-        f"With `concurrency: {room}` of its targets in the catalogue, in all replicas together, it gets no more, since a call takes "
-        f"{milliseconds(usual)} on average, hung ones included."
+        f"`concurrency: {room}` for its targets in the catalogue, over all replicas, limits it to that rate, since a call takes "
+        f"{milliseconds(usual)} on average, including hung ones."
     )
 
 
 def _why_timeout(measured: Measurement, policy: Policy) -> str:
     times = policy.timeout.total_seconds() / measured.times[-1]
     return (
-        f"{times:.1f} times as long as the longest answer: what takes longer hangs, and the next attempt may begin. "
-        "A cold start was not measured; an app that is stopped when nobody calls needs more."
+        f"{times:.1f} times the longest answer: a call that takes longer counts as hung, and the next attempt may begin. "
+        "Cold starts were not measured; an app that scales to zero needs more."
     )
 
 
@@ -127,14 +127,14 @@ def _retry(name: str, policy: Policy, measured: Measurement, goal: Goal) -> Iter
     left = measured.failing_at_most ** (worst.attempts or 1)
     longest = brief_worst(worst.duration)
     why = (
-        f"{worst.attempts} attempts, as {percent(measured.failing_at_most)} of single ones may fail: of a million requests "
+        f"{worst.attempts} attempts, because {percent(measured.failing_at_most)} of single ones may fail: of a million requests "
         f"{left * 1e6:,.0f} fail in all of them. At worst they take {longest} of the deadline of {show(goal.deadline)}."
     )
     yield from _comment("        ", [why, _why_pauses(retry)])
     yield f"        policy: {retry.policy}"
     yield f"        {_pause_line(retry)}"
     yield f"        maxRetries: {retry.max_retries}"
-    yield from _comment("        ", ["What a repeat can change; every other 4xx is an answer."])
+    yield from _comment("        ", ["What a retry can change; every other 4xx is an answer."])
     yield "        matching: {httpStatusCodes: '408,429,500-599'}"
 
 
@@ -144,8 +144,8 @@ def _pause_line(retry: Retry) -> str:
 
 def _why_pauses(retry: Retry) -> str:
     if retry.policy == "constant":
-        return "Even pauses were at least as good as growing ones at this rate, and after a surge."
-    return "Growing, spread pauses: calls that failed together do not come back together."
+        return "Constant pauses were at least as good as growing ones at this rate, and after a surge."
+    return "Growing pauses with jitter: calls that failed together are not retried together."
 
 
 def _breaker(name: str, rules: BreakerRules | None, measured: Measurement) -> Iterator[str]:
@@ -153,10 +153,12 @@ def _breaker(name: str, rules: BreakerRules | None, measured: Measurement) -> It
         return
     yield "    circuitBreakers:"
     yield f"      {name}:"
-    yield from _comment("        ", ["More failures in a row than usual ones make: it opens for trouble, not for bad luck or one request."])
+    yield from _comment(
+        "        ", ["More failures in a row than ordinary ones produce: it opens for an outage, not for bad luck or one request."]
+    )
     yield f"        trip: {rules.trip}"
-    seen = "About twice the time after which the function answered again."
-    why = seen if measured.recovery else "What an app takes to start, or a part of the deadline: the function was not seen to break."
+    seen = "About twice the time until the function answered again."
+    why = seen if measured.recovery else "The time an app takes to start, or a part of the deadline: the function did not break."
     yield from _comment("        ", [f"{why} Then one call probes."])
     yield f"        timeout: {show(rules.timeout)}"
     yield "        maxRequests: 1"

@@ -22,13 +22,13 @@ def find(functions: Path, named: str) -> AppFolder:
     if folder is None:
         known = sorted(each.name for each in functions.iterdir() if each.is_dir()) if functions.is_dir() else []
         raise ConfigurationError(
-            [f"{named!r} is no function app: it is no folder, and the apps of {functions} are {', '.join(known) or 'none'}."]
+            [f"{named!r} is not a function app: it is not a folder, and the apps of {functions} are {', '.join(known) or 'none'}."]
         )
     if dotnetapp.is_source(folder) and not dotnetapp.is_published(folder):
         raise ConfigurationError([_unpublished(folder)])
     language = apps.language_of(folder)
     if language is None:
-        raise ConfigurationError([f"{folder} is no function app: it has no {apps.PARTS.format(also='and no')}."])
+        raise ConfigurationError([f"{folder} is not a function app: it has no {apps.PARTS.format(also='and no')}."])
     return AppFolder(apps.name_of(folder), folder, language)
 
 

@@ -29,14 +29,17 @@ def sentences(rules: BreakerRules | None) -> Iterator[str]:
         yield "There is no circuit breaker: a function that is down is called for every request, as often as the retries allow."
         return
     number = opens_after(rules)
-    opens = f"opens with the {_ordinal(number)} failure in a row" if number else f"does not open with {_MANY} failures in a row"
+    opens = f"opens on the {_ordinal(number)} failure in a row" if number else f"does not open on {_MANY} failures in a row"
     yield f"The circuit breaker {opens}, whichever requests they belong to (trip: {rules.trip})."
-    yield "A failure is no answer, 408, 429 or 5xx; every other answer shows that the function works. Each function has its own breaker."
+    yield (
+        "No answer, 408, 429 and 5xx count as failures; every other answer shows that the function works. "
+        "Each function has its own breaker."
+    )
     if rules.interval:
         yield f"While it is closed, the counts restart every {show(rules.interval)}."
     probes = "one call is let through" if rules.max_requests == 1 else f"{rules.max_requests} calls are let through"
     yield (
-        f"While it is open, for {show(rules.timeout)}, work waits in the queue and spends no attempt; its deadline goes on. "
+        f"While it is open, for {show(rules.timeout)}, work waits in the queue and spends no attempt; its deadline keeps running. "
         f"Then {probes}: success closes it, a failure opens it again."
     )
 

@@ -137,13 +137,13 @@ def _remarks(found: Explanation) -> Iterator[str]:
 
 def _remarks_on_policy(policy: Policy, worst: Worst) -> Iterator[str]:
     if policy.retry is None:
-        yield "There are no retries: one failure of the function is the failure of the run."
+        yield "There are no retries: one failure of the function fails the run."
     elif policy.retry.max_retries is None:
         yield "maxRetries has no limit: only the deadline ends the attempts, or the 15 minutes of an exponential policy."
     number = breakerwords.opens_after(policy.breaker) if policy.breaker is not None else None
     if number is not None and (worst.attempts is None or number <= worst.attempts):
         yield f"One request that fails {number} times opens the breaker for all others: raise the trip above the attempts of one request."
-    yield "Retry-After of an answer lengthens the pause before the next attempt; if it ends after the deadline, the run fails at once."
+    yield "Retry-After in an answer lengthens the pause before the next attempt; if it ends after the deadline, the run fails at once."
 
 
 def _remarks_on_deadline(target: TargetExplanation, policy: Policy, worst: Worst) -> Iterator[str]:
@@ -156,7 +156,7 @@ def _remarks_on_deadline(target: TargetExplanation, policy: Policy, worst: Worst
         attempts = "without limit" if worst.attempts is None else str(worst.attempts)
         yield (
             f"{name}: the policy may take {show(worst.duration)}, and the deadline ends the run after {show(target.deadline)}: "
-            f"of a function that never answers {fit} attempts begin, not {attempts}."
+            f"if the function never answers, {fit} attempts begin, not {attempts}."
         )
 
 
@@ -179,14 +179,14 @@ def _remarks_on_delivery(delivery: DeliveryLimits, policy: Policy, held: timedel
     if delivery.handler_timeout is not None and timedelta(0) < delivery.handler_timeout <= policy.timeout:
         yield (
             f"handlerTimeoutInSec is {show(delivery.handler_timeout)}, and one call may take {show(policy.timeout)}: the delivery could "
-            "end while its function runs. Take a handlerTimeoutInSec above it, such as 300."
+            "end while its function runs. Choose a handlerTimeoutInSec above it, such as 300."
         )
     if held > delivery.lock:
-        yield f"A delivery is kept for {show(held)} at most, longer than its lock of {show(delivery.lock)}: the lock is renewed meanwhile."
+        yield f"A delivery is held for at most {show(held)}, longer than its lock of {show(delivery.lock)}: the lock is renewed meanwhile."
     if delivery.deliveries < UNLIMITED:
         yield (
-            f"MaxDeliveryCount of {delivery.source} is {delivery.deliveries}: so many restarts of the bridge while the work is in hand "
-            f"make a dead letter of it. Write {UNLIMITED}."
+            f"MaxDeliveryCount of {delivery.source} is {delivery.deliveries}: that many restarts of the bridge while it handles the work "
+            f"dead-letter it. Write {UNLIMITED}."
         )
     else:
-        yield "A redelivery makes no attempts of its own: those that were made are on record, so retries and deliveries do not multiply."
+        yield "A redelivery adds no attempts: earlier ones are on record, so retries and deliveries do not multiply."

@@ -37,7 +37,7 @@ def _kind(found: Narrowing) -> str:
 
 
 def _narrower(found: Narrowing) -> str:
-    text = _said(found, ("is required now", "is described now", "is no longer taken", "other properties are no longer taken"))
+    text = _said(found, ("is required now", "is described now", "is no longer accepted", "other properties are no longer accepted"))
     if found.verdict.contained is not Contained.NO:
         return f"{text}; whether everything that was taken still is cannot be judged"
     return f"{text}; refused from now on: {samples.shown(found.verdict.example)}" if found.verdict.example is not ... else text

@@ -38,7 +38,7 @@ def _topics(before: SettingsView, after: SettingsView) -> Iterator[RolloutChange
         message = f"replies go to {after['defaultReplyTopic']} where a request names no topic; they went to {before['defaultReplyTopic']}"
         yield change("reply-topic-moved", _FILE, "default_reply_topic", message, "default_reply_topic")
     for topic in sorted({*before["requestTopics"]} - {*after["requestTopics"]}):
-        message = f"requests are no longer taken from the topic {topic}"
+        message = f"requests are no longer accepted from the topic {topic}"
         yield change("request-topic-removed", _FILE, "topics", message, "topics")
     for topic in sorted({*after["replyTopics"]} - {*before["replyTopics"]}):
         yield change("topic-added", _FILE, "reply_topics", f"{topic} is new", "reply_topics")

@@ -33,7 +33,7 @@ def find(functions: Path, named: str) -> ExistingFunction:
     except (OSError, UnicodeDecodeError) as fault:
         raise ConfigurationError([f"{folder} cannot be read: {fault}."]) from None
     except SyntaxError as fault:
-        raise ConfigurationError([f"{fault.filename or folder}, line {fault.lineno}: {fault.msg}. Mend it first."]) from None
+        raise ConfigurationError([f"{fault.filename or folder}, line {fault.lineno}: {fault.msg}. Fix it first."]) from None
 
 
 def _find(folder: Path, name: str) -> ExistingFunction:
@@ -135,7 +135,7 @@ def _setting(folder: Path, text: str, facts: CodeFacts) -> str:
     value = _json(folder / "local.settings.json").get("Values", {}).get(text.strip("%"))
     if isinstance(value, str) and value:
         return value
-    facts.note(f"{text} is no setting in local.settings.json; write its value instead of fill-in")
+    facts.note(f"{text} is not a setting in local.settings.json; write its value instead of fill-in")
     return "fill-in"
 
 

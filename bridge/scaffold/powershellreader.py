@@ -31,7 +31,7 @@ def read(script: Path, parameter: str) -> CodeFacts:
     except (OSError, ValueError, subprocess.TimeoutExpired) as fault:
         raise ConfigurationError([f"{script} cannot be read by {pwsh}: {fault}."]) from None
     if error := found.get("error"):
-        raise ConfigurationError([f"{script}, {error.rstrip('.')}. Mend it first: the function cannot run either."])
+        raise ConfigurationError([f"{script}, {error.rstrip('.')}. Fix it first: the function cannot run either."])
     facts.reads_event, facts.reads_raw, facts.description = found["event"], found["raw"], found["description"] or ""
     for each in found["uses"]:
         default = NOTHING if each.get("default") is None else each["default"]

@@ -15,7 +15,7 @@ def registered(text: str, module: str, path: Path) -> str:
     try:
         tree = ast.parse(text.lstrip("\ufeff"))
     except SyntaxError as fault:
-        raise ConfigurationError([f"{path}, line {fault.lineno}: is not Python: {fault.msg}. Mend it first."]) from None
+        raise ConfigurationError([f"{path}, line {fault.lineno}: is not Python: {fault.msg}. Fix it first."]) from None
     app = next((name for node in tree.body if (name := _app_of(node))), None)
     if app is None:
         raise ConfigurationError([f"{path} has no line such as app = func.FunctionApp(), so nothing can be registered with it."])

@@ -18,7 +18,7 @@ class FileChanges:
     def create(self, path: Path, text: str) -> None:
         """Write a new file. Raises ConfigurationError if it is there."""
         if path.exists():
-            raise ConfigurationError([f"{path} is there already, and nothing is overwritten. Take another name, or remove it."])
+            raise ConfigurationError([f"{path} already exists, and nothing is overwritten. Choose another name, or remove it."])
         self.created[path] = text
 
     def ensure(self, path: Path, text: str) -> None:

@@ -152,7 +152,7 @@ class HttpTargets:
                 return await self._record(run, target, attempt, said, event_id)
         assert isinstance(said, GoesOn)  # noqa: S101 - the loop ended without an outcome
         left = min(said.pause, max(run.deadline - self._run_clock.now(run), timedelta(0)))
-        await self._context.reschedule(delivery, left, "the function is at work, and its status is asked then", level="info")
+        await self._context.reschedule(delivery, left, "the function is at work, and its status is polled then", level="info")
         return None
 
     async def terminate(self, run: Run, event_id: str) -> None:

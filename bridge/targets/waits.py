@@ -78,7 +78,7 @@ def _under_way(run: Run, name: str, attempt: Attempt) -> WaitingFor:
     if attempt.outcome is AttemptOutcome.RUNNING:
         return WaitingFor(WaitReason.FUNCTION, f"{name}: the function has been called at {since} and has not answered yet.", attempt.until)
     if attempt.status_url:
-        return WaitingFor(WaitReason.STATUS_OF_FUNCTION, f"{name}: the function goes on working; its status is asked.", run.deadline)
+        return WaitingFor(WaitReason.STATUS_OF_FUNCTION, f"{name}: the function is still working; its status is polled.", run.deadline)
     return WaitingFor(
         WaitReason.RESULT_EVENT, f"{name}: its work was sent at {since}; a result event, or the host's report, ends it.", run.deadline
     )

@@ -14,7 +14,7 @@ CODE = "code-of-the-durable-extension=="
 
 @dataclass
 class Work:
-    """One piece of work: how often its status is asked before it has ended, and how it ends."""
+    """One piece of work: how often its status is polled before it has ended, and how it ends."""
 
     looks: int
     ends: str

@@ -15,21 +15,10 @@ from typing import Any
 import pytest
 
 from bridge import cloudevents
+from bridge.adapters.embedded.amqp.brokererrors import MessageNotFound, MessageTooLarge, RuleNotFound, ServerBusy
+from bridge.adapters.embedded.amqp.brokervalues import Abandon, Complete, Defer, Reject
+from bridge.adapters.embedded.amqp.filterrules import CorrelationFilter, FilterRule, SqlFilter, TrueFilter
 from bridge.adapters.embedded.amqp.incoming import incoming
-from bridge.adapters.embedded.amqp.ports import (
-    Abandon,
-    Complete,
-    CorrelationFilter,
-    Defer,
-    FilterRule,
-    MessageNotFound,
-    MessageTooLarge,
-    Reject,
-    RuleNotFound,
-    ServerBusy,
-    SqlFilter,
-    TrueFilter,
-)
 from bridge.adapters.embedded.database import FILE
 from bridge.adapters.embedded.databasefile import VERSION
 from bridge.entities import Entities

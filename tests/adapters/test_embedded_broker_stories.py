@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.embedded.amqp.ports import DEFERRED, Abandon, Complete, Defer, Disposition, Locked, Reject, Release
+from bridge.adapters.embedded.amqp.brokervalues import DEFERRED, Abandon, Complete, Defer, Disposition, Locked, Reject, Release
 from bridge.adapters.embedded.broker import EmbeddedBroker
 from tests.contracts.broker_kit import Client, body_of, embedded_broker, message
 

@@ -57,7 +57,7 @@ asyncio.run(main())
 BROKER = """
 import asyncio, itertools, os, sys
 from pathlib import Path
-from bridge.adapters.embedded.amqp.ports import Complete
+from bridge.adapters.embedded.amqp.brokervalues import Complete
 from tests.contracts.broker_kit import Client, body_of, embedded_broker, message
 
 def say(*words):

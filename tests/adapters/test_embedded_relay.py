@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from bridge import entities
+from bridge.adapters.embedded.amqp.brokererrors import ServerBusy
+from bridge.adapters.embedded.amqp.brokervalues import Abandon, Incoming, Locked
 from bridge.adapters.embedded.amqp.incoming import incoming
 from bridge.adapters.embedded.amqp.outgoing import bare_message
-from bridge.adapters.embedded.amqp.ports import Abandon, Incoming, Locked, ServerBusy
 from bridge.adapters.embedded.relay import Relay
 from bridge.adapters.embedded.servicebus import Listener
 from bridge.errors import Unavailable

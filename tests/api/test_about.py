@@ -12,6 +12,7 @@ import pytest
 from starlette.requests import Request
 
 from bridge.api.about import About
+from bridge.certificates import WatchedCertificates
 from bridge.resilience import Policies
 from bridge.settings import Settings
 from tests.dapr import authority
@@ -27,8 +28,9 @@ async def told(tmp_path: Path, components: Mapping[str, str], *certificates: Pat
         return components
 
     services = (await world(tmp_path)).bridge.services
-    settings = Settings(certificates=tuple(map(str, certificates)))
-    answer = await About(services.catalog, Policies(), ready, services.unserved, settings).ready(Request({"type": "http"}))
+    watched = WatchedCertificates(list(map(str, certificates)))
+    about = About(services.catalog, Policies(), ready, services.unserved, Settings(), certificates=watched)
+    answer = await about.ready(Request({"type": "http"}))
     return answer.status_code, json.loads(bytes(answer.body))
 
 

@@ -36,7 +36,7 @@ def test_a_field_of_the_schema_may_be_named(pointer: str):
 @pytest.mark.parametrize("pointer", ["/nam", "/owner/male", "/tags/x", "/name/first"])
 def test_a_field_that_the_schema_lacks_is_a_problem_with_its_place(pointer: str):
     (problem,) = found(query={"q": pointer})
-    assert problem.startswith(f"spec.targets.0.http.query.q: {pointer} is no field of the input schema")
+    assert problem.startswith(f"spec.targets.0.http.query.q: {pointer} is not a field of the input schema")
 
 
 def test_the_nearest_field_is_suggested():

@@ -31,7 +31,7 @@ def test_a_host_that_cannot_start_is_told_with_its_reason_and_the_mend(teller: T
     assert told.getvalue().splitlines() == [
         "The functions host ended, because it cannot start:",
         "functions/python cannot be loaded. ImportError: no module named tables",
-        "Fix this; it is tried again every 60 s at the latest. See data/functions.log",
+        "Fix this; it is retried at least every 60 s. See data/functions.log",
     ]
 
 

@@ -96,7 +96,7 @@ def test_nothing_is_written_where_a_file_is_in_the_way(folder: Path) -> None:
     result = new("words.count", "--language", "python", "--trigger", "topic")
 
     assert (result.exit_code, files(folder)) == (2, before)
-    assert "words_count.py is there already, and nothing is overwritten" in result.output
+    assert "words_count.py already exists, and nothing is overwritten" in result.output
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_setting_that_is_not_known_is_asked_for(folder: Path) -> None:
     spec, text = drafted(folder, "ops/Own")
 
     assert spec["targets"][0]["topic"]["name"] == "fill-in"
-    assert "FILL IN: %ORDERS% is no setting in local.settings.json" in text
+    assert "FILL IN: %ORDERS% is not a setting in local.settings.json" in text
 
 
 def test_a_function_that_cannot_be_a_target_is_refused(folder: Path) -> None:

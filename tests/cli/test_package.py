@@ -71,7 +71,7 @@ def test_azure_builds_only_what_has_to_be_installed_there(folder: Path, files: d
 
 def test_what_cannot_be_packaged_is_refused_with_the_reason_and_nothing_is_written(folder: Path) -> None:
     write(folder / "functions/shop", {"Shop.csproj": "<Project/>"})
-    for app, reason in {"shop": "dotnet publish", "nothing": "is no function app"}.items():
+    for app, reason in {"shop": "dotnet publish", "nothing": "is not a function app"}.items():
         refused = package(app, "--out", "dist")
         assert refused.exit_code == 2
         assert reason in refused.stderr

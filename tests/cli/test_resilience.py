@@ -29,7 +29,7 @@ def test_the_shipped_policy_is_explained_in_tables_and_sentences() -> None:
     said = bridge("resilience", "explain", "python-functions").stdout
     assert "at most 4 attempts of 25s each; the last answer comes after 1m43.6s at worst." in said
     assert "certificate.inspect/inspect  1m        answers 503      4         Failed, Http503             1.19s to 3.56s" in said
-    assert "The circuit breaker opens with the 6th failure in a row" in said
+    assert "The circuit breaker opens on the 6th failure in a row" in said
 
 
 def test_json_has_the_same_in_seconds() -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from bridge.adapters.embedded import store
+from bridge.adapters.embedded.amqp.brokervalues import Disposition, Incoming, Locked
 from bridge.adapters.embedded.amqp.incoming import incoming
 from bridge.adapters.embedded.amqp.outgoing import bare_message
-from bridge.adapters.embedded.amqp.ports import Broker, Disposition, Incoming, Locked, MessageReceiver, SessionReceiver
+from bridge.adapters.embedded.amqp.ports import Broker, MessageReceiver, SessionReceiver
 from bridge.adapters.embedded.broker import EmbeddedBroker
 from bridge.adapters.embedded.bus import SCHEMA, EmbeddedBus
 from bridge.adapters.embedded.database import Database

@@ -6,16 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.adapters.embedded.amqp.ports import (
-    ACTIVE,
-    Defer,
-    EntityNotFound,
-    FilterRule,
-    MessageTooLarge,
-    NotAllowed,
-    Reject,
-    SqlFilter,
-)
+from bridge.adapters.embedded.amqp.brokererrors import EntityNotFound, MessageTooLarge, NotAllowed
+from bridge.adapters.embedded.amqp.brokervalues import ACTIVE, Defer, Reject
+from bridge.adapters.embedded.amqp.filterrules import FilterRule, SqlFilter
 from tests.contracts.broker_kit import DEAD, Client, body_of, message, properties_of
 
 # Addresses.

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.adapters.embedded.amqp.ports import (
-    BadFilter,
-    CorrelationFilter,
-    FalseFilter,
-    FilterRule,
-    NotAllowed,
-    RuleExists,
-    RuleNotFound,
-    SqlFilter,
-    TrueFilter,
-)
+from bridge.adapters.embedded.amqp.brokererrors import BadFilter, NotAllowed, RuleExists, RuleNotFound
+from bridge.adapters.embedded.amqp.filterrules import CorrelationFilter, FalseFilter, FilterRule, SqlFilter, TrueFilter
 from tests.contracts.broker_kit import DEAD, Client, message, properties_of
 
 

@@ -7,16 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bridge.adapters.embedded.amqp.ports import (
-    Abandon,
-    AcceptTimeout,
-    Complete,
-    Defer,
-    NotAllowed,
-    Reject,
-    SessionCannotBeLocked,
-    SessionLockLost,
-)
+from bridge.adapters.embedded.amqp.brokererrors import AcceptTimeout, NotAllowed, SessionCannotBeLocked, SessionLockLost
+from bridge.adapters.embedded.amqp.brokervalues import Abandon, Complete, Defer, Reject
 from tests.contracts.broker_kit import DEAD, SOON, Client, body_of, message, properties_of, soon
 
 

@@ -7,14 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from bridge.adapters.embedded.amqp.ports import (
-    Abandon,
-    Complete,
-    MessageLockLost,
-    NotAllowed,
-    Reject,
-    Release,
-)
+from bridge.adapters.embedded.amqp.brokererrors import MessageLockLost, NotAllowed
+from bridge.adapters.embedded.amqp.brokervalues import Abandon, Complete, Reject, Release
 from bridge.adapters.embedded.queuereceiver import REST
 from tests.contracts.broker_kit import DEAD, SOON, Client, body_of, message, properties_of
 

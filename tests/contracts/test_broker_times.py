@@ -6,14 +6,8 @@ import asyncio
 
 import pytest
 
-from bridge.adapters.embedded.amqp.ports import (
-    ACTIVE,
-    DEFERRED,
-    SCHEDULED,
-    Abandon,
-    Defer,
-    MessageNotFound,
-)
+from bridge.adapters.embedded.amqp.brokererrors import MessageNotFound
+from bridge.adapters.embedded.amqp.brokervalues import ACTIVE, DEFERRED, SCHEDULED, Abandon, Defer
 from tests.contracts.broker_kit import DEAD, SOON, Client, body_of, message, properties_of, soon
 
 # Deferral, peek, schedule.

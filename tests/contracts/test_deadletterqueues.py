@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters.embedded import servicebus
+from bridge.adapters.embedded.amqp.brokervalues import Complete, Incoming, Reject
 from bridge.adapters.embedded.amqp.incoming import incoming
-from bridge.adapters.embedded.amqp.ports import Complete, Incoming, Reject
 from bridge.adapters.embedded.broker import EmbeddedBroker
 from bridge.adapters.embedded.deadletters import EmbeddedDeadLetters
 from bridge.adapters.servicebus import AzureDeadLetters

@@ -11,18 +11,9 @@ from typing import Any, cast
 from uuid import UUID
 
 from bridge import entities
-from bridge.adapters.embedded.amqp.ports import (
-    Abandon,
-    Broker,
-    Complete,
-    Disposition,
-    Incoming,
-    Locked,
-    MessageLockLost,
-    MessageReceiver,
-    Push,
-    ServerBusy,
-)
+from bridge.adapters.embedded.amqp.brokererrors import MessageLockLost, ServerBusy
+from bridge.adapters.embedded.amqp.brokervalues import Abandon, Complete, Disposition, Incoming, Locked
+from bridge.adapters.embedded.amqp.ports import Broker, MessageReceiver, Push
 from bridge.adapters.embedded.amqp.server import AmqpServer
 from bridge.adapters.embedded.amqp.service import AmqpService
 from bridge.adapters.embedded.broker import EmbeddedBroker

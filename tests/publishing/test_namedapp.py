@@ -29,12 +29,12 @@ def test_an_app_is_found_from_inside_its_folder(tmp_path: Path, monkeypatch: pyt
 def test_what_names_no_app_is_refused_with_those_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     monkeypatch.chdir(tmp_path)
     python(tmp_path / "functions" / "shop")
-    with pytest.raises(ConfigurationError, match=r"is no function app.* are shop"):
+    with pytest.raises(ConfigurationError, match=r"is not a function app.* are shop"):
         namedapp.find(tmp_path / "functions", named)
 
 
 def test_a_folder_that_is_no_app_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"is no function app: it has no function_app\.py"):
+    with pytest.raises(ConfigurationError, match=r"is not a function app: it has no function_app\.py"):
         namedapp.find(tmp_path, str(write(tmp_path / "docs", {"a.md": ""})))
 
 

@@ -99,7 +99,7 @@ def test_nothing_in_a_script_is_run(tmp_path: Path) -> None:
 
 
 def test_a_script_that_does_not_parse_is_told_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"run.ps1, line 2: .+[^.]\. Mend it first"):
+    with pytest.raises(ConfigurationError, match=r"run.ps1, line 2: .+[^.]\. Fix it first"):
         read(tmp_path, "param($Request)\nif (1 {\n")
 
 

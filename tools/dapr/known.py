@@ -34,6 +34,7 @@ _REGISTERED = re.compile(r'RegisterComponentWithVersions\("([^"]+)"|[,}]\s*((?:"
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _VERSION = re.compile(r'Version:\s*"(v[0-9]+)"')
 _TAG = re.compile(r'mapstructure:"([A-Za-z][A-Za-z0-9._-]*)')
+_OF_EVERY_KIND = ("apiVersion", "kind", "status")
 _CHECKED = ("number", "bool", "duration")
 #: What Dapr's parts put on Pods and Services of their own accord.
 _OWN_ANNOTATIONS = frozenset({"dapr.io/control-plane", "dapr.io/metrics-enabled", "dapr.io/sidecar-injected", "dapr.io/watchdog-patched"})
@@ -158,10 +159,16 @@ def _annotations(dapr: Path) -> set[str]:
 
 def _kinds(dapr: Path) -> Iterator[tuple[str, Any]]:
     for file in sorted((dapr / "charts/dapr/crds").glob("*.yaml")):
-        definition = yaml.safe_load(file.read_text())["spec"]
-        kind, group = definition["names"]["kind"], definition["group"]
-        for version in definition["versions"]:
-            yield f"{group}/{version['name']} {kind}", _shape(version["schema"]["openAPIV3Schema"])
+        yield from of_definition(file)
+
+
+def of_definition(file: Path) -> Iterator[tuple[str, Any]]:
+    """The versions of the kind that a CustomResourceDefinition defines, each with its fields."""
+    definition = yaml.safe_load(file.read_text())["spec"]
+    kind, group = definition["names"]["kind"], definition["group"]
+    for version in definition["versions"]:
+        found = _shape(version["schema"]["openAPIV3Schema"])
+        yield f"{group}/{version['name']} {kind}", {name: each for name, each in found.items() if name not in _OF_EVERY_KIND}
 
 
 def _shape(schema: dict[str, Any]) -> Any:
@@ -169,7 +176,7 @@ def _shape(schema: dict[str, Any]) -> Any:
     if schema.get("type") == "array":
         return [_shape(schema["items"])]
     if "properties" in schema:
-        return {name: _shape(each) for name, each in schema["properties"].items() if name not in ("apiVersion", "kind", "status")}
+        return {name: _shape(each) for name, each in schema["properties"].items()}
     if isinstance(schema.get("additionalProperties"), dict):
         return {"*": _shape(schema["additionalProperties"])}
     return schema["type"] if schema.get("type") in ("string", "boolean", "integer", "number") else None

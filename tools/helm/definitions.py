@@ -35,6 +35,14 @@ def of_dapr(name: str, folder: str = "") -> Module:
     return Module(path, version, total, folder)
 
 
+def of_kubernetes(name: str) -> Module:
+    """One of Kubernetes' modules, at the version that helm is built with, with its sum in the go.sum of that build."""
+    path = f"k8s.io/{name}"
+    found = [each.split() for each in (Path(__file__).parent / "go.sum").read_text().splitlines() if each.startswith(f"{path} v")]
+    [(_, version, total)] = [each for each in found if not each[1].endswith("/go.mod")]
+    return Module(path, version, total, "")
+
+
 DAPR = of_dapr("dapr", "charts/dapr")
 KEDA = Module("github.com/kedacore/keda/v2", "v2.17.2", "h1:xlrcK5TKABJF9PebK79sgL07s/csGjL3H4m72OkZXxk=", "config/crd/bases")
 PROMETHEUS = Module(

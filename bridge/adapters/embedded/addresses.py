@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.adapters.embedded.amqp.ports import EntityNotFound
+from bridge.adapters.embedded.amqp.brokererrors import EntityNotFound
 from bridge.entities import DEAD_LETTERS, Entities
 
 

@@ -12,24 +12,18 @@ from uuid import UUID
 
 from bridge.adapters.embedded import sessions, settlement
 from bridge.adapters.embedded.addresses import Addresses
-from bridge.adapters.embedded.amqp.ports import (
+from bridge.adapters.embedded.amqp.brokererrors import (
     AcceptTimeout,
-    BrokerMessage,
-    Disposition,
-    FilterRule,
-    Incoming,
-    Locked,
     MessageLockLost,
-    MessageReceiver,
     MessageTooLarge,
     NotAllowed,
-    Push,
-    SenderInfo,
     ServerBusy,
     SessionCannotBeLocked,
     SessionLockLost,
-    SessionReceiver,
 )
+from bridge.adapters.embedded.amqp.brokervalues import BrokerMessage, Disposition, Incoming, Locked
+from bridge.adapters.embedded.amqp.filterrules import FilterRule
+from bridge.adapters.embedded.amqp.ports import MessageReceiver, Push, SenderInfo, SessionReceiver
 from bridge.adapters.embedded.brokermessages import broker_message
 from bridge.adapters.embedded.bus import EmbeddedBus
 from bridge.adapters.embedded.bynumber import MOST_AT_ONCE, NumberedMessages, settling_queue

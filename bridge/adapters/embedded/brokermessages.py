@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from bridge import sqlfilter
+from bridge.adapters.embedded.amqp.brokervalues import ACTIVE, DEFERRED, SCHEDULED, BrokerMessage, Incoming, Value
 from bridge.adapters.embedded.amqp.incoming import incoming
 from bridge.adapters.embedded.amqp.outgoing import bare_message
-from bridge.adapters.embedded.amqp.ports import ACTIVE, DEFERRED, SCHEDULED, BrokerMessage, Incoming, Value
 from bridge.adapters.embedded.drafts import DEAD_LETTER_PROPERTIES, NOT_ON_THE_WIRE, SOURCE
 from bridge.adapters.embedded.messages import StoredMessage
 from bridge.ports import Message

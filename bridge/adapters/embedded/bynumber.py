@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from bridge.adapters.embedded import messages as table
-from bridge.adapters.embedded.amqp.ports import BrokerMessage, MessageNotFound, NotAllowed
+from bridge.adapters.embedded.amqp.brokererrors import MessageNotFound, NotAllowed
+from bridge.adapters.embedded.amqp.brokervalues import BrokerMessage
 from bridge.adapters.embedded.brokermessages import broker_message
 from bridge.adapters.embedded.database import Database
 from bridge.adapters.embedded.messages import StoredMessage

@@ -8,21 +8,11 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from uuid import UUID
 
+from bridge.adapters.embedded.amqp.brokererrors import BrokerError, EntityNotFound, MessageTooLarge, NotAllowed
+from bridge.adapters.embedded.amqp.brokervalues import Abandon, BrokerMessage, Complete, Incoming, Locked
 from bridge.adapters.embedded.amqp.incoming import incoming
 from bridge.adapters.embedded.amqp.outgoing import bare_message
-from bridge.adapters.embedded.amqp.ports import (
-    Abandon,
-    Broker,
-    BrokerError,
-    BrokerMessage,
-    Complete,
-    EntityNotFound,
-    Incoming,
-    Locked,
-    MessageReceiver,
-    MessageTooLarge,
-    NotAllowed,
-)
+from bridge.adapters.embedded.amqp.ports import Broker, MessageReceiver
 from bridge.adapters.embedded.amqp.rewriting import rewrite
 from bridge.adapters.embedded.brokermessages import text_properties
 from bridge.adapters.embedded.drafts import DEAD_LETTER_PROPERTIES, DESCRIPTION, REASON, Draft

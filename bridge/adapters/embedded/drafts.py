@@ -8,9 +8,9 @@ from datetime import timedelta
 from uuid import uuid4
 
 from bridge import sqlfilter
+from bridge.adapters.embedded.amqp.brokervalues import Incoming, Value
 from bridge.adapters.embedded.amqp.incoming import LARGEST_PROPERTIES, incoming
 from bridge.adapters.embedded.amqp.outgoing import bare_message
-from bridge.adapters.embedded.amqp.ports import Incoming, Value
 from bridge.adapters.embedded.amqp.rewriting import rewrite
 from bridge.adapters.embedded.rules import CompiledRule
 from bridge.amqp.scan import BadEncoding

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from bridge.adapters.embedded.amqp.brokervalues import Value
 from bridge.adapters.embedded.amqp.outgoing import decode_properties, encode_properties
-from bridge.adapters.embedded.amqp.ports import Value
 from bridge.adapters.embedded.drafts import AmqpForm
 from bridge.ports import Message
 

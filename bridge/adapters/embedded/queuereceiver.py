@@ -8,7 +8,9 @@ from functools import partial
 from uuid import UUID
 
 from bridge.adapters.embedded import settlement
-from bridge.adapters.embedded.amqp.ports import Disposition, Locked, MessageLockLost, Push, Release
+from bridge.adapters.embedded.amqp.brokererrors import MessageLockLost
+from bridge.adapters.embedded.amqp.brokervalues import Disposition, Locked, Release
+from bridge.adapters.embedded.amqp.ports import Push
 from bridge.adapters.embedded.brokermessages import broker_message
 from bridge.adapters.embedded.locks import LockTable
 from bridge.adapters.embedded.messages import StoredMessage

@@ -9,7 +9,8 @@ from functools import partial
 from uuid import UUID
 
 from bridge.adapters.embedded import sessions
-from bridge.adapters.embedded.amqp.ports import Push, SessionLockLost
+from bridge.adapters.embedded.amqp.brokererrors import SessionLockLost
+from bridge.adapters.embedded.amqp.ports import Push
 from bridge.adapters.embedded.database import Database
 from bridge.adapters.embedded.locks import LockTable
 from bridge.adapters.embedded.queuereceiver import QueueReceiver

@@ -14,7 +14,8 @@ from typing import Self
 
 from bridge import cloudevents
 from bridge.adapters.embedded import servicebus
-from bridge.adapters.embedded.amqp.ports import Incoming, SenderInfo
+from bridge.adapters.embedded.amqp.brokervalues import Incoming
+from bridge.adapters.embedded.amqp.ports import SenderInfo
 from bridge.adapters.embedded.broker import EmbeddedBroker, port_errors
 from bridge.adapters.embedded.brokermessages import published
 from bridge.adapters.embedded.bus import SCHEMA, EmbeddedBus

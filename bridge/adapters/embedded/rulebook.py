@@ -11,19 +11,9 @@ from functools import partial
 from typing import Any
 
 from bridge.adapters.embedded import rules
+from bridge.adapters.embedded.amqp.brokererrors import BadFilter, EntityNotFound, NotAllowed, RuleExists, RuleNotFound
+from bridge.adapters.embedded.amqp.filterrules import CorrelationFilter, FalseFilter, FilterRule, SqlFilter, TrueFilter
 from bridge.adapters.embedded.amqp.outgoing import decode_properties, encode_properties
-from bridge.adapters.embedded.amqp.ports import (
-    BadFilter,
-    CorrelationFilter,
-    EntityNotFound,
-    FalseFilter,
-    FilterRule,
-    NotAllowed,
-    RuleExists,
-    RuleNotFound,
-    SqlFilter,
-    TrueFilter,
-)
 from bridge.adapters.embedded.database import Database
 from bridge.adapters.embedded.rules import CompiledRule
 from bridge.entities import Entities

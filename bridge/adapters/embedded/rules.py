@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from bridge import sqlfilter
-from bridge.adapters.embedded.amqp.ports import BadFilter, CorrelationFilter, FalseFilter, FilterRule, SqlFilter, TrueFilter
+from bridge.adapters.embedded.amqp.brokererrors import BadFilter
+from bridge.adapters.embedded.amqp.filterrules import CorrelationFilter, FalseFilter, FilterRule, SqlFilter, TrueFilter
 from bridge.entities.subscriptionrule import SubscriptionRule
 from bridge.sqlfilter import Action, FilterSyntaxError, MessageProperties
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import os
 import socket
 import ssl
 from base64 import b64encode
@@ -23,6 +22,7 @@ from bridge.adapters.embedded.keys import key
 from bridge.adapters.embedded.selfsigned import server_context
 from bridge.entities import Entities
 from bridge.errors import ConfigurationError
+from bridge.files import privatefile
 from bridge.settings import is_loopback
 
 FILE = "servicebus.json"
@@ -65,7 +65,7 @@ async def serving(broker: Broker, data_dir: Path, where: Listener, *, max_messag
         plain = "" if where.tls else "UseDevelopmentEmulator=true;"
         found = Namespace(address, f"Endpoint=sb://{address};SharedAccessKeyName={KEY_NAME};SharedAccessKey={secret};{plain}", certificate)
         file = data_dir / FILE
-        _write_private(file, json.dumps({"connectionString": found.connection_string}))
+        privatefile.write(file, json.dumps({"connectionString": found.connection_string}))
         try:
             yield found
         finally:
@@ -110,12 +110,3 @@ def _reachable(host: str) -> str:
     if host in ("0.0.0.0", "::"):  # noqa: S104 - told apart, not listened on
         return socket.gethostname()
     return f"[{host}]" if ":" in host else host
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that only this user can read, in one step."""
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    fresh.replace(path)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
+from bridge.adapters.embedded.amqp.brokererrors import NotAllowed
+from bridge.adapters.embedded.amqp.brokervalues import Abandon, Complete, Defer, Disposition, Reject, Release
 from bridge.adapters.embedded.amqp.incoming import LARGEST_PROPERTIES
 from bridge.adapters.embedded.amqp.outgoing import encode_properties
-from bridge.adapters.embedded.amqp.ports import Abandon, Complete, Defer, Disposition, NotAllowed, Reject, Release
 from bridge.adapters.embedded.locks import MessageLock
 from bridge.adapters.embedded.messages import StoredMessage
 from bridge.adapters.embedded.queue import MessageQueue

@@ -11,7 +11,7 @@ from uuid import UUID
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType, AmqpMessageHeader, AmqpMessageProperties
 
-from bridge.adapters.embedded.amqp.ports import Value
+from bridge.adapters.embedded.amqp.brokervalues import Value
 from bridge.adapters.embedded.brokermessages import text_properties
 from bridge.ports import Message, ParkedMessage
 

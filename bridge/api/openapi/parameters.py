@@ -11,7 +11,7 @@ from bridge.settings import Settings
 #: The attributes of an event in binary mode (CloudEvents HTTP binding 1.0.2, section 3.1), for which the header is `ce-` and the name.
 ATTRIBUTES: Mapping[str, str] = {
     "specversion": "`1.0`; tells that this is binary mode.",
-    "id": "The event's id; the correlation id too unless `ce-correlationid` is there, whatever the source.",
+    "id": "The event's id; also the correlation id unless `ce-correlationid` is set, whatever the source.",
     "source": "Where it comes from.",
     "type": "`automation.requested`.",
     "subject": "The automation.",

@@ -9,7 +9,7 @@ from bridge.settings import Settings
 
 _ASKING = (400, 401, 403, 404, 409, 413, 415, 422, 503)
 _SENDER = "WebHookRequestOrigin"
-_NO_EVENT: Node = {"description": "Anything else: a problem stands in its place of the answer."}
+_NO_EVENT: Node = {"description": "Anything else: a problem takes its place in the answer."}
 
 
 def paths(settings: Settings) -> Node:
@@ -43,7 +43,7 @@ def _requests(settings: Settings) -> Node:
     return {
         "/v1/automations/{name}/requests": {
             "post": operation(
-                "submit", "Ask for an automation", answers, _ASKING, ["Name", *parameters], request_body({"application/json": {}}, sizes)
+                "submit", "Request an automation", answers, _ASKING, ["Name", *parameters], request_body({"application/json": {}}, sizes)
             )
         },
         "/v1/events": {
@@ -92,7 +92,7 @@ def _runs(settings: Settings) -> Node:
         },
         "/v1/requests/{correlationId}": {
             "get": operation(
-                "get", "Look a run up", {200: answer("Run", "It has ended."), 202: unfinished}, look, ["CorrelationId", "Wait"]
+                "get", "Look up a run", {200: answer("Run", "It has ended."), 202: unfinished}, look, ["CorrelationId", "Wait"]
             ),
             "delete": operation(
                 "cancel",
@@ -206,7 +206,7 @@ def _invocations(settings: Settings) -> Node:
 def _service() -> Node:
     text = {"text/plain": {"schema": {"type": "string"}}}
     document = {"application/json": {"schema": {"type": "object"}}}
-    ready = {200: answer("Ready", "Requests can be accepted."), 503: answer("Ready", "A component is away.")}
+    ready = {200: answer("Ready", "Requests can be accepted."), 503: answer("Ready", "A component is down.")}
     anybody: Node = {"security": [{}]}
     return {
         "/healthz/live": {"get": operation("live", "Does the process run?", {200: answer("Live", "Yes.")}) | anybody},

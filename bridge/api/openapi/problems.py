@@ -8,10 +8,10 @@ from bridge.api.openapi.node import Node, reference
 
 #: Status of a problem: what it means, and the codes that come with it.
 PROBLEMS: Mapping[int, tuple[str, Sequence[str]]] = {
-    400: ("The request is not what the contract asks for.", ["Malformed", "InvalidCorrelationId"]),
+    400: ("The request does not follow the contract.", ["Malformed", "InvalidCorrelationId"]),
     401: ("No valid token came with the request.", ["Unauthorized"]),
     403: ("The caller's roles do not allow this.", ["Forbidden"]),
-    404: ("There is no such thing, or it is not the caller's to see.", ["NotFound", "UnknownAutomation"]),
+    404: ("It does not exist, or the caller may not see it.", ["NotFound", "UnknownAutomation"]),
     405: ("The path has no such method.", ["MethodNotAllowed"]),
     408: ("The request was not whole in time.", ["RequestTimeout"]),
     409: (

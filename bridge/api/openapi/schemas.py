@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from bridge.api.openapi.node import Node, reference
-from bridge.client import answers, configurationview
+from bridge.client import answers, configurationview, deadletterview
 
 Schema = Node
 
@@ -39,11 +39,11 @@ ANSWERS: Mapping[str, Any] = {
     "TopicIdentity": configurationview.TopicIdentityView,
     "Settings": configurationview.SettingsView,
     "Configuration": configurationview.ConfigurationView,
-    "DeadLetter": answers.DeadLetterView,
-    "DeadLetters": answers.DeadLettersView,
-    "Missing": answers.MissingView,
-    "Replay": answers.ReplayView,
-    "ReplayUnderWay": answers.ReplayUnderWayView,
+    "DeadLetter": deadletterview.DeadLetterView,
+    "DeadLetters": deadletterview.DeadLettersView,
+    "Missing": deadletterview.MissingView,
+    "Replay": deadletterview.ReplayView,
+    "ReplayUnderWay": deadletterview.ReplayUnderWayView,
     "Account": answers.AuditReportView,
     "Discrepancy": answers.DiscrepancyView,
     "InvocationState": answers.InvocationStateView,
@@ -118,7 +118,7 @@ def _object(properties: dict[str, Schema], required: list[str], description: str
 def _event() -> Schema:
     properties: dict[str, Schema] = {
         "specversion": {"const": "1.0"},
-        "id": {"type": "string", "minLength": 1, "description": "The correlation id too, unless `correlationid` is there."},
+        "id": {"type": "string", "minLength": 1, "description": "Also the correlation id, unless `correlationid` is set."},
         "source": {"type": "string", "minLength": 1},
         "type": {"const": "automation.requested"},
         "subject": {"type": "string", "description": "The automation's name."},
@@ -141,7 +141,7 @@ def _event() -> Schema:
         "data": {"csv": "a\n1\n"},
     }
     return _object(
-        properties, ["specversion", "id", "source", "type", "subject"], "A CloudEvent 1.0 that asks for an automation.", examples=[example]
+        properties, ["specversion", "id", "source", "type", "subject"], "A CloudEvent 1.0 that requests an automation.", examples=[example]
     )
 
 

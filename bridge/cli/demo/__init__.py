@@ -17,7 +17,7 @@ def demo(
     functions: Annotated[Path, typer.Option(help="The folder with the sample automations.", metavar="DIR")] = Path("functions"),
     runtime: Annotated[RuntimeName, typer.Option(help="embedded, or dapr with a sidecar of its own.")] = RuntimeName.EMBEDDED,
 ) -> None:
-    """Start everything here, ask for the samples, show what came out.
+    """Start everything here, request the samples, and show the results.
 
     A bridge and a functions host run on free ports for as long as it takes, with input from this machine. Nothing is left behind.
     """

@@ -15,7 +15,8 @@ from bridge.cli.demo.stack import NotReady, running
 from bridge.cli.exits import Exit
 from bridge.cli.screen import Screen
 from bridge.client import BridgeClient
-from bridge.client.answers import Problem, RunView, Unreachable
+from bridge.client.answers import RunView
+from bridge.client.errors import Problem, Unreachable
 from bridge.errors import ConfigurationError
 from bridge.local.functions import powershell
 

@@ -47,6 +47,16 @@ def breaker_on_inbound(project: DoctorProject) -> Iterator[Hit]:
             yield hit(document, path, f"{name} has a circuit breaker on inbound.", "Remove it; breakers belong to the calls of functions.")
 
 
+@rule("inbound-without-effect", FindingLevel.WARNING, "Nothing comes in there: the policy is never asked for.")
+def inbound_without_effect(project: DoctorProject) -> Iterator[Hit]:
+    """A policy on what comes in from a component that brings nothing, such as a state store."""
+    for document, name, component in _inbound(project):
+        kind = component_type(component) if component else ""
+        if kind and not kind.startswith(("pubsub.", "bindings.")):
+            path: tuple[Key, ...] = ("spec", "targets", "components", name, "inbound")
+            yield hit(document, path, f"{name} is a {kind}, which brings no events.", "Write outbound.")
+
+
 @rule("timeout-on-inbound", FindingLevel.ERROR, "A timeout does not end the work but starts it once more beside the first.")
 def timeout_on_inbound(project: DoctorProject) -> Iterator[Hit]:
     """A timeout with a retry on what comes in."""

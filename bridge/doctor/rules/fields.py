@@ -1,4 +1,4 @@
-"""The fields of Dapr's resources, by the definitions of their kinds: those that there are, and the shapes of their values."""
+"""The fields of resources of Dapr, Kubernetes and KEDA, by the definitions of their kinds: which there are, and what their values are."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 from bridge.doctor import known
 from bridge.doctor.document import ConfigDocument, Key
-from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, rule
+from bridge.doctor.findings import UNSURE, FindingLevel, Hit, hit, misspelt, rule
 from bridge.doctor.project import DoctorProject
+from bridge.doctor.values import PLACEHOLDER
 
-_COMMON_FIELDS = ("apiVersion", "kind", "metadata")  #: of every resource in Kubernetes
+_OF_EVERY_KIND = ("apiVersion", "kind", "status")
+_FEW = 12  #: fields that are named, if the one that is meant is not known
 #: Fields of a Subscription that its other version has.
 _ROUTES = {
     "route": "Write routes: {default: PATH}, as it is in v2alpha1.",
@@ -42,19 +44,20 @@ def field_unknown(project: DoctorProject) -> Iterator[Hit]:
 def _shapes(project: DoctorProject) -> Iterator[tuple[ConfigDocument, dict[str, Any], Mapping[str, Any]]]:
     """Each resource whose fields are known: the document, what stands in it of its own, and the shape that this should have."""
     for document in project.documents:
-        shape = known.kinds().get(f"{document.api} {document.kind}")
+        shape = known.shape_of(document.api, document.kind)
         if isinstance(shape, Mapping):
-            yield document, {name: each for name, each in document.mapping().items() if name not in _COMMON_FIELDS}, shape
+            yield document, {name: each for name, each in document.mapping().items() if name not in _OF_EVERY_KIND}, shape
 
 
 def _unknown(document: ConfigDocument, path: tuple[Key, ...], value: Any, shape: Any) -> Iterator[Hit]:
+    shape = known.resolved(shape)
     if isinstance(shape, list) and isinstance(value, list):
         for number, each in enumerate(value):
             yield from _unknown(document, (*path, number), each, shape[0])
     if not isinstance(shape, Mapping) or not isinstance(value, Mapping):
         return
     for key, each in value.items():
-        if "*" in shape or key in shape:
+        if "*" in shape or key in shape or str(key).startswith("$"):  # as in `$patch: delete`
             yield from _unknown(document, (*path, key), each, shape.get(key, shape.get("*")))
             continue
         if document.kind == "Configuration" and path == ("spec",) and key in ("policies", "targets"):
@@ -64,7 +67,9 @@ def _unknown(document: ConfigDocument, path: tuple[Key, ...], value: Any, shape:
         if document.kind == "Subscription" and path == ("spec",) and key in _ROUTES:
             yield hit(document, place, told, _ROUTES[key])
             continue
-        found = hit(document, place, told, f"There is {', '.join(sorted(shape)) or 'none'}.")
+        if document.api.startswith("keda.sh/") and not known.perhaps(str(key), shape):
+            continue  # perhaps of another version of KEDA
+        found = hit(document, place, told, f"There is {', '.join(sorted(shape))}." if 0 < len(shape) <= _FEW else UNSURE)
         yield misspelt(found, document, place, shape, is_key=True)
 
 
@@ -76,7 +81,8 @@ def field_shape(project: DoctorProject) -> Iterator[Hit]:
 
 
 def _shaped(document: ConfigDocument, path: tuple[Key, ...], value: Any, shape: Any) -> Iterator[Hit]:
-    if value is None or shape is None:
+    shape = known.resolved(shape)
+    if value is None or shape is None or _is_placeholder(value):
         return
     if isinstance(shape, str):
         is_right = isinstance(value, _TYPES[shape]) and (shape == "boolean" or not isinstance(value, bool))
@@ -93,8 +99,17 @@ def _shaped(document: ConfigDocument, path: tuple[Key, ...], value: Any, shape: 
             yield from _shaped(document, (*path, key), each, shape[0] if isinstance(shape, list) else shape.get(key, shape.get("*")))
 
 
+def _is_placeholder(value: Any) -> bool:
+    """Whether it is filled in later: `${NAME}` and the like, and `{name}`, which is a mapping for YAML."""
+    if isinstance(value, Mapping):
+        return len(value) == 1 and None in value.values()
+    return isinstance(value, str) and PLACEHOLDER.search(value) is not None
+
+
 def _is_told_elsewhere(document: ConfigDocument, path: tuple[Key, ...], wanted: str) -> bool:
     """Whether another rule says it better: of durations and counts, of the rate of tracing, of words, and of what is text."""
+    if not document.api.startswith("dapr.io/") and wanted == "string":
+        return isinstance(document.get(*path), str | int | float)
     if path[:2] == ("spec", "policies"):
         return wanted == "string" or path[-1] == "maxRetries"
     if wanted == "string":

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Iterator
 
+from bridge.doctor import known
 from bridge.doctor.document import ConfigDocument
-from bridge.doctor.findings import FindingLevel, Hit, hit, rule
+from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, rule
 from bridge.doctor.project import DoctorProject
-from bridge.doctor.values import is_true, number
+from bridge.doctor.values import PLACEHOLDER, is_true, number
 from bridge.doctor.workloads import PodTemplate, annotation, pods
 
 #: The versions that Kubernetes serves today (its deprecation guide), the newest first. KEDA's are those of KEDA 2.
@@ -24,6 +27,20 @@ _SERVED = {
     **dict.fromkeys(("ScaledObject", "ScaledJob", "TriggerAuthentication"), ("keda.sh/v1alpha1",)),
 }
 _GROUPS = frozenset([*(each.rpartition("/")[0] for served in _SERVED.values() for each in served), "app", "extensions", "keda.k8s.io"])
+#: All kinds of a version.
+_KINDS = {
+    "v1": (
+        *("Pod", "Service", "ConfigMap", "Secret", "ServiceAccount", "Namespace", "PersistentVolumeClaim", "PersistentVolume", "Endpoints"),
+        *("Node", "Event", "LimitRange", "ResourceQuota", "ReplicationController", "PodTemplate", "Binding", "ComponentStatus", "Status"),
+    ),
+    "apps/v1": ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ControllerRevision"),
+    "batch/v1": ("Job", "CronJob"),
+    "autoscaling/v1": ("HorizontalPodAutoscaler", "Scale"),
+    "autoscaling/v2": ("HorizontalPodAutoscaler",),
+    "policy/v1": ("PodDisruptionBudget", "Eviction"),
+    "keda.sh/v1alpha1": ("ScaledObject", "ScaledJob", "TriggerAuthentication", "ClusterTriggerAuthentication"),
+}
+_FEW = 5  #: kinds that are named
 _SELECTING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 _SCHEDULE = re.compile(
     r"@(yearly|annually|monthly|weekly|daily|midnight|hourly|every \S+)|((CRON_)?TZ=\S+ )?([\dA-Z*/,?#L-]+\s+){4}[\dA-Z*/,?#L-]+",
@@ -33,9 +50,14 @@ _SCHEDULE = re.compile(
 
 @rule("api-not-served", FindingLevel.ERROR, "Kubernetes refuses the manifest: it knows no such kind in that version.")
 def api_not_served(project: DoctorProject) -> Iterator[Hit]:
-    """A kind of Kubernetes or KEDA in a version that is no longer served, or never was."""
+    """A kind of Kubernetes or KEDA in a version that is no longer served, or never was; or a kind that is none."""
     for document in project.documents:
         served = _SERVED.get(document.kind, ())
+        kinds = _KINDS.get(document.api, ())
+        if kinds and not served and document.kind and document.kind not in kinds and not document.kind.endswith("List"):
+            # Others than Kubernetes write v1, too, so there a name must nearly be one of its own.
+            found = hit(document, ("kind",), f"{document.api} has no {document.kind}.", f"It has {', '.join(kinds[:_FEW])}.")
+            yield from [misspelt(found, document, ("kind",), kinds)] if document.api != "v1" or known.near(document.kind, kinds) else []
         if served and document.api and document.api not in served and document.api.rpartition("/")[0] in _GROUPS:
             mend = f"Write {served[0]}, and what else changed with it."
             yield hit(document, ("apiVersion",), f"{document.api} has no {document.kind}.", mend)
@@ -64,7 +86,8 @@ def budget_blocks(project: DoctorProject) -> Iterator[Hit]:
         replicas = number(pod.document.get("spec", "replicas", default=1)) if pod else None
         least = document.get("spec", "minAvailable")
         if str(document.get("spec", "maxUnavailable")) in ("0", "0%") or str(least) == "100%":
-            yield hit(document, ("spec",), f"{document.name} permits no disruption.", "Write maxUnavailable: 1.")
+            path = ("spec", "minAvailable" if least is not None else "maxUnavailable")
+            yield hit(document, path, f"{document.name} permits no disruption.", "Write maxUnavailable: 1.")
         elif replicas is not None and isinstance(least, int) and pod and "replicas" in pod.document.mapping("spec") and least >= replicas:
             yield hit(
                 document, ("spec", "minAvailable"), f"minAvailable {least} is all of the {replicas} Pods.", "Write maxUnavailable: 1."
@@ -105,3 +128,21 @@ def job_with_sidecar(project: DoctorProject) -> Iterator[Hit]:
         if pod.document.kind in ("Job", "CronJob") and pod.has_sidecar and not is_true(annotation(pod, "dapr.io/enable-native-sidecar")):
             mend = 'Let the job call POST /v1.0/shutdown at its end, or add dapr.io/enable-native-sidecar: "true".'
             yield hit(pod.document, pod.at("metadata", "annotations", "dapr.io/enabled"), f"{pod.document.kind} has a sidecar.", mend)
+
+
+@rule("data-not-encoded", FindingLevel.ERROR, "Kubernetes refuses the Secret: what stands below data is in base64.")
+def data_not_encoded(project: DoctorProject) -> Iterator[Hit]:
+    """A value below data of a Secret that is not in base64."""
+    for document in project.of_kind("Secret"):
+        for name, value in document.mapping("data").items() if document.api == "v1" else ():
+            if isinstance(value, str) and not PLACEHOLDER.search(value) and not _is_encoded(value):
+                mend = "Move it to stringData, which takes plain text, or encode it."
+                yield hit(document, ("data", name), f"{name} is not in base64.", mend)
+
+
+def _is_encoded(text: str) -> bool:
+    try:
+        base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True

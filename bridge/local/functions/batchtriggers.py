@@ -87,7 +87,7 @@ class BatchListener:
                 try:
                     await self._handled(self._in_hand)
                 except Exception:
-                    log.exception("%s: the host made a mistake with a batch; its messages come again.", self._function.name)
+                    log.exception("%s: the host failed on a batch because of a bug; its messages will be redelivered.", self._function.name)
                     await self._give_back(self._in_hand)
                 self._in_hand = []
                 self._feed.resume(self._trigger.entity)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bridge.local.functions import newtonsoftreader, newtonsoftwriter
+from bridge.local.functions.keys import QUERY as KEY
 
 Value = dict[str, Any]
 """`{kind: content}`, as a worker takes it."""
@@ -35,6 +36,20 @@ def properties(body: str) -> dict[str, Value]:
     if not isinstance(parsed, dict):
         return {}
     return _joined((name, _value(value)) for name, value in parsed.items() if value is not None and not isinstance(value, list))
+
+
+def of_request(route: Mapping[str, str | None], query: Mapping[str, str], body: str) -> dict[str, Value]:
+    """What a request tells by name: properties of its body, then its query, then its route, each over what came before.
+
+    A part of the route that is not set hides what else has its name, and the key of a function is left out of the query
+    (HttpTriggerAttributeBindingProvider.cs of azure-webjobs-sdk-extensions).
+    """
+    found = over(properties(body), {name: {"string": text} for name, text in query.items() if name.lower() != KEY}) if body or query else {}
+    if not route:
+        return found
+    unset = {name.lower() for name, text in route.items() if text is None}
+    kept = {name: value for name, value in found.items() if name.lower() not in unset}
+    return over(kept, {name: {"string": text} for name, text in route.items() if text is not None})
 
 
 def over(own: dict[str, Any], merged: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def read(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--python", default=default.python, help="interpreter for Python apps (.venv-functions/bin/python)")
     parser.add_argument("--parent", type=int, default=default.parent, metavar="PID", help="stop when this process is gone")
     parser.add_argument(
-        "--log", type=Path, default=default.log, metavar="FILE", help="log to this file, begun anew at 10 MB, one old one kept"
+        "--log", type=Path, default=default.log, metavar="FILE", help="log to this file, rotated at 10 MB, keeping one old file"
     )
     parser.add_argument(
         "--servicebus-namespace",
@@ -91,7 +91,9 @@ def read(arguments: Sequence[str] | None) -> Options:
         help="the bridge's public_url: its calls and messages are told why a function failed, and end at their deadline",
     )
     parser.add_argument(
-        "--timers", action="store_true", help="run timer functions by their schedules, in UTC or the time zone in TZ; else only by hand"
+        "--timers",
+        action="store_true",
+        help="run timer functions on their schedules, in UTC or the time zone in TZ; otherwise only by hand",
     )
     found = Options(**vars(parser.parse_args(arguments)))
     return replace(found, host_json=packaged.instead_of(found.host_json, "host.json")) if found.host_json == default.host_json else found

@@ -115,4 +115,4 @@ async def _run(app: Path, *command: str, cwd: Path | None = None) -> None:
         raise
     if process.returncode:
         said = output.decode(errors="replace")[-_LONGEST_REASON:].strip()
-        raise ConfigurationError([f"{app} has no environment, and none can be made: {said}. Make one in {app / '.venv'}, or mend this."])
+        raise ConfigurationError([f"{app} has no environment, and none can be made: {said}. Make one in {app / '.venv'}, or fix this."])

@@ -369,4 +369,4 @@ def _tell_once(mistake: httptools.HttpParserCallbackError) -> None:
     kind = repr(type(mistake.__context__ or mistake))
     if kind not in _told:
         _told.add(kind)
-        log.error("A request could not be read. This is a mistake of this host, and is told once.", exc_info=mistake)
+        log.error("A request could not be read. This is a bug in this host, and is reported once.", exc_info=mistake)

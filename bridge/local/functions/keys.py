@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.errors import ConfigurationError
-from bridge.files import textfile
+from bridge.files import privatefile, textfile
 
 HEADER = "x-functions-key"
 QUERY = "code"
@@ -44,7 +44,7 @@ class AppKeys:
 
     def access(self, headers: Mapping[str, str], query: Mapping[str, str], level: str, function: str = "") -> KeyAccess:
         """What the key in the request gives at an auth level. The time this takes does not depend on how much of a key is right."""
-        shown = presented(headers, query)
+        shown = self._presented(headers, query)
         own = self.functions.get(function.lower(), ())
         is_master, is_host, is_system, is_own = (_among(shown, each) for each in ((self.master,), self.host, self.system, own))
         if is_master:
@@ -53,9 +53,16 @@ class AppKeys:
             return KeyAccess.GRANTED
         return KeyAccess.OTHER_KEY if is_host or is_system else KeyAccess.NOTHING
 
+    def _presented(self, headers: Mapping[str, str], query: Mapping[str, str]) -> str:
+        """The key in the request; of several the first. A key of this app may have a comma in itself."""
+        whole = presented(headers, query)
+        first, comma, _ = whole.partition(",")
+        every = (self.master, *self.host, *self.system, *(key for keys in self.functions.values() for key in keys))
+        return whole if not comma or _among(whole, every) else first
+
     def shown(self, headers: Mapping[str, str], query: Mapping[str, str], function: str) -> tuple[str, str] | None:
         """The auth level of the key in a request to a function, and the key's name; None for no key of this app."""
-        given = presented(headers, query)
+        given = self._presented(headers, query)
         levels = {"Admin": (self.master,), "Function": (*self.host, *self.functions.get(function.lower(), ())), "System": self.system}
         level = next((name for name, known in levels.items() if given and _among(given, known)), "")
         usual = "master" if level == "Admin" else "default"
@@ -97,7 +104,7 @@ def _read_keys(file: Path) -> dict[str, Any]:
     try:
         content = textfile.read_json(file)
     except (OSError, ValueError) as problem:
-        raise ConfigurationError([f"{file} cannot be read: {problem}. Mend it, or remove it for new keys."]) from None
+        raise ConfigurationError([f"{file} cannot be read: {problem}. Fix it, or remove it for new keys."]) from None
     if not isinstance(content, dict):
         raise ConfigurationError([f"{file} must hold one JSON object, as Azure writes its key files."])
     return content
@@ -173,12 +180,7 @@ class KeyFile:
     @staticmethod
     def _written(path: Path, content: Mapping[str, Any]) -> None:
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            draft.unlink(missing_ok=True)
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                json.dump(content, file, indent=2)
-            draft.replace(path)
+            privatefile.write(path, json.dumps(content, indent=2))
         except OSError as fault:
             raise ConfigurationError([f"{path} cannot be written: {fault.strerror}. Name another folder with --data-dir."]) from None
 

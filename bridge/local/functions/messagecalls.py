@@ -110,4 +110,4 @@ class MessageCalls:
         try:
             await self._feed.settle(received.lock, verdict)
         except FeedError as problem:
-            log.warning("%s: the message could not be settled and will come again: %s", self._function.name, problem)
+            log.warning("%s: the message could not be settled and will be redelivered: %s", self._function.name, problem)

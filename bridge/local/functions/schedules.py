@@ -121,7 +121,7 @@ def parse(text: str) -> Schedule:
         return _cron(fields) if len(fields) in (5, 6) else Interval(timespans.parse(text))
     except ValueError:
         raise ValueError(
-            f"has the schedule {text!r}, which is no cron expression and no time span; write six fields, second first: 0 */5 * * * *"
+            f"has the schedule {text!r}, which is neither a cron expression nor a time span; write six fields, second first: 0 */5 * * * *"
         ) from None
 
 

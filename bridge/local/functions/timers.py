@@ -31,7 +31,7 @@ def zone(settings: Mapping[str, str]) -> tzinfo:
         return ZoneInfo(name.removeprefix(":"))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(
-            f"{setting} is {name!r}, which is no time zone here; write its name in the IANA list, such as Europe/Berlin"
+            f"{setting} is {name!r}, which is not a known time zone; write its name in the IANA list, such as Europe/Berlin"
         ) from None
 
 

@@ -6,13 +6,13 @@ The rules are those of Azure's timer extension (ScheduleMonitor.cs), which keeps
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from bridge.files import privatefile
 from bridge.local.functions.bindings import TimerTrigger
 
 _NEVER_RAN = "0001-01-01T00:00:00+00:00"
@@ -57,10 +57,7 @@ class TimerStatuses:
 
     def keep(self, function: str, status: TimerStatus) -> None:
         """Write the status down. Raises OSError."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._file(function).with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps(self._shown(status)))
-        draft.replace(self._file(function))
+        privatefile.write(self._file(function), json.dumps(self._shown(status)))
 
     def value(self, trigger: TimerTrigger, status: TimerStatus, *, past_due: bool) -> dict[str, Any]:
         """What the function gets."""

@@ -34,7 +34,7 @@ def http(  # noqa: PLR0913 - what a request is made of
         "query": _query(request.query),
         "body": content,
     }
-    metadata = _http_metadata(function, parameter, parameters, request, body if content else b"") if with_metadata else {}
+    metadata = _http_metadata(function, parameter, route, request, body if content else b"") if with_metadata else {}
     # The trace context stays empty, as it does in Azure without Application Insights; a script finds traceparent among the headers.
     return InvocationRequest(parameter, {"http": value}, metadata, on_behalf_of=headers.get("x-invocation-id", ""))
 
@@ -56,13 +56,12 @@ def body_of(content_type: str, body: bytes) -> Value:
     return {"string": body.decode("utf-8-sig", "replace")}
 
 
-def _http_metadata(function: str, parameter: str, parameters: Mapping[str, str], request: HttpRequest, body: bytes) -> dict[str, Any]:
-    """Of equal names the route's wins, then the query's last one, then the body's."""
+def _http_metadata(function: str, parameter: str, route: Mapping[str, str | None], request: HttpRequest, body: bytes) -> dict[str, Any]:
+    """The metadata of a request, with the request itself under two names. See `bodymerge.of_request`."""
     query = _last_ones(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
     headers = {name: ",".join(texts) for name, texts in requestheaders.named(request.sent_headers).items()}
     merged: dict[str, Any] = {"Headers": {"json": json.dumps(headers)}, "Query": {"json": json.dumps(query)}}
-    for later in (bodymerge.properties(body.decode("utf-8-sig", "replace")), _texts(query), _texts(parameters)):
-        merged = bodymerge.over(merged, later)
+    merged = bodymerge.over(merged, bodymerge.of_request(route, query, body.decode("utf-8-sig", "replace")))
     if any(name.lower() == "sys" for name in merged):
         merged["$sys"] = {"json": json.dumps(bodymerge.system(function))}
     return {**merged, parameter: bodymerge.THE_TRIGGER, "$request": bodymerge.THE_TRIGGER}
@@ -75,7 +74,3 @@ def _last_ones(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
         first, _ = found.get(name.lower(), (name, ""))
         found[name.lower()] = (first, text)
     return dict(found.values())
-
-
-def _texts(values: Mapping[str, str]) -> dict[str, Value]:
-    return {name: {"string": text} for name, text in values.items()}

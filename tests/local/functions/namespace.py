@@ -13,18 +13,9 @@ from typing import Any
 from uuid import UUID
 
 from bridge.adapters.embedded.amqp import server as amqp_server
-from bridge.adapters.embedded.amqp.ports import (
-    Abandon,
-    BrokerError,
-    Complete,
-    Disposition,
-    Incoming,
-    MessageReceiver,
-    Push,
-    Release,
-    SenderInfo,
-    ServerBusy,
-)
+from bridge.adapters.embedded.amqp.brokererrors import BrokerError, ServerBusy
+from bridge.adapters.embedded.amqp.brokervalues import Abandon, Complete, Disposition, Incoming, Release
+from bridge.adapters.embedded.amqp.ports import MessageReceiver, Push, SenderInfo
 from bridge.adapters.embedded.amqp.service import AmqpService, Bounds
 from bridge.adapters.embedded.broker import EmbeddedBroker
 from bridge.adapters.embedded.bus import SCHEMA, EmbeddedBus

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bridge.local.functions import requesttarget
 from bridge.local.functions.httpmessage import HttpRequest
+from bridge.local.functions.rpc import appserver
 from bridge.local.functions.rpc.appserver import AppServer
 from bridge.local.functions.rpc.forwarding import ForwardedCall, target_of
 
@@ -52,3 +55,24 @@ def test_what_belongs_to_one_hop_or_says_who_forwarded_does_not_come_from_the_ca
     sent = _sent_headers(*((name, "evil") for name in (*given, *told)))
     assert "evil" not in sent.values()
     assert (sent["x-ms-invocation-id"], sent["X-Forwarded-Host"], sent["Host"]) == ("i-1", "localhost:1", "localhost:5000")
+
+
+async def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        app = AppServer(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/")
+        used = []
+        for seconds in (60.0, 60.0, -1.0):
+            monkeypatch.setattr(appserver, "_IDLE_SECONDS", seconds)
+            used.append(connection := await app.connection(lambda: False))
+            connection.ask("GET", b"GET / HTTP/1.1\r\n\r\n")
+            assert await connection.head == 204
+            connection.sent = True
+            app.keep(connection)
+        app.close()
+    assert used[0] is used[1]
+    assert used[2] is not used[1]
+    assert not used[1].usable

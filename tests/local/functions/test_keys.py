@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge.local.functions import keys
-from bridge.local.functions.keys import KeyFile
+from bridge.local.functions.keys import AppKeys, KeyAccess, KeyFile
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,17 @@ from bridge.local.functions.keys import KeyFile
 )
 def test_the_key_comes_in_the_header_or_in_the_query(headers: dict[str, str], query: dict[str, str], opens: bool) -> None:
     assert keys.opens("k", headers, query) is opens
+
+
+@pytest.mark.parametrize(
+    ("shown", "access"),
+    [("k,wrong", KeyAccess.GRANTED), ("wrong,k", KeyAccess.NOTHING), ("with,comma", KeyAccess.GRANTED), ("with", KeyAccess.NOTHING)],
+)
+def test_of_several_keys_the_first_counts(shown: str, access: KeyAccess) -> None:
+    app = AppKeys("m", ("k", "with,comma"))
+    assert app.access({"x-functions-key": shown}, {}, "function") is access
+    assert app.access({}, {"code": shown}, "function") is access
+    assert (app.shown({"x-functions-key": shown}, {}, "F") is not None) is (access is KeyAccess.GRANTED)
 
 
 def test_every_start_makes_another_key() -> None:

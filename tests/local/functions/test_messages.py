@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from bridge.adapters.embedded.amqp.ports import NotAllowed
+from bridge.adapters.embedded.amqp.brokererrors import NotAllowed
 
 from .conftest import StartHost
 from .namespace import Namespace

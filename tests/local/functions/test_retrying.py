@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.adapters.embedded.amqp.ports import EntityNotFound, NotAllowed
+from bridge.adapters.embedded.amqp.brokererrors import EntityNotFound, NotAllowed
 from bridge.local.functions.feed import FeedError, OutputMessage
 from bridge.local.functions.servicebus.servicebusfeed import ServiceBusFeed
 

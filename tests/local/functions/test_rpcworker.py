@@ -8,13 +8,14 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from bridge.local.functions import retries
 from bridge.local.functions.httpmessage import HttpRequest
 from bridge.local.functions.httpstream import BodyPieces
 from bridge.local.functions.rpc import appserver, indexing, peers, workerconfig
@@ -110,6 +111,26 @@ def test_a_worker_is_told_of_a_function_what_azures_host_tells() -> None:
     assert (told.bindings["r"].type, dict(told.properties)) == ("httpTrigger", {"own": "1", "FunctionId": "7"})
 
 
+@pytest.mark.parametrize(
+    "retry",
+    [
+        {"strategy": "fixedDelay", "maxRetryCount": 2, "delayInterval": "00:00:00.200"},
+        {"strategy": "exponentialBackoff", "maxRetryCount": -1, "minimumInterval": "00:00:01", "maximumInterval": "01:00:00"},
+        None,
+    ],
+)
+def test_a_policy_of_retries_in_a_file_is_the_one_that_counts(retry: dict[str, Any] | None) -> None:
+    binding = {"name": "timer", "type": "timerTrigger", "dataType": "binary"}
+    metadata = indexing.from_file({"name": "F", "bindings": [binding], **({"retry": retry} if retry else {})})
+    assert metadata.bindings["timer"].data_type == 2
+    assert retries.policy(indexing.described(metadata).get("retry")) == retries.policy(retry)
+
+
+def test_a_policy_of_retries_in_a_file_that_is_none_is_told() -> None:
+    metadata = indexing.from_file({"name": "F", "bindings": [], "retry": {"strategy": "often"}})
+    assert indexing.problem(metadata) == "F: retry.strategy is 'often'; write fixedDelay or exponentialBackoff"
+
+
 async def test_answers_that_nobody_waits_for_are_dropped(tmp_path: Path) -> None:
     async with _fake("sound", tmp_path) as worker:
         assert (await _call(worker)).ok
@@ -175,9 +196,8 @@ async def _stream(port: str, *first: Any) -> grpc.StatusCode:
             lambda each: each if isinstance(each, bytes) else each.SerializeToString(),
             StreamingMessage.FromString,
         )()
-        with suppress(grpc.aio.AioRpcError):  # it may be over before everything is written
-            for message in first:
-                await call.write(message)
+        for message in first:
+            await call.write(message)
         if not first:
             await call.done_writing()
         code: grpc.StatusCode = await call.code()
@@ -200,14 +220,12 @@ async def test_a_stream_is_taken_from_the_worker_alone_and_once(tmp_path: Path) 
 
 async def test_a_process_of_another_user_gets_neither_the_stream_nor_a_settlement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with _fake("sound", tmp_path) as worker:
-        given, itself = _given(worker), StreamingMessage()
-        itself.start_stream.worker_id = given["--workerId"]
         monkeypatch.setattr(peers, "is_own", lambda *_: False)
-        assert await _stream(given["--port"], itself) is grpc.StatusCode.PERMISSION_DENIED
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{given['--port']}") as channel:
-            complete = channel.unary_unary("/Settlement/Complete", settlement("CompleteRequest").SerializeToString, Empty.FromString)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{_given(worker)['--port']}") as channel:
+            stream = channel.stream_stream("/AzureFunctionsRpcMessages.FunctionRpc/EventStream")()
+            assert await stream.code() is grpc.StatusCode.PERMISSION_DENIED
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await complete(settlement("CompleteRequest")(locktoken="0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"))
+                await channel.unary_unary("/Settlement/Complete")(b"")
         assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
         assert (await _call(worker)).ok
 

@@ -92,7 +92,7 @@ async def test_without_timers_they_run_by_hand_only(start_host: StartHost, apps:
 def test_a_time_zone_that_does_not_exist_is_named_and_schedules_are_in_utc(start_host: StartHost, apps: Path) -> None:
     host = start_host("--apps", str(apps), "--timers", TZ="", WEBSITE_TIME_ZONE="Nowhere/Here")
 
-    host.wait_for_log("WEBSITE_TIME_ZONE is 'Nowhere/Here', which is no time zone here")
+    host.wait_for_log("WEBSITE_TIME_ZONE is 'Nowhere/Here', which is not a known time zone")
     host.wait_for_log("-01-01T00:00:00+00:00")
 
 

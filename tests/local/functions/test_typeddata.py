@@ -43,6 +43,13 @@ def test_of_equal_names_in_metadata_the_route_s_wins_then_the_query_s() -> None:
     assert metadata["Request"] == metadata["$request"] == {"trigger": True}
 
 
+def test_the_key_of_a_function_is_not_among_what_the_query_tells() -> None:
+    metadata = http(b'{"code": "body"}', query="CODE=key&q=1", with_metadata=True).metadata
+
+    assert (metadata["code"], metadata["q"], "CODE" in metadata) == ({"string": "body"}, {"string": "1"}, False)
+    assert json.loads(metadata["Query"]["json"]) == {"CODE": "key", "q": "1"}
+
+
 def test_names_in_metadata_are_one_in_any_letter_case() -> None:
     metadata = http(b'{"Name": "body", "ID": 1}', query="name=query", with_metadata=True).metadata
 

@@ -11,18 +11,10 @@ from typing import Any
 from uuid import UUID
 
 from bridge.adapters.embedded.amqp import server as amqp_server
+from bridge.adapters.embedded.amqp.brokererrors import BrokerError
+from bridge.adapters.embedded.amqp.brokervalues import Abandon, Complete, Disposition, Incoming, Locked
 from bridge.adapters.embedded.amqp.incoming import incoming
-from bridge.adapters.embedded.amqp.ports import (
-    Abandon,
-    BrokerError,
-    Complete,
-    Disposition,
-    Incoming,
-    Locked,
-    MessageReceiver,
-    Push,
-    SessionReceiver,
-)
+from bridge.adapters.embedded.amqp.ports import MessageReceiver, Push, SessionReceiver
 from bridge.adapters.embedded.amqp.service import AmqpService, Bounds
 from bridge.adapters.embedded.broker import EmbeddedBroker
 from bridge.adapters.embedded.bus import SCHEMA, EmbeddedBus

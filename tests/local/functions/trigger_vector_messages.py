@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from bridge.adapters.embedded.amqp.ports import Incoming
+from bridge.adapters.embedded.amqp.brokervalues import Incoming
 from bridge.amqp import amqptypes
 from bridge.amqp.encode import encode
 from bridge.amqp.sections import APPLICATION_PROPERTIES, MESSAGE_ANNOTATIONS, PROPERTIES, Parts

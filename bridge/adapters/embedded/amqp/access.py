@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from bridge.adapters.embedded.amqp.ports import BrokerError
+from bridge.adapters.embedded.amqp.brokererrors import BrokerError
 from bridge.adapters.embedded.amqp.sas import Grant, verify
 
 _MOST = 2000  #: grants of one connection

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bridge.adapters.embedded.amqp.ports import BrokerError
+from bridge.adapters.embedded.amqp.brokererrors import BrokerError
 
 
 class BadRequest(BrokerError):

@@ -8,9 +8,9 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from bridge.adapters.embedded.amqp.access import Access
+from bridge.adapters.embedded.amqp.brokererrors import BrokerError
 from bridge.adapters.embedded.amqp.host import Host, Output
 from bridge.adapters.embedded.amqp.outcomes import ACCEPTED, error, rejected
-from bridge.adapters.embedded.amqp.ports import BrokerError
 from bridge.adapters.embedded.amqp.protocolfault import ProtocolFault, SessionFault
 from bridge.adapters.embedded.amqp.sas import Grant, knows_key
 from bridge.adapters.embedded.amqp.session import AmqpSession, Link

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bridge.adapters.embedded.amqp.brokervalues import Incoming
 from bridge.adapters.embedded.amqp.incoming import batch
-from bridge.adapters.embedded.amqp.ports import Incoming
 from bridge.adapters.embedded.amqp.protocolfault import UnreadableMessage
 from bridge.amqp.scan import BadEncoding
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from bridge.adapters.embedded.amqp.brokererrors import BrokerError, MessageTooLarge
 from bridge.adapters.embedded.amqp.outcomes import ACCEPTED, is_transactional, rejected
-from bridge.adapters.embedded.amqp.ports import BrokerError, MessageTooLarge
 from bridge.adapters.embedded.amqp.protocolfault import NO_TRANSACTIONS, LinkFault
 from bridge.amqp import performatives
 from bridge.amqp.performatives import SERIAL, FlowFrame, TransferFrame

@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-from bridge.adapters.embedded.amqp.ports import Incoming
+from bridge.adapters.embedded.amqp.brokervalues import Incoming
 from bridge.amqp.decode import decode_plain
 from bridge.amqp.encode import compound, text
 from bridge.amqp.scan import BadEncoding, list_items, raw_items

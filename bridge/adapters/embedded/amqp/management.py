@@ -11,22 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 from bridge.adapters.embedded.amqp.arguments import Arguments, BadRequest, Reply
+from bridge.adapters.embedded.amqp.brokererrors import BrokerError, MessageNotFound, NotSupported, SessionLockLost
+from bridge.adapters.embedded.amqp.brokervalues import Abandon, Complete, Defer, Disposition, Reject
 from bridge.adapters.embedded.amqp.incoming import incoming
 from bridge.adapters.embedded.amqp.outbound import OutboundLink
 from bridge.adapters.embedded.amqp.outcomes import application_properties
 from bridge.adapters.embedded.amqp.outgoing import deliver
-from bridge.adapters.embedded.amqp.ports import (
-    Abandon,
-    BrokerError,
-    Complete,
-    Defer,
-    Disposition,
-    MessageNotFound,
-    NotSupported,
-    Reject,
-    SessionLockLost,
-    SessionReceiver,
-)
+from bridge.adapters.embedded.amqp.ports import SessionReceiver
 from bridge.adapters.embedded.amqp.requests import NodeRequest, answer, read_request
 from bridge.adapters.embedded.amqp.rules import read_rule, write_rule
 from bridge.amqp.amqptypes import Array, Int, Symbol

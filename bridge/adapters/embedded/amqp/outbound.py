@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from bridge.adapters.embedded.amqp.brokervalues import Disposition, Locked
 from bridge.adapters.embedded.amqp.outcomes import is_transactional, read_outcome
 from bridge.adapters.embedded.amqp.outgoing import deliver
-from bridge.adapters.embedded.amqp.ports import Disposition, Locked, MessageReceiver
+from bridge.adapters.embedded.amqp.ports import MessageReceiver
 from bridge.adapters.embedded.amqp.protocolfault import NO_TRANSACTIONS, SessionFault
 from bridge.amqp import performatives
 from bridge.amqp.performatives import SERIAL, FlowFrame

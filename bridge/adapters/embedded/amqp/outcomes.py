@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.adapters.embedded.amqp.ports import Abandon, BrokerError, Complete, Defer, Disposition, Reject, Release, Value
+from bridge.adapters.embedded.amqp.brokererrors import BrokerError
+from bridge.adapters.embedded.amqp.brokervalues import Abandon, Complete, Defer, Disposition, Reject, Release, Value
 from bridge.amqp.amqptypes import Described, Symbol, ULong
 from bridge.amqp.encode import composite
 

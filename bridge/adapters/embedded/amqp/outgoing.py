@@ -8,8 +8,8 @@ from struct import Struct
 from typing import Any
 from uuid import UUID
 
+from bridge.adapters.embedded.amqp.brokervalues import BrokerMessage, Value
 from bridge.adapters.embedded.amqp.incoming import SCHEDULED_TIME
-from bridge.adapters.embedded.amqp.ports import BrokerMessage, Value
 from bridge.adapters.embedded.amqp.rewriting import rewrite
 from bridge.amqp.amqptypes import milliseconds
 from bridge.amqp.decode import decode

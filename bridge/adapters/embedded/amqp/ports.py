@@ -1,4 +1,4 @@
-"""What the AMQP protocol needs of a broker with the semantics of Azure Service Bus, and the values that pass between the two.
+"""What the AMQP protocol needs of a broker with the semantics of Azure Service Bus.
 
 Addresses come without scheme, host and leading slash: `queue`, `topic`, `topic/Subscriptions/subscription`, each with `/$DeadLetterQueue`
 where dead letters are meant. A broker compares them without regard to case.
@@ -6,153 +6,14 @@ where dead letters are meant. A broker compares them without regard to case.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import ClassVar, Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
 from uuid import UUID
 
-Value: TypeAlias = int | float | Decimal | bool | str | bytes | UUID | datetime | timedelta | None
-"""An application property. What `codec` decodes are subclasses that keep the AMQP type, such as `codec.Long`; they compare by value."""
-
-ACTIVE, DEFERRED, SCHEDULED = 0, 1, 2  #: the states of a message, as the annotation x-opt-message-state counts them
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """One message as it was sent.
-
-    `encoded` is the bare message with its sections as they came, without header and delivery annotations. The fields beside it are what a
-    broker decides by; ids are in text form, an absent text is empty. `body` is all data sections together, the bytes of a value section
-    that holds text or binary, else nothing. `priority` and `durable` are what the header said.
-    """
-
-    encoded: bytes
-    message_id: str = ""
-    correlation_id: str = ""
-    label: str = ""
-    to: str = ""
-    reply_to: str = ""
-    content_type: str = ""
-    session_id: str | None = None
-    reply_to_session_id: str = ""
-    properties: Mapping[str, Value] = field(default_factory=dict)
-    body: bytes = b""
-    time_to_live: timedelta | None = None
-    scheduled: datetime | None = None
-    partition_key: str = ""
-    priority: int | None = None
-    durable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerMessage:
-    """A message as the broker keeps it.
-
-    `delivery_count` counts the deliveries before this one. `encoded` is as in `Incoming`. `properties_to_add` are application properties
-    that were added or changed since: by settlement, by dead-lettering, by the action of a rule.
-    """
-
-    sequence_number: int
-    enqueued: datetime
-    encoded: bytes
-    expires: datetime | None = None
-    delivery_count: int = 0
-    state: int = ACTIVE
-    scheduled_for: datetime | None = None
-    dead_letter_source: str = ""
-    properties_to_add: Mapping[str, Value] = field(default_factory=dict)
-    session_id: str | None = None
-    priority: int | None = None
-    durable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """A message locked for a receiver until a time, under a token. In receive-and-delete mode it is gone already and the token unused."""
-
-    stored: BrokerMessage
-    token: UUID
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Complete:
-    """Delete the message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Abandon:
-    """Deliver the message again, with its count raised."""
-
-    properties: Mapping[str, Value] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Defer:
-    """Keep the message for whoever asks for its sequence number."""
-
-    properties: Mapping[str, Value] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """Move the message to the dead letters. Reason and description become application properties where they are given."""
-
-    reason: str | None = None
-    description: str | None = None
-    properties: Mapping[str, Value] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """Give the message back as if it had never been delivered: its count stays."""
-
-
-Disposition: TypeAlias = Complete | Abandon | Defer | Reject | Release
-
-
-@dataclass(frozen=True, slots=True)
-class TrueFilter:
-    """Takes every message."""
-
-
-@dataclass(frozen=True, slots=True)
-class FalseFilter:
-    """Takes no message."""
-
-
-@dataclass(frozen=True, slots=True)
-class SqlFilter:
-    """Takes what the SQL expression is true for."""
-
-    expression: str
-
-
-@dataclass(frozen=True, slots=True)
-class CorrelationFilter:
-    """Takes messages whose fields are all equal to those that are set here."""
-
-    correlation_id: str | None = None
-    message_id: str | None = None
-    to: str | None = None
-    reply_to: str | None = None
-    label: str | None = None
-    session_id: str | None = None
-    reply_to_session_id: str | None = None
-    content_type: str | None = None
-    properties: Mapping[str, Value] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class FilterRule:
-    """A rule of a subscription. `action` is an SQL action, applied to the copy of the message that the subscription gets."""
-
-    name: str
-    filter: TrueFilter | FalseFilter | SqlFilter | CorrelationFilter
-    action: str | None = None
-    created: datetime | None = None
+from bridge.adapters.embedded.amqp.brokervalues import BrokerMessage, Disposition, Incoming, Locked
+from bridge.adapters.embedded.amqp.filterrules import FilterRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,91 +21,6 @@ class SenderInfo:
     """What a sender is told of its entity: the largest message it may send, in bytes."""
 
     max_message_size: int
-
-
-class BrokerError(Exception):
-    """What a broker refuses. `condition` is the AMQP error condition, `status` the code in a reply of $management."""
-
-    condition: ClassVar[str] = "amqp:internal-error"
-    status: ClassVar[int] = 500
-
-
-class EntityNotFound(BrokerError):
-    """No entity has this address."""
-
-    condition, status = "amqp:not-found", 404
-
-
-class NotAllowed(BrokerError):
-    """The entity cannot be used in this way."""
-
-    condition, status = "amqp:not-allowed", 400
-
-
-class MessageLockLost(BrokerError):
-    """The lock has ended, or the message is settled already."""
-
-    condition, status = "com.microsoft:message-lock-lost", 410
-
-
-class SessionLockLost(BrokerError):
-    """The lock of the session has ended."""
-
-    condition, status = "com.microsoft:session-lock-lost", 410
-
-
-class SessionCannotBeLocked(BrokerError):
-    """Another receiver has the session."""
-
-    condition, status = "com.microsoft:session-cannot-be-locked", 409
-
-
-class AcceptTimeout(BrokerError):
-    """No session became free in time."""
-
-    condition, status = "com.microsoft:timeout", 408
-
-
-class MessageNotFound(BrokerError):
-    """No deferred or scheduled message has this sequence number."""
-
-    condition, status = "com.microsoft:message-not-found", 404
-
-
-class RuleNotFound(BrokerError):
-    """The subscription has no rule of this name."""
-
-    condition, status = "amqp:not-found", 404
-
-
-class RuleExists(BrokerError):
-    """The subscription has a rule of this name already."""
-
-    condition, status = "com.microsoft:entity-already-exists", 409
-
-
-class BadFilter(BrokerError):
-    """The filter or action of a rule cannot be used."""
-
-    condition, status = "amqp:invalid-field", 400
-
-
-class MessageTooLarge(BrokerError):
-    """The message is larger than the entity takes."""
-
-    condition, status = "amqp:link:message-size-exceeded", 400
-
-
-class ServerBusy(BrokerError):
-    """The broker cannot take it now; later it may."""
-
-    condition, status = "com.microsoft:server-busy", 503
-
-
-class NotSupported(BrokerError):
-    """Service Bus can do this; this broker cannot."""
-
-    condition, status = "amqp:not-implemented", 501
 
 
 class MessageReceiver(Protocol):

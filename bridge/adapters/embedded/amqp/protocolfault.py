@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.adapters.embedded.amqp.ports import BrokerError
+from bridge.adapters.embedded.amqp.brokererrors import BrokerError
 
 NO_TRANSACTIONS = "Transactions are not supported here; send and settle without one."
 

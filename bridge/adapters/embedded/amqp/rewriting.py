@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from bridge.adapters.embedded.amqp.brokervalues import Value
 from bridge.adapters.embedded.amqp.incoming import PARTITION_KEY
-from bridge.adapters.embedded.amqp.ports import Value
 from bridge.amqp.decode import decode_plain
 from bridge.amqp.encode import NULL, compound, encode, symbol, text
 from bridge.amqp.scan import list_items, raw_items

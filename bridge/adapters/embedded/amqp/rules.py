@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bridge.adapters.embedded.amqp.brokererrors import BadFilter
+from bridge.adapters.embedded.amqp.filterrules import CorrelationFilter, FalseFilter, FilterRule, SqlFilter, TrueFilter
 from bridge.adapters.embedded.amqp.outcomes import application_properties
-from bridge.adapters.embedded.amqp.ports import BadFilter, CorrelationFilter, FalseFilter, FilterRule, SqlFilter, TrueFilter
 from bridge.amqp.amqptypes import EPOCH, Described, Int, ULong
 
 _RULE, _NO_ACTION, _SQL_ACTION = 0x13700000004, 0x13700000005, 0x13700000006

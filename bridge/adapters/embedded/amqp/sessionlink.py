@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from bridge.adapters.embedded.amqp.brokererrors import BrokerError, NotAllowed
 from bridge.adapters.embedded.amqp.outbound import OutboundLink
-from bridge.adapters.embedded.amqp.ports import BrokerError, NotAllowed, SessionReceiver
+from bridge.adapters.embedded.amqp.ports import SessionReceiver
 from bridge.amqp import frames
 from bridge.amqp.amqptypes import Described, Long, Symbol, ULong, ticks
 from bridge.amqp.encode import NULL, compound, encode

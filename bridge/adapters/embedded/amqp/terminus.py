@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bridge.adapters.embedded.amqp.brokererrors import BrokerError, NotSupported
 from bridge.adapters.embedded.amqp.cbs import TokenSink
 from bridge.adapters.embedded.amqp.entitysink import EntitySink
 from bridge.adapters.embedded.amqp.inbound import InboundLink
 from bridge.adapters.embedded.amqp.management import ManagementSink
 from bridge.adapters.embedded.amqp.outbound import OutboundLink
-from bridge.adapters.embedded.amqp.ports import BrokerError, NotSupported
 from bridge.adapters.embedded.amqp.protocolfault import NO_TRANSACTIONS, LinkFault
 from bridge.adapters.embedded.amqp.replies import ReplyLink
 from bridge.adapters.embedded.amqp.sessionlink import PendingLink, refuse, session_wanted

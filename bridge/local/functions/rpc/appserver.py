@@ -14,6 +14,7 @@ from bridge.local.functions.httpstream import BodyPieces, StreamBroken
 
 _LISTEN_SECONDS = 30.0  #: how long a call waits for the app to listen
 _LOOK_SECONDS = 0.05
+_IDLE_SECONDS = 60.0  #: after which a connection is not used again: .NET's web server closes one that was idle for 130
 
 
 class AppUnreachable(Exception):
@@ -31,6 +32,7 @@ class AppConnection(asyncio.Protocol):
         self.headers: list[tuple[str, str]] = []  #: of the answer
         self.pieces: BodyPieces  #: the body of the answer
         self.sent = False  #: whether all of the request has been sent
+        self.kept_at = 0.0  #: when its last call was over, by the clock of the loop
         self.interim = 0  #: the last status below 200 that has come instead of an answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -139,10 +141,12 @@ class AppServer:
 
     async def connection(self, gone: Callable[[], bool]) -> AppConnection:
         """A connection; the app may listen late. `gone` is whether its process has ended. Raises AppUnreachable."""
-        while self._idle:
-            if (kept := self._idle.pop()).usable:
-                return kept
         loop = asyncio.get_running_loop()
+        while self._idle:
+            kept = self._idle.pop()
+            if kept.usable and loop.time() - kept.kept_at < _IDLE_SECONDS:
+                return kept
+            kept.abort()
         until = loop.time() + _LISTEN_SECONDS
         while True:
             try:
@@ -157,6 +161,7 @@ class AppServer:
     def keep(self, connection: AppConnection) -> None:
         """Take back a connection whose call is over."""
         if connection.reusable:
+            connection.kept_at = asyncio.get_running_loop().time()
             self._idle.append(connection)
         else:
             connection.abort()

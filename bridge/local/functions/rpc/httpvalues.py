@@ -13,7 +13,6 @@ from bridge.local.functions.bodymerge import Value
 from bridge.local.functions.httpmessage import HttpRequest, HttpResponse
 from bridge.local.functions.httpstream import MOST_WAITING
 from bridge.local.functions.invocations import InvocationRequest
-from bridge.local.functions.keys import QUERY as KEY
 from bridge.local.functions.rpc import returnedvalues
 from bridge.local.functions.worker import InvocationResponse
 
@@ -53,18 +52,9 @@ def invocation(
 
 
 def metadata(route: Mapping[str, str | None], request: HttpRequest, body: bytes) -> dict[str, Value]:
-    """The trigger metadata of a request: its headers and its query, and by name what is in the body, the query and the route.
-
-    Names are compared without regard to letter case. The key of a function is left out, and a part of the route that is not set hides what
-    else has its name (HttpTriggerAttributeBindingProvider.cs of azure-webjobs-sdk-extensions).
-    """
+    """The trigger metadata of a request: its headers and its query, and what it tells by name, which may take the place of the two."""
     last = request.target.last if request.target is not None else {}
-    found = bodymerge.properties(body.decode("utf-8-sig", "replace")) if body else {}
-    found = bodymerge.over(found, {name: {"string": text} for name, text in last.items() if name.lower() != KEY})
-    if route:
-        unset = {name.lower() for name, text in route.items() if text is None}
-        found = {name: value for name, value in found.items() if name.lower() not in unset} if unset else found
-        found = bodymerge.over(found, {name: {"string": text} for name, text in route.items() if text is not None})
+    found = bodymerge.of_request(route, last, body.decode("utf-8-sig", "replace"))
     known = {name.lower() for name in found}
     if "headers" not in known:
         headers = requestheaders.named(request.sent_headers)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bridge.local.functions import functionjson
+from bridge.local.functions import functionjson, retries
+from bridge.local.functions.retries import FunctionRetry
 from bridge.local.functions.rpc.protocol import BindingInfo, RpcRetryOptions, StatusResult, StreamingMessage
 from bridge.local.functions.worker import Json
 
 _LONGEST_NAME = 127
+_DATA_TYPES = ("undefined", "string", "binary", "stream")  #: by their numbers in BindingInfo
 
 
 def described(metadata: Any) -> Json:
@@ -82,4 +84,25 @@ def from_file(content: Json) -> Any:
         info = metadata.bindings[str(each.get("name"))]
         info.type = str(each.get("type"))
         info.direction = getattr(BindingInfo, str(each.get("direction", "in")).lower(), 0)
+        data_type = str(each.get("dataType") or "undefined").lower()
+        info.data_type = _DATA_TYPES.index(data_type) if data_type in _DATA_TYPES else 0
+    try:
+        _fill_retry(metadata.retry_options, retries.policy(retries.described(content.get("retry"))))
+    except ValueError as wrong:
+        metadata.status.exception.message = f"{metadata.name}: {wrong}"
+    if not metadata.retry_options.ListFields():
+        metadata.ClearField("retry_options")
     return metadata
+
+
+def _fill_retry(options: Any, policy: FunctionRetry | None) -> None:
+    if policy is None:
+        return
+    options.max_retry_count = policy.most
+    options.retry_strategy = RpcRetryOptions.exponential_backoff if policy.grows else RpcRetryOptions.fixed_delay
+    named = (
+        {"minimum_interval": policy.shortest, "maximum_interval": policy.longest} if policy.grows else {"delay_interval": policy.shortest}
+    )
+    for name, seconds in named.items():
+        span = getattr(options, name)
+        span.seconds, span.nanos = int(seconds), round(seconds % 1 * 1_000_000_000)

@@ -33,7 +33,7 @@ def parse(text: str) -> ConnectionString:
     for part in filter(None, map(str.strip, text.split(";"))):
         name, equals, value = part.partition("=")
         if not equals:
-            raise ValueError("it is no connection string: it has a part without =")
+            raise ValueError("it is not a connection string: it has a part without =")
         parts[name.strip().lower()] = value.strip()
     host, port = _endpoint(parts.get("endpoint", ""))
     is_emulator = parts.get("usedevelopmentemulator", "").lower() == "true"

@@ -173,6 +173,6 @@ class Attaching:
             await asyncio.Event().wait()  # whoever made the connection ends this
         reason = str(fault) or type(fault).__name__
         if reason != self._logged:
-            log.warning("Nothing comes from %s: %s. It is tried again and again.", self._entity, reason.rstrip("."))
+            log.warning("Nothing comes from %s: %s. It is retried until it succeeds.", self._entity, reason.rstrip("."))
         self._logged = reason
         await asyncio.sleep(self._backoff.pause(at_least=_LONGEST_PAUSE if getattr(fault, "condition", "") == BUSY else 0.0))

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from bridge.adapters.embedded.amqp import ports
-from bridge.adapters.embedded.amqp.ports import BrokerMessage, FilterRule, Incoming, Locked, SenderInfo
+from bridge.adapters.embedded.amqp import brokererrors, brokervalues, filterrules, ports
+from bridge.adapters.embedded.amqp.brokervalues import BrokerMessage, Incoming, Locked
+from bridge.adapters.embedded.amqp.filterrules import FilterRule
+from bridge.adapters.embedded.amqp.ports import SenderInfo
 from tests.adapters.embedded.amqp.memory_queue import (
     DEAD_LETTERS,
     TICK,
@@ -60,7 +62,7 @@ class MemoryBroker:
     def queue(self, address: str) -> MemoryQueue:
         found = self.queues.get(address.lower())
         if found is None:
-            raise ports.EntityNotFound(f"The messaging entity '{address}' could not be found.")
+            raise brokererrors.EntityNotFound(f"The messaging entity '{address}' could not be found.")
         return found
 
     def put(self, address: str, sent: Incoming) -> int:
@@ -85,7 +87,7 @@ class MemoryBroker:
     def open_receiver(self, address: str, *, push: ports.Push, receive_and_delete: bool) -> MemoryReceiver:
         queue = self.queue(address)
         if queue.sessions:
-            raise ports.NotAllowed("It is not possible for an entity that requires sessions to create a non-sessionful receiver.")
+            raise brokererrors.NotAllowed("It is not possible for an entity that requires sessions to create a non-sessionful receiver.")
         return MemoryReceiver(queue, push, receive_and_delete)
 
     async def accept_session(
@@ -93,11 +95,11 @@ class MemoryBroker:
     ) -> MemorySessionReceiver:
         queue = self.queue(address)
         if not queue.sessions:
-            raise ports.NotAllowed("A sessionful receiver cannot be created on an entity that does not require sessions.")
+            raise brokererrors.NotAllowed("A sessionful receiver cannot be created on an entity that does not require sessions.")
         if session_id is None:
             session_id = queue.free_session() or await self._wait(queue, patience)
         elif session_id in queue.held:
-            raise ports.SessionCannotBeLocked(f"The requested session '{session_id}' cannot be accepted. It may be locked.")
+            raise brokererrors.SessionCannotBeLocked(f"The requested session '{session_id}' cannot be accepted. It may be locked.")
         receiver = MemorySessionReceiver(queue, push, receive_and_delete, session_id)
         queue.held[session_id] = Held(receiver, now() + queue.lock_duration)
         return receiver
@@ -108,13 +110,13 @@ class MemoryBroker:
         try:
             return await asyncio.wait_for(future, patience)
         except TimeoutError:
-            raise ports.AcceptTimeout("No session became free in time.") from None
+            raise brokererrors.AcceptTimeout("No session became free in time.") from None
         finally:
             queue.accepting = [each for each in queue.accepting if each[0] is not future]
 
     async def send(self, address: str, messages: Sequence[Incoming]) -> list[int]:
         if address.lower() not in self.topics and self.queue(address).sessions and any(not each.session_id for each in messages):
-            raise ports.NotAllowed("The SessionId was not set on a message, and it cannot be sent to the entity.")
+            raise brokererrors.NotAllowed("The SessionId was not set on a message, and it cannot be sent to the entity.")
         return [self.put(address, each) for each in messages]
 
     async def cancel_scheduled(self, address: str, numbers: Sequence[int]) -> None:
@@ -122,17 +124,17 @@ class MemoryBroker:
             copies = self.scheduled.get(number) or [(self.queue(address), number)]
             for queue, each in copies:
                 entry = queue.entries.get(each)
-                if entry is None or entry.stored.state != ports.SCHEDULED:
-                    raise ports.MessageNotFound(f"No scheduled message has the number {number}.")
+                if entry is None or entry.stored.state != brokervalues.SCHEDULED:
+                    raise brokererrors.MessageNotFound(f"No scheduled message has the number {number}.")
                 del queue.entries[each]
 
-    async def settle(self, address: str, token: UUID, disposition: ports.Disposition) -> None:
+    async def settle(self, address: str, token: UUID, disposition: brokervalues.Disposition) -> None:
         self.queue(address).settle(token, disposition)
 
     async def renew(self, address: str, token: UUID) -> datetime:
         lock = self.queue(address).locks.get(token)
         if lock is None:
-            raise ports.MessageLockLost("The lock has expired.")
+            raise brokererrors.MessageLockLost("The lock has expired.")
         lock.until = now() + self.queue(address).lock_duration
         return lock.until
 
@@ -156,8 +158,8 @@ class MemoryBroker:
     ) -> list[Locked]:
         queue = self.queue(address)
         entries = [queue.entries.get(number) for number in numbers]
-        if not all(entry is not None and entry.stored.state == ports.DEFERRED and entry.lock is None for entry in entries):
-            raise ports.MessageNotFound("A sequence number is not that of a deferred message.")
+        if not all(entry is not None and entry.stored.state == brokervalues.DEFERRED and entry.lock is None for entry in entries):
+            raise brokererrors.MessageNotFound("A sequence number is not that of a deferred message.")
         found = []
         for entry in entries:
             assert entry is not None
@@ -177,12 +179,12 @@ class MemoryBroker:
     async def add_rule(self, address: str, rule: FilterRule) -> None:
         rules = self._rules_of(address)
         if rule.name in rules:
-            raise ports.RuleExists(f"The rule '{rule.name}' exists already.")
+            raise brokererrors.RuleExists(f"The rule '{rule.name}' exists already.")
         rules[rule.name] = replace(rule, created=now())
 
     async def remove_rule(self, address: str, name: str) -> None:
         if self._rules_of(address).pop(name, None) is None:
-            raise ports.RuleNotFound(f"There is no rule '{name}'.")
+            raise brokererrors.RuleNotFound(f"There is no rule '{name}'.")
 
     async def rules(self, address: str) -> list[FilterRule]:
         return [rule for _, rule in sorted(self._rules_of(address).items())]
@@ -200,18 +202,18 @@ def _rules(rules: Sequence[dict[str, Any]]) -> Iterator[tuple[str, FilterRule]]:
             custom = given.pop("Properties", {})
             names = {"Label": "label", "CorrelationId": "correlation_id"}
             fields = {names[key]: value for key, value in given.items()}
-            yield rule["Name"], FilterRule(rule["Name"], ports.CorrelationFilter(**fields, properties=custom))
+            yield rule["Name"], FilterRule(rule["Name"], filterrules.CorrelationFilter(**fields, properties=custom))
         else:
-            yield rule["Name"], FilterRule(rule["Name"], ports.SqlFilter(properties["SqlFilter"]["SqlExpression"]))
+            yield rule["Name"], FilterRule(rule["Name"], filterrules.SqlFilter(properties["SqlFilter"]["SqlExpression"]))
     if not rules:
-        yield "$Default", FilterRule("$Default", ports.TrueFilter())
+        yield "$Default", FilterRule("$Default", filterrules.TrueFilter())
 
 
 def passes(rule: FilterRule, sent: Incoming) -> bool:
     match rule.filter:
-        case ports.TrueFilter():
+        case filterrules.TrueFilter():
             return True
-        case ports.CorrelationFilter() as wanted:
+        case filterrules.CorrelationFilter() as wanted:
             names = ("label", "correlation_id", "message_id", "to", "reply_to", "session_id", "reply_to_session_id", "content_type")
             same = all(getattr(wanted, name) in (None, getattr(sent, name)) for name in names)
             return same and all(sent.properties.get(key) == value for key, value in wanted.properties.items())

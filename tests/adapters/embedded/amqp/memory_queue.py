@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from bridge.adapters.embedded.amqp import ports
-from bridge.adapters.embedded.amqp.ports import BrokerMessage, Incoming, Locked
+from bridge.adapters.embedded.amqp import brokererrors, brokervalues, ports
+from bridge.adapters.embedded.amqp.brokervalues import BrokerMessage, Incoming, Locked
 
 DEAD_LETTERS = "/$deadletterqueue"
 TICK = 0.02
@@ -96,7 +96,7 @@ class MemoryQueue:
             moment,
             sent.encoded,
             expires=None if lives is None else start + lives,
-            state=ports.SCHEDULED if waits else ports.ACTIVE,
+            state=brokervalues.SCHEDULED if waits else brokervalues.ACTIVE,
             scheduled_for=sent.scheduled,
             session_id=sent.session_id,
             priority=sent.priority,
@@ -125,7 +125,7 @@ class MemoryQueue:
         while self.ready and found is None:
             number = heapq.heappop(self.ready)
             entry = self.entries.get(number)
-            if entry is None or entry.lock or entry.stored.state != ports.ACTIVE or self._expire(entry):
+            if entry is None or entry.lock or entry.stored.state != brokervalues.ACTIVE or self._expire(entry):
                 continue
             if session_id is not None and entry.stored.session_id != session_id:
                 skipped.append(number)
@@ -140,12 +140,12 @@ class MemoryQueue:
         if stored.expires is None or stored.expires > now() or self.dead is None:
             return False
         if self.properties.get("DeadLetteringOnMessageExpiration"):
-            self.bury(entry, ports.Reject("TTLExpiredException", "The message expired and was dead lettered."))
+            self.bury(entry, brokervalues.Reject("TTLExpiredException", "The message expired and was dead lettered."))
         else:
             self.entries.pop(stored.sequence_number, None)
         return True
 
-    def bury(self, entry: Entry, why: ports.Reject) -> None:
+    def bury(self, entry: Entry, why: brokervalues.Reject) -> None:
         self.entries.pop(entry.stored.sequence_number, None)
         entry.lock = None
         add = {**entry.stored.properties_to_add, **why.properties}
@@ -161,26 +161,26 @@ class MemoryQueue:
         self.locks[lock.token] = lock
         return lock
 
-    def settle(self, token: UUID, wanted: ports.Disposition) -> None:
+    def settle(self, token: UUID, wanted: brokervalues.Disposition) -> None:
         lock = self.locks.pop(token, None)
         if lock is None or lock.entry.lock is not lock:
             if self.sessions and lock is not None:
-                raise ports.SessionLockLost("The session lock has expired.")
-            raise ports.MessageLockLost("The lock has expired, or the message was settled.")
+                raise brokererrors.SessionLockLost("The session lock has expired.")
+            raise brokererrors.MessageLockLost("The lock has expired, or the message was settled.")
         entry = lock.entry
         entry.lock = None
         match wanted:
-            case ports.Complete():
+            case brokervalues.Complete():
                 self.entries.pop(entry.stored.sequence_number, None)
-            case ports.Release():
+            case brokervalues.Release():
                 asyncio.get_running_loop().call_later(0.1, self._back, entry)
-            case ports.Reject():
+            case brokervalues.Reject():
                 self.bury(entry, wanted)
             case _:
                 add = {**entry.stored.properties_to_add, **wanted.properties}
                 entry.stored = replace(entry.stored, properties_to_add=add)
-                if isinstance(wanted, ports.Defer) or entry.stored.state == ports.DEFERRED:
-                    entry.stored = replace(entry.stored, state=ports.DEFERRED)
+                if isinstance(wanted, brokervalues.Defer) or entry.stored.state == brokervalues.DEFERRED:
+                    entry.stored = replace(entry.stored, state=brokervalues.DEFERRED)
                 else:
                     self.return_counted(entry)
 
@@ -188,7 +188,7 @@ class MemoryQueue:
         entry.lock = None
         entry.stored = replace(entry.stored, delivery_count=entry.stored.delivery_count + 1)
         if entry.stored.delivery_count >= self.most and self.dead is not None:
-            self.bury(entry, ports.Reject("MaxDeliveryCountExceeded", f"Not consumed after {self.most} delivery attempts."))
+            self.bury(entry, brokervalues.Reject("MaxDeliveryCountExceeded", f"Not consumed after {self.most} delivery attempts."))
         else:
             self._back(entry)
 
@@ -207,14 +207,14 @@ class MemoryQueue:
             self.held[session_id].receiver.lose()
         for number, entry in list(self.entries.items()):
             stored = entry.stored
-            if stored.state == ports.SCHEDULED and stored.scheduled_for is not None and stored.scheduled_for <= moment:
+            if stored.state == brokervalues.SCHEDULED and stored.scheduled_for is not None and stored.scheduled_for <= moment:
                 if target := self.properties.get("ForwardTo"):
                     del self.entries[number]
                     self.broker.put(target, replace(entry.sent, scheduled=None))
                     continue
-                entry.stored = replace(stored, state=ports.ACTIVE, enqueued=moment)
+                entry.stored = replace(stored, state=brokervalues.ACTIVE, enqueued=moment)
                 self.make_ready(number)
-            elif stored.state == ports.ACTIVE and entry.lock is None:
+            elif stored.state == brokervalues.ACTIVE and entry.lock is None:
                 self._expire(entry)
 
     # sessions
@@ -256,7 +256,7 @@ class MemoryReceiver:
             lock = self.queue.lock(entry, self)
             self.push(Locked(entry.stored, lock.token, lock.until))
 
-    async def settle(self, token: UUID, wanted: ports.Disposition) -> None:
+    async def settle(self, token: UUID, wanted: brokervalues.Disposition) -> None:
         self.queue.settle(token, wanted)
 
     def close(self, *, gone: bool = False) -> None:
@@ -283,10 +283,10 @@ class MemorySessionReceiver(MemoryReceiver):
     def _check(self) -> Held:
         held = self.queue.held.get(self.session_id)
         if self.lost or held is None or held.receiver is not self:
-            raise ports.SessionLockLost("The session lock has expired.")
+            raise brokererrors.SessionLockLost("The session lock has expired.")
         return held
 
-    async def settle(self, token: UUID, wanted: ports.Disposition) -> None:
+    async def settle(self, token: UUID, wanted: brokervalues.Disposition) -> None:
         self._check()
         self.queue.settle(token, wanted)
 

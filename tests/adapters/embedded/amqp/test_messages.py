@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from bridge.adapters.embedded.amqp.brokervalues import SCHEDULED, BrokerMessage
 from bridge.adapters.embedded.amqp.incoming import BATCH, batch, incoming
 from bridge.adapters.embedded.amqp.outgoing import bare_message, decode_properties, deliver, encode_properties
-from bridge.adapters.embedded.amqp.ports import SCHEDULED, BrokerMessage
 from bridge.adapters.embedded.amqp.rewriting import rewrite
 from bridge.amqp.amqptypes import Described, Long, Symbol, UInt, ULong
 from bridge.amqp.encode import encode
