@@ -35,10 +35,10 @@ _APP_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,56}[a-z0-9])?")
 
 def mend(name: str, value: str) -> str:
     """What to write instead of a value; empty if the value may stand there."""
+    if not name.startswith("dapr.io/"):
+        return ""
     key = name.removeprefix("dapr.io/")
     fits, told = True, ""
-    if key == name:
-        return ""
     if key in _PORTS:
         return _port(key, number(value))
     if key in _TRUTHS:
