@@ -92,7 +92,7 @@ def test_a_timer_has_its_schedule_and_is_not_monitored_where_it_comes_more_than_
         ([{**BUS, "dataType": "xml"}], "the dataType xml, which does not exist"),
         ([{**BUS, "maxMessageBatchSize": 0}], "maxMessageBatchSize 0"),
         ([{**HTTP, "authLevel": "NOBODY"}], "the auth level NOBODY, which does not exist"),
-        ([{"type": "timerTrigger", "direction": "IN", "name": "timer", "schedule": "@daily"}], "no cron expression and no time span"),
+        ([{"type": "timerTrigger", "direction": "IN", "name": "timer", "schedule": "@daily"}], "neither a cron expression nor a time span"),
         (
             [{"type": "blobTrigger", "direction": "IN", "name": "blob"}],
             "the trigger blob of type blobTrigger, which this host cannot serve",

@@ -60,7 +60,7 @@ def test_a_namespace_by_name_is_opened_with_the_identity_that_its_section_names(
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("hunter2", "no connection string"),
+        ("hunter2", "not a connection string"),
         ("Endpoint=sb://;SharedAccessKeyName=a;SharedAccessKey=hunter2", "needs Endpoint"),
         ("Endpoint=sb://a.b;SharedAccessKey=hunter2", "needs SharedAccessKeyName"),
         ("Endpoint=sb://a.b:hunter2;SharedAccessKeyName=a;SharedAccessKey=hunter2", "needs Endpoint"),

@@ -53,7 +53,11 @@ def collected(tmp_path: Path) -> Iterator[list[list[str]]]:
 
 
 def is_whole(printed: list[str]) -> bool:
-    return len([line for line in printed if not line.startswith(METRIC)]) >= 5 and f"{METRIC}bridge.runs.ended\t{{run}}" in printed
+    names = {line.removeprefix(METRIC).split("\t")[0] for line in printed if line.startswith(METRIC)}
+    return (
+        len([line for line in printed if not line.startswith(METRIC)]) >= 5
+        and {"bridge.runs.ended", "http.client.request.duration"} <= names
+    )
 
 
 def ask(reader: Reader) -> None:
