@@ -55,8 +55,7 @@ def automation(  # noqa: PLR0913, PLR0917 - these are the options of a command
         if not dry_run:
             changes.write()
     except ConfigurationError as fault:
-        for problem in fault.problems:
-            screen.note(problem, "red")
+        screen.problems(fault)
         raise typer.Exit(Exit.USAGE) from None
     except OSError as fault:
         screen.note(f"{fault.filename} cannot be written: {fault.strerror}.", "red")

@@ -49,8 +49,7 @@ def package(
         target = made.path
         digest = made.write()
     except ConfigurationError as fault:
-        for problem in fault.problems:
-            screen.note(problem, "red")
+        screen.problems(fault)
         raise typer.Exit(Exit.USAGE) from None
     except OSError as fault:
         # One about a file that is open, such as a full disk, does not name it.

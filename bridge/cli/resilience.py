@@ -36,8 +36,7 @@ def explain(context: typer.Context, name: Annotated[str, typer.Argument(metavar=
         found = settings.load({}, os.environ, Path.cwd())
         view = policyview.of_settings(name, found)
     except ConfigurationError as fault:
-        for problem in fault.problems:
-            screen.note(problem, "red")
+        screen.problems(fault)
         raise typer.Exit(Exit.USAGE) from None
     if screen.as_json:
         screen.json(policyview.as_json(view, str(short(found.resiliency))))

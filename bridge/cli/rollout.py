@@ -191,6 +191,5 @@ def _report(found: Sequence[RolloutChange], wanted: set[tuple[str, str]]) -> Rol
 
 
 def _unusable(screen: Screen, fault: ConfigurationError) -> Exit:
-    for problem in fault.problems:
-        screen.note(problem, "red")
+    screen.problems(fault)
     return Exit.USAGE

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.client.errors import Problem
+from bridge.errors import ConfigurationError
 
 _log = logging.getLogger("bridge")
 
@@ -49,6 +50,11 @@ class Screen:
     def note(self, text: str, style: str = "") -> None:
         """Say something beside the result."""
         self.err.print(Text(clean(text), style), soft_wrap=True)
+
+    def problems(self, fault: ConfigurationError) -> None:
+        """Say each problem of the user's files, beside the result."""
+        for problem in fault.problems:
+            self.note(problem, "red")
 
     def raw(self, value: bytes) -> None:
         """Write bytes as they are."""

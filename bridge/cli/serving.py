@@ -32,8 +32,7 @@ def errors_shown(screen: Screen, what: str) -> Iterator[None]:
     try:
         yield
     except ConfigurationError as fault:
-        for problem in fault.problems:
-            screen.note(problem, "red")
+        screen.problems(fault)
         raise typer.Exit(Exit.USAGE) from None
     except (BridgeError, OSError) as fault:
         screen.note(f"{what}: {fault}", "red")

@@ -45,6 +45,15 @@ def read_json(path: Path) -> Any:
     return parse_json(read(path))
 
 
+def json_object(path: Path) -> dict[str, Any]:
+    """The object in such a file; an empty one if it cannot be read or holds something else, for what is told elsewhere or need not be."""
+    try:
+        content = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def parse_json(text: str) -> Any:
     """The value of the text of such a file. Raises ValueError with the place."""
     try:

@@ -36,7 +36,7 @@ def main(parent: int, log: Path, command: list[str]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda received, _frame: program.send_signal(received))
         own = os.getppid()
-        _copy(program, log_file, lambda: os.getppid() == own and _exists(parent))
+        _copy(program, log_file, lambda: os.getppid() == own and exists(parent))
         return _ended(program)
 
 
@@ -78,7 +78,8 @@ def _ended(program: subprocess.Popen[bytes]) -> int:
         return program.wait()
 
 
-def _exists(process: int) -> bool:
+def exists(process: int) -> bool:
+    """Whether there is a process with this id, be it somebody else's."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

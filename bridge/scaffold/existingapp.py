@@ -123,7 +123,7 @@ def _described(folder: Path, name: str, source: str, binding: Binding, facts: Co
 
 def _prefix(folder: Path) -> str:
     """The first part of every route of the app."""
-    content = _json(folder / "host.json") or _json(folder.parent.parent / "host.json")
+    content = textfile.json_object(folder / "host.json") or textfile.json_object(folder.parent.parent / "host.json")
     prefix = content.get("extensions", {}).get("http", {}).get("routePrefix", "api")
     return prefix.strip("/") if isinstance(prefix, str) else "api"
 
@@ -132,19 +132,11 @@ def _setting(folder: Path, text: str, facts: CodeFacts) -> str:
     """The text, in which `%NAME%` stands for a setting of the app."""
     if not (text.startswith("%") and text.endswith("%") and len(text) > 2):
         return text
-    value = _json(folder / "local.settings.json").get("Values", {}).get(text.strip("%"))
+    value = textfile.json_object(folder / "local.settings.json").get("Values", {}).get(text.strip("%"))
     if isinstance(value, str) and value:
         return value
     facts.note(f"{text} is not a setting in local.settings.json; write its value instead of fill-in")
     return "fill-in"
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = textfile.read_json(path)
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _shown(path: Path, folder: Path) -> str:

@@ -62,3 +62,10 @@ def test_what_is_no_json_is_refused_in_words(tmp_path: Path, text: str) -> None:
     (tmp_path / "file.json").write_text(text)
     with pytest.raises(ValueError, match=r"not JSON at line 1|too deeply|No JSON"):
         textfile.read_json(tmp_path / "file.json")
+
+
+@pytest.mark.parametrize(("text", "found"), [('{"a": 1,}', {"a": 1}), ("[1]", {}), ("{", {}), (None, {})])
+def test_an_object_that_cannot_be_read_is_empty(tmp_path: Path, text: str | None, found: object) -> None:
+    if text is not None:
+        (tmp_path / "file.json").write_text(text)
+    assert textfile.json_object(tmp_path / "file.json") == found

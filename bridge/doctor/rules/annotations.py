@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bridge.doctor import annotationvalues, known
 from bridge.doctor.findings import UNSURE, FindingLevel, Hit, hit, misspelt, rule
 from bridge.doctor.project import DoctorProject
-from bridge.doctor.values import go_duration, number
+from bridge.doctor.values import PLACEHOLDER, go_duration, number
 from bridge.doctor.workloads import annotation, pods, with_sidecar
 
 _PREFIX = "dapr.io/"
@@ -125,7 +125,7 @@ def annotation_value(project: DoctorProject) -> Iterator[Hit]:
         place = pod.at("metadata", "annotations")
         for name in map(str, pod.document.mapping(*place)):
             value = annotation(pod, name)
-            if value and (mend := annotationvalues.mend(name, value)):
+            if value and not PLACEHOLDER.search(value) and (mend := annotationvalues.mend(name, value)):
                 yield misspelt(
                     hit(pod.document, (*place, name), f"{name} is {value!r}.", mend),
                     pod.document,

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from bridge.errors import ConfigurationError
 from bridge.files import textfile
@@ -115,21 +114,12 @@ def is_python_v1(app: AppFolder) -> bool:
 
 def runtime(directory: Path) -> str:
     """FUNCTIONS_WORKER_RUNTIME of the app's local.settings.json in lower case; nothing without one."""
-    values = _content(directory / "local.settings.json").get("Values")
+    values = textfile.json_object(directory / "local.settings.json").get("Values")
     return str(values.get("FUNCTIONS_WORKER_RUNTIME", "")).lower() if isinstance(values, dict) else ""
 
 
 def _has_handler(host_json: Path) -> bool:
-    return any(name.lower() == "customhandler" for name in _content(host_json))
-
-
-def _content(file: Path) -> dict[str, Any]:
-    """What a JSON file holds; nothing for one that cannot be read, which is told where it counts."""
-    try:
-        content = textfile.read_json(file)
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return any(name.lower() == "customhandler" for name in textfile.json_object(host_json))
 
 
 def worker_command(python: str) -> list[str]:

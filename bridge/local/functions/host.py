@@ -22,6 +22,7 @@ from bridge.local.functions.reports import BridgeLink
 from bridge.local.functions.servicebus.connections import BrokerInSettings
 from bridge.local.functions.servicebus.feeds import AppFeeds
 from bridge.local.functions.servicebus.retrying import RetryPolicy
+from bridge.local.keeper import exists
 
 log = logging.getLogger("bridge.functions")
 
@@ -196,7 +197,7 @@ def _stop_event(parent: int) -> asyncio.Event:
 
 def _watch(parent: int, own: int, stopping: asyncio.Event) -> None:
     """Check again and again whether `parent` is gone. `own` is the process that started this one."""
-    if _gone(parent) or (parent == own and os.getppid() != own):
+    if not exists(parent) or (parent == own and os.getppid() != own):
         stopping.set()
     else:
         asyncio.get_running_loop().call_later(_CHECK_SECONDS, _watch, parent, own, stopping)
@@ -205,13 +206,3 @@ def _watch(parent: int, own: int, stopping: asyncio.Event) -> None:
 def _keep_small(log: LogFile) -> None:
     asyncio.get_running_loop().call_later(_CHECK_SECONDS, _keep_small, log)
     log.keep_small()
-
-
-def _gone(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

@@ -55,10 +55,10 @@ def old_name(content: object, name: str) -> tuple[str, ...]:
     """The names under which a setting stands that is written as extension 4 has it; its own name if it is not."""
     for (section, old), meant in _OF_EXTENSION_4.items():
         entries = (
-            next((value for key, value in content.items() if str(key).lower() == section), None) if isinstance(content, Mapping) else None
+            next((value for each, value in content.items() if str(each).lower() == section), None) if isinstance(content, Mapping) else None
         )
         if meant.lower() == name.lower() and isinstance(entries, Mapping):
-            written = next((str(key) for key in entries if str(key).lower() == old), None)
+            written = next((str(each) for each in entries if str(each).lower() == old), None)
             if written is not None:
                 return section, written
     return (name,)
