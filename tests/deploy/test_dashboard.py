@@ -41,7 +41,9 @@ def exported() -> list[str]:
     telemetry.DEAD_LETTERS.labels("GaveUp").inc()
     with telemetry.under_way("seen-app"):
         certificates.EXPIRY.labels("tls://127.0.0.1:50002", "CN=root").set(NOW + 86400)
-        return list(_series(generate_latest(telemetry.REGISTRY).decode()))
+        found = _series(generate_latest(telemetry.REGISTRY).decode())
+        # Tests before this one in the same process may have had runs of automations that nobody knows, which have no name in the metrics.
+        return [each for each in found if 'automation=""' not in each or each.startswith("bridge_steps_total")]
 
 
 def _series(exposition: str) -> Iterator[str]:
