@@ -18,6 +18,7 @@ from bridge.jsontext import require_utf_8
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json(?:\s*;.*)?", re.IGNORECASE)
 _SECONDS = re.compile(r"\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,4})?")
 _MAX_LIST = 200
+SPAN = "bridge.span"  #: under this name the scope of ASGI has the trace context of a request's own span, if it has one
 
 
 async def body(request: Request, limit: int) -> bytes:
@@ -81,7 +82,13 @@ def submission(request: Request, name: str, value: tuple[Any, bytes]) -> Submiss
 
 
 def trace(request: Request) -> tuple[str, str]:
-    """The valid trace context of the request. Several lines of `tracestate` are one list; with several of `traceparent` there is none."""
+    """The valid trace context of the request: its span's where it has one, else its caller's.
+
+    Several lines of `tracestate` are one list; with several of `traceparent` there is none.
+    """
+    span: tuple[str, str] | None = request.scope.get(SPAN)
+    if span is not None:
+        return span
     parents = request.headers.getlist("traceparent")
     return tracecontext.forwarded(parents[0], ",".join(request.headers.getlist("tracestate"))) if len(parents) == 1 else ("", "")
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge import logs
+from bridge.api.reading import SPAN
 from bridge.cloudevents import tracecontext
 from bridge.tracing import NOWHERE, TraceContext, Tracer, TraceSpan, spans
 
-_CONTEXT = (b"traceparent", b"tracestate")
 #: The calls that ask for a run. All others get a span only if their caller is in a trace: whoever looks for the end of a run asks a hundred
 #: times, and each look would be a trace of its own.
 _ASKING = ("/v1/automations/{name}/requests", "/v1/events", "/v1/requests/{correlationId}/rerun")
@@ -38,7 +38,7 @@ _ROUTES = [
 
 
 class Traced:
-    """ASGI middleware. What is inside sees the span of this call as the trace context of its caller."""
+    """ASGI middleware. What is inside sees the span of this call in place of the trace context of its caller (`reading.trace`)."""
 
     def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
         self._app, self._tracer = app, tracer
@@ -49,7 +49,7 @@ class Traced:
         if span is None:
             await self._app(scope, receive, send)
             return
-        scope = {**scope, "headers": _with(scope["headers"], span.context)}
+        scope = {**scope, SPAN: span.context}
         if span.recording:
             await self._answer_within(span, scope, receive, send)
         else:
@@ -92,9 +92,3 @@ def _caller(headers: Iterable[tuple[bytes, bytes]]) -> TraceContext:
         return NOWHERE
     states = ",".join(value.decode("latin-1") for name, value in headers if name == b"tracestate")
     return TraceContext(*tracecontext.forwarded(parents[0].decode("latin-1"), states))
-
-
-def _with(headers: Iterable[tuple[bytes, bytes]], context: TraceContext) -> list[tuple[bytes, bytes]]:
-    others = [each for each in headers if each[0] not in _CONTEXT]
-    others += [(name, text.encode("latin-1")) for name, text in zip(_CONTEXT, context, strict=True) if text]
-    return others
