@@ -47,7 +47,7 @@ check: $(DEV) ## Format, lint, types, layers
 test: $(DEV) $(FUNCTIONS) ## Run every test that can run here; what is skipped is named with its reason
 	$(RUN)/pytest -n $(WORKERS) --dist worksteal tests
 
-mutants: $(DEV) ## Seed faults into the code that decides; the tests must notice each (9 minutes)
+mutants: $(DEV) ## Seed faults into the code that decides; the tests must notice each (15 minutes)
 	@$(RUN)/python -m tests.mutants
 
 fuzz: $(FUZZ) ## Throw at API, events, parsers and Service Bus what nobody would send (9 minutes)

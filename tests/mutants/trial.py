@@ -17,7 +17,7 @@ from tests.mutants.mutant import ROOT, Mutant, mutants
 FIRST_LIMIT = 900  #: seconds for the tests without a fault
 SEED = "--hypothesis-seed=1"
 #: The whole flow on ports in memory.
-FLOW = {"tests/test_pipeline.py", "tests/targets/test_http.py", "tests/targets/test_bus.py"}
+FLOW = {"tests/test_pipeline.py", "tests/test_lastdelivery.py", "tests/targets/test_http.py", "tests/targets/test_bus.py"}
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?::\w+)", re.MULTILINE)
 
 
