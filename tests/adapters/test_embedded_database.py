@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -174,17 +175,17 @@ async def test_nothing_can_be_read_after_closing(tmp_path):
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 2 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
+def small_disk() -> Iterator[Path]:
+    """A disk of 2 MiB. It lies beside pytest's folder: where a run of tests is killed, the next one could not clear up around it."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         pytest.skip("only root can mount a small disk")
+    disk = Path(tempfile.mkdtemp(prefix="small-disk-"))
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True, text=True, check=False)
     if mounted.returncode != 0:
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
     yield disk
     subprocess.run(["umount", disk], check=True)
+    disk.rmdir()
 
 
 async def until_full(write: Callable[[int], Awaitable[object]]) -> int:
