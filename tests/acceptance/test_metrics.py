@@ -218,18 +218,3 @@ async def test_a_collector_that_never_answers_keeps_neither_requests_nor_the_end
         async with runtime.bridge(tmp_path, scripted_config(app.url), asked) as bridge:
             await echoed(bridge, 10)
             assert await bridge.stop() == 0
-
-
-@pytest.mark.parametrize(
-    ("environment", "told"),
-    [
-        ({"OTEL_METRICS_EXPORTER": "prometheus"}, "OTEL_METRICS_EXPORTER=prometheus: the bridge exports by otlp"),
-        ({"OTEL_METRIC_EXPORT_INTERVAL": "60s"}, "OTEL_METRIC_EXPORT_INTERVAL=60s"),
-    ],
-)
-async def test_metrics_that_cannot_be_as_they_are_asked_for_are_refused_at_the_start(
-    app: Scripted, tmp_path: Path, environment: dict[str, str], told: str
-) -> None:
-    asked = {"SCRIPTED_KEY": KEY, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", **environment}
-    with pytest.raises(AssertionError, match=told):
-        await BridgeProcess(tmp_path / "data", scripted_config(app.url), environment=asked).start()

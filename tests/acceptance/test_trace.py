@@ -164,6 +164,8 @@ async def test_a_bridge_whose_collector_is_away_works_as_ever(runtime: Runtime, 
     [
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"),
         ({"OTEL_TRACES_SAMPLER": "sometimes"}, "there is no such sampler"),
+        ({"OTEL_METRICS_EXPORTER": "prometheus"}, "OTEL_METRICS_EXPORTER=prometheus: the bridge exports by otlp"),
+        ({"OTEL_METRIC_EXPORT_INTERVAL": "60s"}, "OTEL_METRIC_EXPORT_INTERVAL=60s"),
     ],
 )
 async def test_telemetry_that_cannot_be_as_it_is_asked_for_is_refused_at_the_start(
