@@ -46,7 +46,6 @@ def test_a_part_is_away_until_something_went_well():
 @pytest.mark.parametrize(
     ("kind", "answer"),
     [
-        ("state", SidecarError(409, "ERR_STATE_SAVE", "etag")),
         ("publish", SidecarError(413, "", "")),
         ("publish", SidecarError(400, "ERR_BAD_REQUEST", "")),
     ],
@@ -64,14 +63,18 @@ def test_where_the_sidecar_is_away_it_alone_is_named():
     assert of.trouble() == {**WELL, "sidecar": "gives no answer"}
 
 
-async def watched(heard: SidecarHealth, sidecar: FakeSidecar, until: asyncio.Event, read=None, publish=None, missing=None) -> None:
-    async def nothing() -> None:
-        await asyncio.sleep(0)
+async def nothing() -> None:
+    await asyncio.sleep(0)
+
+
+async def watched(
+    heard: SidecarHealth, sidecar: FakeSidecar, until: asyncio.Event, read=nothing, write=nothing, publish=nothing, missing=None
+) -> None:
 
     async def complete() -> str:
         return ""
 
-    task = asyncio.create_task(heard.watch(sidecar, Probes(read or nothing, publish or nothing, missing or complete)))
+    task = asyncio.create_task(heard.watch(sidecar, Probes(read, write, publish, missing or complete)))
     try:
         async with asyncio.timeout(5):
             await until.wait()
@@ -179,14 +182,64 @@ async def test_a_request_that_failed_makes_it_look_at_once(heard, monkeypatch):
     async def read() -> None:
         looked.set()
 
-    asyncio.get_running_loop().call_later(0.05, heard.observe, "state", SidecarError(500, "ERR_STATE_GET", "connection refused"))
+    asyncio.get_running_loop().call_later(0.05, heard.observe_reads, "connection refused")
     await watched(heard, FakeSidecar(heard), looked, read=read)
 
 
 async def test_a_failed_request_alone_is_no_reason_to_ask_nothing_more(heard):
-    heard.observe("state", SidecarError(500, "ERR_STATE_SAVE", "this value cannot be stored"))
+    heard.observe_write("this value cannot be stored")
     async with heard.store.required():
         pass
+    assert heard.trouble() == WELL
+
+
+async def test_a_store_that_takes_no_writes_is_in_trouble_until_it_takes_one_although_it_answers_reads(heard, caplog):
+    caplog.set_level("INFO", "bridge.dapr")
+    heard.observe_write("this value cannot be stored")
+    tried, well = [], asyncio.Event()
+
+    async def write() -> None:
+        tried.append(heard.trouble()["store"])
+        if len(tried) < 3:
+            raise Unavailable("out of memory")
+
+    async def read() -> None:
+        heard.observe_reads("")
+        if len(tried) == 3:
+            well.set()
+
+    await watched(heard, FakeSidecar(heard), well, read=read, write=write)
+    assert tried == ["", "out of memory", "out of memory"]
+    assert heard.trouble() == WELL
+    assert [record.message for record in caplog.records] == ["the store takes no writes: out of memory", "the store takes writes again"]
+
+
+async def test_a_write_that_was_stored_shows_that_the_store_takes_them_again(heard):
+    refused = asyncio.Event()
+    heard.observe_write("out of memory")
+
+    async def write() -> None:
+        refused.set()
+        raise Unavailable("out of memory")
+
+    await watched(heard, FakeSidecar(heard), refused, write=write)
+    assert heard.trouble()["store"] == "out of memory"
+    heard.observe_write("")
+    assert heard.trouble() == WELL
+
+
+async def test_a_store_that_never_ends_a_write_is_in_trouble(heard, monkeypatch):
+    monkeypatch.setattr(availability, "SLOW", 0.01)
+    again = asyncio.Event()
+    heard.observe_write("the sidecar gave up")
+
+    async def write() -> None:
+        if heard.trouble()["store"]:
+            again.set()
+        await asyncio.Event().wait()
+
+    await watched(heard, FakeSidecar(heard), again, write=write)
+    assert "no answer within 0.01 s" in heard.trouble()["store"]
 
 
 async def test_behind_a_sidecar_that_hangs_nothing_is_asked_until_it_answers(heard, monkeypatch):

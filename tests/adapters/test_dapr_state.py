@@ -26,6 +26,7 @@ class Redis:
         self.kept: dict[str, tuple[object, int]] = {}
         self.writes: list[list[str]] = []
         self.reads: list[list[str]] = []
+        self.ttls: dict[str, str] = {}
         self.before: Callable[[], SidecarError | None] = lambda: None
 
     async def post(self, path, body, **_):
@@ -47,7 +48,25 @@ class Redis:
         if version and version != named:
             return SidecarError(409, "ERR_STATE_SAVE", "mismatch") if named else LOST
         self.kept[each["key"]] = (each["value"], version + 1)
+        self.ttls[each["key"]] = each.get("metadata", {}).get("ttlInSeconds", "")
         return None
+
+
+class Told(SidecarHealth):
+    """Keeps what it was told of writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[str] = []
+
+    def observe_write(self, refused: str) -> None:
+        self.writes.append(refused)
+        super().observe_write(refused)
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
 
 
 @pytest.fixture
@@ -87,6 +106,28 @@ async def test_a_refusal_that_nothing_explains_leaves_the_outcome_open(redis):
     redis.before = lambda: LOST
     with pytest.raises(Unavailable):
         await DaprStore(redis, REDIS).create("key", b"1")
+
+
+async def test_health_is_told_of_writes_that_were_refused_and_of_no_others(redis, told):
+    store, other = DaprStore(redis, REDIS, told), DaprStore(redis, REDIS, told)
+    await store.create("key", b"1")
+    with pytest.raises(Conflict):
+        await other.create("key", b"2")
+    assert told.writes == [""]
+    redis.before = lambda: LOST
+    with pytest.raises(Unavailable):
+        await store.create("another", b"1")
+    assert told.writes == ["", str(LOST)]
+
+
+async def test_a_store_is_asked_whether_it_takes_writes_with_a_key_that_ends(redis):
+    store = DaprStore(redis, REDIS)
+    await store.probe_write()
+    redis.before = lambda: LOST
+    with pytest.raises(Unavailable, match="failed to set key"):
+        await store.probe_write()
+    assert redis.writes == [["health-write"]] * 2
+    assert redis.ttls == {"health-write": "60"}
 
 
 async def test_a_gathered_write_that_was_stored_before_the_refusal_is_done(redis):

@@ -147,11 +147,17 @@ async def test_a_sidecar_that_hangs_is_no_reason_to_wait(place: Place) -> None:
 
 
 async def test_a_store_without_room_delays_runs_and_nothing_else(place: Place) -> None:
+    assert await place.ask("before") == 202
+    assert (await place.ended("before"))["status"] == "Succeeded"
     async with Redis(port=place.store_port) as store:
         await store.config_set("maxmemory", 1)
         assert await place.ask("refused") == 503
         await place.event("delayed")
         await place.become(store=False, bus=True)
+        for _ in range(20):
+            assert "OOM" in (await place.parts())["store"], "it is told as long as the store takes no writes"
+            assert (await place.ended("before"))["status"] == "Succeeded", "what is there can be read"
+            await asyncio.sleep(0.1)
         await store.config_set("maxmemory", 0)
     assert (await place.ended("delayed"))["status"] == "Succeeded"
     assert await place.letters() == []

@@ -80,7 +80,7 @@ class DaprComponents:
             stack.push_async_callback(bus.close)
             await scheduler.start(bus.publish)
             check = SubscriptionCheck(sidecar, lambda: _expected(registry.sources, carriers), port)
-            probes = Probes(store.probe, partial(bus.probe, probe) if probe else _nothing, check.missing)
+            probes = Probes(store.probe, store.probe_write, partial(bus.probe, probe) if probe else _nothing, check.missing)
             async with _running(health.watch(sidecar, probes)):
                 yield cls(bus, store, sidecar, health, scheduler, check, port)
 

@@ -1,7 +1,8 @@
 """Which component is away: what was last seen of the sidecar, of the store and of the bus behind it.
 
-Requests and deliveries tell of themselves. A component that is idle is asked, and a bus that refused is tried again: a bridge that is not
-ready may get no more requests that would show it is well again.
+Requests and deliveries tell of themselves. A component that is idle is asked, and a bus or a store that refused to take something is tried
+again: a bridge that is not ready may get no more requests that would show it is well again. A store that is full, or a copy that others
+write to, still answers reads, so reads and writes are told apart.
 """
 
 from __future__ import annotations
@@ -15,21 +16,24 @@ from dataclasses import dataclass
 
 from bridge.adapters.dapr import availability
 from bridge.adapters.dapr.availability import NO_ANSWER, Availability
-from bridge.adapters.dapr.errors import SidecarError, publish_error, state_error
+from bridge.adapters.dapr.errors import SidecarError, publish_error
 from bridge.adapters.dapr.sidecar import SidecarClient
 from bridge.errors import ConfigurationError, PortError, Unavailable
 
 IDLE = 2.0  #: seconds between two looks while all is well
 AWAY = 1.0  #: seconds between two looks while something is away, and at least between any two
 _log = logging.getLogger("bridge.dapr")
-_COMPONENTS = {"state": "store", "publish": "bus"}
 
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """Requests that change nothing and raise PortError: one reads the store, one publishes; `missing` names lacking subscriptions."""
+    """Requests that change nothing of anybody's and raise PortError: `read` and `write` ask the store, `publish` the bus.
+
+    `missing` names lacking subscriptions.
+    """
 
     read: Callable[[], Awaitable[object]]
+    write: Callable[[], Awaitable[object]]
     publish: Callable[[], Awaitable[object]]
     missing: Callable[[], Awaitable[str]]
 
@@ -40,6 +44,8 @@ class SidecarHealth:
     def __init__(self) -> None:
         self._trouble = {"sidecar": "", "store": "", "bus": "", "subscriptions": ""}
         self._missing = ""  # at the last look
+        self._write_refused = False  # and none has been stored since; it may have been the fault of its key, so a check decides
+        self._no_writes = ""  # why the store takes none, by the last check
         self._suspected = asyncio.Event()
         self._checks: set[asyncio.Task[None]] = set()
         self.store, self.bus = Availability("store"), Availability("bus")
@@ -48,7 +54,8 @@ class SidecarHealth:
         """What is wrong with `sidecar`, `store`, `bus` and `subscriptions`."""
         if self._trouble["sidecar"]:
             return {**dict.fromkeys(self._trouble, ""), "sidecar": self._trouble["sidecar"]}
-        return {**self._trouble, "store": self.store.why or self._trouble["store"], "bus": self.bus.why or self._trouble["bus"]}
+        store = self.store.why or self._trouble["store"] or self._no_writes
+        return {**self._trouble, "store": store, "bus": self.bus.why or self._trouble["bus"]}
 
     def observe(self, kind: str, answer: bytes | SidecarError | None) -> None:
         """Take note of the answer to a request, None if there was none; `kind` is the first word of the request's path."""
@@ -56,8 +63,8 @@ class SidecarHealth:
             self._trouble["sidecar"] = NO_ANSWER
         elif kind == "healthz":
             self._trouble["sidecar"] = str(answer) if isinstance(answer, SidecarError) else ""
-        elif kind in _COMPONENTS:
-            self._trouble[_COMPONENTS[kind]] = _trouble_in(kind, answer)
+        elif kind == "publish":
+            self._trouble["bus"] = _trouble_in(answer)
         if any(self._trouble.values()):
             self._suspected.set()
 
@@ -66,6 +73,14 @@ class SidecarHealth:
         self._trouble["store"] = trouble
         if trouble:
             self._suspected.set()
+
+    def observe_write(self, refused: str) -> None:
+        """Take note of what became of a write: why the store refused it, empty if it was stored."""
+        self._write_refused = bool(refused)
+        if refused:
+            self._suspected.set()
+        else:
+            self._tell_writes("")
 
     def observe_subscriptions(self, missing: str) -> None:
         """Take note of what is missing, once two looks say the same: a sidecar that starts has not all subscriptions yet."""
@@ -87,7 +102,7 @@ class SidecarHealth:
                 each.cancel()
 
     async def _pause(self, looked_at: float) -> None:
-        if not any(self._trouble.values()) and not self._missing:
+        if not any(self._trouble.values()) and not self._missing and not self._write_refused:
             with suppress(TimeoutError):
                 async with asyncio.timeout(IDLE):
                     await self._suspected.wait()
@@ -109,6 +124,8 @@ class SidecarHealth:
             async with asyncio.timeout(availability.SLOW):
                 self.observe_subscriptions(await probes.missing())
         await self._check(self.store, probes.read)
+        if self._write_refused and not self.store.why:
+            await self._check_writes(probes.write)
         if self._trouble["bus"] or self.bus.why:
             await self._check(self.bus, probes.publish)
 
@@ -119,10 +136,26 @@ class SidecarHealth:
         check.add_done_callback(self._checks.discard)
         await asyncio.wait({check}, timeout=AWAY)
 
+    async def _check_writes(self, write: Callable[[], Awaitable[object]]) -> None:
+        """Write something of no account. One write that was refused says nothing of others; this one does."""
+        try:
+            async with asyncio.timeout(availability.SLOW):
+                await write()
+        except TimeoutError:
+            self._tell_writes(f"{NO_ANSWER} within {availability.SLOW:g} s")
+        except PortError as error:
+            self._tell_writes(error.detail)
+        else:
+            self.observe_write("")
 
-def _trouble_in(kind: str, answer: bytes | SidecarError) -> str:
-    """What an answer says of the component, empty if it is well: a conflict or a message that is too large is no trouble of it."""
-    if isinstance(answer, bytes):
-        return ""
-    error = publish_error(answer) if kind == "publish" else state_error(answer)
-    return str(answer) if isinstance(error, Unavailable) else ""
+    def _tell_writes(self, why: str) -> None:
+        if why and not self._no_writes:
+            _log.warning("the store takes no writes: %s", why)
+        elif self._no_writes and not why:
+            _log.info("the store takes writes again")
+        self._no_writes = why
+
+
+def _trouble_in(answer: bytes | SidecarError) -> str:
+    """What an answer to a message says of the bus, empty if it is well: a message that is too large is no trouble of it."""
+    return str(answer) if isinstance(answer, SidecarError) and isinstance(publish_error(answer), Unavailable) else ""

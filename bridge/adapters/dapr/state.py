@@ -27,12 +27,13 @@ from bridge.ports import Stored
 COUNTING = frozenset({"state.redis"})
 _AT_ONCE = 64  #: keys the sidecar reads at a time for one request
 _PROBE = "health"  #: the key that is read to see whether the store answers; nothing is ever stored there
+_WRITE_PROBE = "health-write"  #: the key that is written to see whether a store that refused a write takes any
 
 
 class DaprStore:
     """Implements `ports.Store` over one state component. Calls that are made at the same time share requests.
 
-    `health` is told of each read, and says when nothing is to be asked.
+    `health` is told of each read and write, and says when nothing is to be asked.
     """
 
     shared = True
@@ -70,6 +71,13 @@ class DaprStore:
         """Read a key that is never there, whether the store is known to be away or not. Raises Unavailable."""
         await self._read_now([_PROBE])
 
+    async def probe_write(self) -> None:
+        """Write a key that nobody reads and that ends within minutes. Raises Unavailable if the store does not take it."""
+        write = {"key": _WRITE_PROBE, "value": "", "metadata": statevalue.metadata(0, 0, had_end=False)}
+        answer = await self._sidecar.post(self._path, to_json([write]), content_type="application/json")
+        if isinstance(answer, SidecarError):
+            raise Unavailable(f"{answer}.")
+
     async def _write(self, writes: Sequence[StateWrite]) -> list[Version | PortError]:
         error = await self._send(writes)
         if error is None:
@@ -100,14 +108,20 @@ class DaprStore:
             return found.version
         if write.replaces is None and found is not None and found.version.over(time.time()):
             return await self._alone(replace(write, replaces=found.version))
-        return conflict(write, found, time.time()) or state_error(error)
+        refused = conflict(write, found, time.time()) or state_error(error)
+        if isinstance(refused, Unavailable):
+            self._health.observe_write(str(error))
+        return refused
 
     async def _send(self, writes: Sequence[StateWrite]) -> SidecarError | None:
         now = time.time()
         body = to_json([each.request(now) for each in writes])
         async with self._health.store.required():
             answer = await self._sidecar.post(self._path, body, content_type="application/json")
-        return answer if isinstance(answer, SidecarError) else None
+        if isinstance(answer, SidecarError):
+            return answer
+        self._health.observe_write("")
+        return None
 
     async def _written(self, writes: Sequence[StateWrite]) -> list[Version]:
         """The versions that the writes have created."""
@@ -138,6 +152,7 @@ class DaprStore:
         body = to_json({"keys": list(dict.fromkeys(names)), "parallelism": _AT_ONCE})
         answer = await self._sidecar.post(f"{self._path}/bulk", body, content_type="application/json")
         if isinstance(answer, SidecarError):
+            self._health.observe_reads(str(answer))
             raise Unavailable(f"{answer}.")
         items = {item["key"]: item for item in from_json(answer)}
         found = [StateItem.read(key, items.get(name, {})) for key, name in zip(keys, names, strict=True)]
