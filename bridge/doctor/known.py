@@ -93,6 +93,18 @@ def pod_annotations() -> frozenset[str]:
     return frozenset(_content()["annotations"])
 
 
+def features() -> list[str]:
+    """The preview features that a Configuration may switch."""
+    found: list[str] = _content()["features"]
+    return found
+
+
+def calls(protocol: str) -> list[str]:
+    """The calls of a sidecar that a Configuration may allow: names for HTTP, names with their versions such as `state.v1` for gRPC."""
+    found: list[str] = _content()["apis"][protocol]
+    return found
+
+
 def kinds() -> dict[str, Any]:
     """The fields of each `apiVersion kind` of Dapr: a mapping of keys, a list of one shape, the type of a value, None for any value."""
     found: dict[str, Any] = _content()["kinds"]

@@ -43,6 +43,18 @@ _NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 #: Names that whoever writes the component chooses.
 _FREE = {"bindings.graphql": re.compile(r"header:.+"), "pubsub.pulsar": re.compile(r".+\.(json|avro|proto|raw)schema")}
+_KAFKA: dict[str, tuple[str, ...]] = {
+    "authtype": ("none", "password", "mtls", "certificate", "oidc", "oidc_private_key_jwt", "awsiam"),
+    "initialoffset": ("newest", "oldest"),
+}
+_REDIS: dict[str, tuple[str, ...]] = {"redistype": ("node", "cluster")}
+#: Words besides which a component takes no other, by its type and the name of the metadata.
+_ALL_WORDS: dict[str, dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("pubsub.kafka", "bindings.kafka"), _KAFKA),
+    **dict.fromkeys(("pubsub.redis", "state.redis", "lock.redis", "configuration.redis", "bindings.redis"), _REDIS),
+}
+#: Numbers that must be more than 0.
+_POSITIVE = frozenset({"maxrequestspersecond"})
 _COUNTED = re.compile(r"InSec|InMs|PerSec|^max(ActiveMessages|ConcurrentHandlers|DeliveryCount)$|^concurrency$|^queueDepth$|^redisDB$")
 
 
@@ -123,22 +135,28 @@ def number_expected(project: DoctorProject) -> Iterator[Hit]:
             if (counts or known.value_of(kind, name) == "number") and not _is_number(value, whole=counts):
                 told = "no whole number" if counts else "no number"
                 yield hit(document, place, f"{name} is {value!r}, which is {told}.", "Write digits only, in quotes.")
+            elif name.lower() in _POSITIVE and (not _is_number(value, whole=False) or float(value) <= 0):
+                yield hit(document, place, f"{name} is {value!r}.", "Write a number of more than 0, in quotes.")
 
 
 @rule("metadata-value", FindingLevel.ERROR, "The component refuses it and daprd ends, or the default counts in silence.")
 def metadata_value(project: DoctorProject) -> Iterator[Hit]:
-    """Metadata that is no truth value, no duration, or nearly one of the words that the component takes."""
+    """Metadata that is no truth value, no duration, or none of the few words that the component takes."""
     for document in _components(project):
         for place, name, value in _plain(document):
             wanted = known.value_of(component_type(document), name)
+            words = _ALL_WORDS.get(component_type(document), {}).get(name.lower(), ())
             if name.lower() == "direction" and component_type(document).startswith("bindings."):
-                wanted = ["input", "output", "input, output"]
-            if wanted == "bool" and not is_truth(value):
+                continue  # direction-unknown knows it better
+            if words and value.lower() not in words:
+                found = hit(document, place, f"{name} is {value!r}.", f"Write {', '.join(words[:-1])} or {words[-1]}.")
+                yield misspelt(found, document, place, words)
+            elif wanted == "bool" and not is_truth(value):
                 found = hit(document, place, f"{name} is {value!r}, which Dapr takes for false.", 'Write "true" or "false".')
                 yield misspelt(found, document, place, ("true", "false"))
             elif wanted == "duration" and go_duration(value) is None:
                 yield hit(document, place, f"{name} is {value!r}, which is no duration.", "Write it like 500ms, 30s or 1m30s.")
-            elif isinstance(wanted, list) and value.lower() not in {str(each).lower() for each in wanted}:
+            elif not words and isinstance(wanted, list) and value.lower() not in {str(each).lower() for each in wanted}:
                 found = hit(document, place, f"{name} is {value!r}, which {component_type(document)} does not know.", "")
                 yield from [misspelt(found, document, place, wanted)] if known.near(value, wanted) else []
 

@@ -81,7 +81,7 @@ def subscription_incomplete(project: DoctorProject) -> Iterator[Hit]:
 
 @rule("routing-rule-invalid", FindingLevel.ERROR, "The sidecar leaves the subscription out, or has no path for the event.")
 def routing_rule_invalid(project: DoctorProject) -> Iterator[Hit]:
-    """A rule of a subscription whose match is no expression in CEL, or that has no path."""
+    """A rule of a subscription whose match is no expression in CEL about the event, or that has no path."""
     for document in _subscriptions(project):
         for index, each in document.items("spec", "routes", "rules"):
             path: tuple[Key, ...] = ("spec", "routes", "rules", index)
@@ -90,8 +90,26 @@ def routing_rule_invalid(project: DoctorProject) -> Iterator[Hit]:
             match = str(each.get("match") or "").strip()
             if match and not trip.is_expression(match):
                 yield hit(document, (*path, "match"), f"{match!r} is no expression in CEL.", 'Write it like event.type == "order.made".')
+            elif match and (names := [each for each in trip.variables(match) if each != "event"]):
+                mend = f"Write event.{names[0]}: a rule knows the event and nothing else."
+                yield hit(document, (*path, "match"), f"{names[0]} is not known in {match!r}.", mend)
             if not each.get("path"):
                 yield hit(document, path, "The rule has no path.", "Add the path that takes these events.")
+
+
+@rule(
+    "default-route-missing",
+    FindingLevel.ADVICE,
+    "An event that no rule matches is acknowledged and gone, with one line in the sidecar's log.",
+    of_lack=True,
+)
+def default_route_missing(project: DoctorProject) -> Iterator[Hit]:
+    """A subscription with rules and no default route."""
+    for document in _subscriptions(project):
+        if document.get("spec", "routes", "rules") and not document.get("spec", "routes", "default"):
+            yield hit(
+                document, ("spec", "routes"), "It has rules and no default.", "Add default with the path that takes all other events."
+            )
 
 
 @rule("subscription-twice", FindingLevel.ERROR, "Both read the topic with one consumer: which of the routes gets an event is chance.")
