@@ -122,6 +122,12 @@ def resolved(shape: Any) -> Any:
     return _kubernetes()["types"][shape[1:]] if isinstance(shape, str) and shape.startswith("#") else shape
 
 
+def scalers() -> list[str]:
+    """The types of KEDA's triggers."""
+    found: list[str] = _kubernetes()["scalers"]
+    return found
+
+
 @cache
 def _kubernetes() -> dict[str, Any]:
     content: dict[str, Any] = json.loads((Path(__file__).parent / "kubernetes.json").read_text())

@@ -101,35 +101,19 @@ def scaler_target_unknown(project: DoctorProject) -> Iterator[Hit]:
             yield misspelt(found, document, path, of_kind)
 
 
-@rule("trigger-incomplete", FindingLevel.ERROR, "KEDA does not scale by it: it refuses the trigger, and nothing else says so.")
-def trigger_incomplete(project: DoctorProject) -> Iterator[Hit]:
-    """A trigger of KEDA on Service Bus without an entity, or one with an authentication that is not in its file, where there are others."""
-    authentications = [each for each in project.of_kind("TriggerAuthentication") if each.api.startswith("keda.sh/")]
-    for document in project.of_kind("ScaledObject", "ScaledJob"):
-        beside = {each.name for each in authentications if each.file == document.file}
-        for index, trigger in document.items("spec", "triggers") if document.api.startswith("keda.sh/") else ():
-            path: tuple[Key, ...] = ("spec", "triggers", index)
-            given = document.mapping(*path, "metadata")
-            is_bus = isinstance(trigger, dict) and trigger.get("type") == "azure-servicebus"
-            if is_bus and not given.get("queueName") and not (given.get("topicName") and given.get("subscriptionName")):
-                mend = "Add queueName, or topicName and subscriptionName."
-                yield hit(document, path, "The trigger names no queue and no subscription.", mend)
-            place = (*path, "authenticationRef", "name")
-            named = document.get(*place)
-            is_other = document.get(*path, "authenticationRef", "kind", default="TriggerAuthentication") == "TriggerAuthentication"
-            if isinstance(named, str) and beside and is_other and named not in {each.name for each in authentications}:
-                found = hit(document, place, f"No TriggerAuthentication is named {named}.", f"There is {', '.join(sorted(beside))}.")
-                yield misspelt(found, document, place, beside)
-
-
-@rule("scaler-bounds", FindingLevel.ERROR, "Kubernetes refuses it.")
+@rule("scaler-bounds", FindingLevel.ERROR, "Kubernetes refuses it, or each deployment starts Pods that are ended at once.")
 def scaler_bounds(project: DoctorProject) -> Iterator[Hit]:
-    """An autoscaler whose least is more than its most."""
+    """An autoscaler whose least is more than its most, or a workload that asks for more replicas than its autoscaler may give it."""
     for document in project.of_kind("HorizontalPodAutoscaler", "ScaledObject"):
         fields = ("minReplicas", "maxReplicas") if document.kind.startswith("H") else ("minReplicaCount", "maxReplicaCount")
         least, most = (number(document.get("spec", each)) for each in fields)
         if least is not None and most is not None and least > most:
             yield hit(document, ("spec", fields[0]), f"{fields[0]} {least} is more than {fields[1]} {most}.", "Exchange them.")
+        pod = _scaled(project, document)
+        replicas = number(pod.document.get("spec", "replicas")) if pod is not None and pod.document.file == document.file else None
+        if pod is not None and replicas is not None and most is not None and replicas > most:
+            told = f"replicas {replicas} is more than {fields[1]} {most} of {document.name}."
+            yield hit(pod.document, ("spec", "replicas"), told, "Remove replicas: the autoscaler sets them.")
 
 
 @rule("injector-ignored", FindingLevel.WARNING, "While the injector is down Pods start without a sidecar, and nobody is told.")

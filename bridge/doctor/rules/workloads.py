@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from bridge.doctor.findings import FindingLevel, Hit, hit, replacing, rule
-from bridge.doctor.project import DoctorProject
+from bridge.doctor.project import DoctorProject, same_namespace
 from bridge.doctor.rules.secrets import SECRET_INSIDE
 from bridge.doctor.values import PLACEHOLDER, metadata_text
 from bridge.doctor.workloads import PodTemplate, annotation, pods, with_sidecar
@@ -98,22 +98,31 @@ def alive_only_when_ready(project: DoctorProject) -> Iterator[Hit]:
 @rule(
     "identity-not-asked-for",
     FindingLevel.ERROR,
-    "The sidecar gets no token, and its components cannot be made: INIT_COMPONENT_FAILURE.",
+    "The Pod gets no token: what it opens refuses it, and components of its sidecar cannot be made: INIT_COMPONENT_FAILURE.",
     of_lack=True,
 )
 def identity_not_asked_for(project: DoctorProject) -> Iterator[Hit]:
-    """A Pod whose components use workload identity, without the label that gives it one."""
-    for pod in with_sidecar(project):
-        name = annotation(pod, "dapr.io/app-id")
-        uses = [
-            each.name
-            for each in project.of_kind("Component", dapr=True)
-            if name in each.scopes and "workloadidentity" in (metadata_text(each, "azureAuthMethods") or "").lower()
-        ]
+    """A Pod whose components, or whose service account, use workload identity, without the label that gives it one."""
+    for pod in pods(project):
         label = pod.document.get(*pod.at("metadata", "labels", "azure.workload.identity/use"))
-        if uses and str(label).lower() != "true":
-            told = f"{uses[0]} uses workload identity, and the Pod has no azure.workload.identity/use."
+        used = _uses_identity(project, pod)
+        if used and str(label).lower() != "true" and not pod.document.is_patch:
+            told = f"{used} workload identity, and the Pod has no azure.workload.identity/use."
             yield hit(pod.document, pod.at("metadata", "labels"), told, 'Add the label azure.workload.identity/use: "true" to the Pod.')
+
+
+def _uses_identity(project: DoctorProject, pod: PodTemplate) -> str:
+    """What of a Pod uses workload identity, with its verb: a component of its sidecar, or its service account; empty if nothing does."""
+    name = annotation(pod, "dapr.io/app-id")
+    for each in project.of_kind("Component", dapr=True) if pod.has_sidecar else ():
+        if name in each.scopes and "workloadidentity" in (metadata_text(each, "azureAuthMethods") or "").lower():
+            return f"{each.name} uses"
+    account = pod.document.get(*pod.at("spec", "serviceAccountName"))
+    for each in project.of_kind("ServiceAccount"):
+        is_its = each.name == account and each.file == pod.document.file and same_namespace(each, pod.document)
+        if is_its and each.get("metadata", "annotations", "azure.workload.identity/client-id"):
+            return f"The service account {account} has"
+    return ""
 
 
 @rule(
@@ -169,12 +178,13 @@ def secret_in_environment(project: DoctorProject) -> Iterator[Hit]:
 
 @rule("image-moves", FindingLevel.ADVICE, "Two Pods of one workload may run different programs, and nobody knows which.")
 def image_moves(project: DoctorProject) -> Iterator[Hit]:
-    """An image without a tag or digest, or with latest."""
+    """An image, also of the sidecar, without a tag or digest, or with latest."""
     for pod in pods(project):
-        for path, container in pod.containers():
-            image = str(container.get("image", ""))
+        images = [((*path, "image"), str(container.get("image", ""))) for path, container in pod.containers()]
+        named = "dapr.io/sidecar-image"
+        for place, image in [*images, (pod.at("metadata", "annotations", named), annotation(pod, named))]:
             if image and "@" not in image and (":" not in image.rpartition("/")[2] or image.endswith(":latest")):
-                yield hit(pod.document, (*path, "image"), f"{image} may change.", "Name a version, or better a digest.")
+                yield hit(pod.document, place, f"{image} may change.", "Name a version, or better a digest.")
 
 
 @rule(
