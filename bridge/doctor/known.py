@@ -97,7 +97,7 @@ def pod_annotations() -> frozenset[str]:
 
 
 def kinds() -> dict[str, Any]:
-    """The shape of each `apiVersion kind` of Dapr: a mapping of fields, a list with one shape, the type of a value, or None for anything."""
+    """The shape of each `apiVersion kind` of Dapr: a mapping of fields, a list with one shape, a type, or None for any value."""
     found: dict[str, Any] = _content()["kinds"]
     return found
 
