@@ -21,9 +21,9 @@ def _configurations(project: DoctorProject) -> Iterator[ConfigDocument]:
     return project.of_kind("Configuration", dapr=True)
 
 
-@rule("api-unknown", FindingLevel.ERROR, "The entry is for no call: what it shall allow is refused, and what it shall deny is allowed.")
+@rule("api-unknown", FindingLevel.ERROR, "The entry matches no call: what it should allow is refused, and what it should deny is allowed.")
 def api_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A call among those that a Configuration allows or denies that the sidecar does not have by that name, version and protocol."""
+    """An allowed or denied API that the sidecar does not have under that name, version and protocol."""
     for document in _configurations(project):
         for group in ("allowed", "denied"):
             for number, each in document.items("spec", "api", group):
@@ -39,7 +39,7 @@ def _call(document: ConfigDocument, path: tuple[Key, ...], entry: dict[str, obje
     if PLACEHOLDER.search(name) or PLACEHOLDER.search(version):
         return
     if name.partition("/")[0] not in names:
-        found = hit(document, (*path, "name"), f"The sidecar has no call {name or 'without a name'}.", f"There is {', '.join(names)}.")
+        found = hit(document, (*path, "name"), f"The sidecar has no API {name or 'without a name'}.", f"There is {', '.join(names)}.")
         yield misspelt(found, document, (*path, "name"), names)
         return
     served = [each for call, each in calls if call == name] if is_grpc else [*_VERSIONS, *_VERSIONS.values()]
@@ -50,9 +50,9 @@ def _call(document: ConfigDocument, path: tuple[Key, ...], entry: dict[str, obje
         yield hit(document, (*path, "version"), f"{name} has no version {version or 'that is empty'} here.", mend, fix)
 
 
-@rule("access-policy-incomplete", FindingLevel.ERROR, "daprd does not start: it refuses the whole access control.")
+@rule("access-policy-incomplete", FindingLevel.ERROR, "daprd rejects the whole access control and does not start.")
 def access_policy_incomplete(project: DoctorProject) -> Iterator[Hit]:
-    """A policy of an access control without appId, namespace or trustDomain."""
+    """An access control policy without appId, namespace or trustDomain."""
     for document in _configurations(project):
         for number, policy in document.items(*_POLICIES):
             missing = [each for each in ("appId", "namespace", "trustDomain") if isinstance(policy, dict) and not policy.get(each)]
@@ -60,9 +60,13 @@ def access_policy_incomplete(project: DoctorProject) -> Iterator[Hit]:
                 yield hit(document, (*_POLICIES, number), f"The policy has no {' and no '.join(missing)}.", "Add it.")
 
 
-@rule("access-policy-elsewhere", FindingLevel.ERROR, "The policy is for nobody: its application gets the default action.")
+@rule(
+    "access-policy-elsewhere",
+    FindingLevel.ERROR,
+    "The policy matches no application, so the default action applies to the one that is meant.",
+)
 def access_policy_elsewhere(project: DoctorProject) -> Iterator[Hit]:
-    """A policy of an access control for an application that runs in another namespace, or whose app id is nearly the one of a workload."""
+    """An access control policy for an application that runs in another namespace, or with a misspelt app id."""
     for document in _configurations(project):
         workloads = {pod.document: annotation(pod, "dapr.io/app-id") for pod in with_sidecar(project)}
         ids = {workloads[each]: each for each in project.related(document, workloads)}
@@ -80,11 +84,9 @@ def access_policy_elsewhere(project: DoctorProject) -> Iterator[Hit]:
                 yield misspelt(hit(document, path, f"No application is named {name}.", ""), document, path, ids)
 
 
-@rule(
-    "verb-in-small-letters", FindingLevel.ERROR, "Dapr compares verbs as they are written: no call matches, and the default action counts."
-)
+@rule("verb-in-small-letters", FindingLevel.ERROR, "Dapr compares verbs case-sensitively: no call matches, and the default action applies.")
 def verb_in_small_letters(project: DoctorProject) -> Iterator[Hit]:
-    """A verb of HTTP in an access control that is not in capital letters."""
+    """An HTTP verb of an access control policy that is not in capital letters."""
     for document in _configurations(project):
         for number, policy in document.items(*_POLICIES):
             for index, _ in document.items(*_POLICIES, number, "operations") if isinstance(policy, dict) else ():
@@ -95,9 +97,9 @@ def verb_in_small_letters(project: DoctorProject) -> Iterator[Hit]:
                         yield hit(document, (*place, each), f"The verb is {verb}.", f"Write {verb.upper()}.", fix)
 
 
-@rule("secret-scope-unknown", FindingLevel.ERROR, "What the list says is for no store: all secrets of the one that is meant can be read.")
+@rule("secret-scope-unknown", FindingLevel.ERROR, "The list protects no store: all secrets of the one that is meant can be read.")
 def secret_scope_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A list of secrets for a store that is not among the components beside it, where there are others."""
+    """A secret scope for a store that is not among the components beside it, although there are others."""
     for document in _configurations(project):
         stores = [each.name for each in project.beside(document, "Component") if component_type(each).startswith("secretstores.")]
         for number, each in document.items("spec", "secrets", "scopes"):
@@ -108,9 +110,9 @@ def secret_scope_unknown(project: DoctorProject) -> Iterator[Hit]:
                 yield misspelt(found, document, path, stores)
 
 
-@rule("feature-unknown", FindingLevel.WARNING, "It looks as if it did something: Dapr reads the name and has no such feature.")
+@rule("feature-unknown", FindingLevel.WARNING, "The entry has no effect: Dapr has no preview feature of that name.")
 def feature_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A preview feature that this version of Dapr does not have, because it became a part of it, or was misspelt."""
+    """A preview feature that this version of Dapr does not have: it has become a standard feature, or its name is misspelt."""
     for document in _configurations(project):
         for number, each in document.items("spec", "features"):
             name = str(each.get("name", "")) if isinstance(each, dict) else ""

@@ -24,9 +24,9 @@ def _configurations(project: DoctorProject) -> Iterator[ConfigDocument]:
     return project.of_kind("Configuration", dapr=True)
 
 
-@rule("host-expected", FindingLevel.ERROR, "The component takes all of it for the name of a host, finds none, and daprd ends.")
+@rule("host-expected", FindingLevel.ERROR, "The component takes the whole URL for a host name, cannot resolve it, and daprd exits.")
 def host_expected(project: DoctorProject) -> Iterator[Hit]:
-    """A URL in metadata that is a host: the namespace of Service Bus or Event Hubs, Redis, brokers of Kafka."""
+    """A URL where a component expects a host: the namespace of Service Bus or Event Hubs, Redis, Kafka brokers."""
     for document in project.of_kind("Component", dapr=True):
         for index, name in metadata(document):
             kinds = _HOSTS.get(name.lower(), ())
@@ -36,12 +36,12 @@ def host_expected(project: DoctorProject) -> Iterator[Hit]:
                 continue
             plain = ",".join(_URL.sub("", each.strip()).rstrip("/") for each in value.split(","))
             if plain != ",".join(each.strip() for each in value.split(",")):
-                yield hit(document, path, f"{name} is {value}, which is no host.", f"Write {plain}.", _fix(document, path, plain))
+                yield hit(document, path, f"{name} is {value}, which is not a host.", f"Write {plain}.", _fix(document, path, plain))
 
 
-@rule("vault-name-expected", FindingLevel.ERROR, "Dapr makes the address of the name, so it asks a host that is not there.")
+@rule("vault-name-expected", FindingLevel.ERROR, "Dapr builds the address from the name, so it connects to a host that does not exist.")
 def vault_name_expected(project: DoctorProject) -> Iterator[Hit]:
-    """A vaultName of Azure Key Vault that is a URL which Dapr does not shorten to the name."""
+    """A vaultName of Azure Key Vault that is a URL with a slash at its end, which Dapr does not reduce to the name."""
     for document in project.of_kind("Component", dapr=True):
         for index, name in metadata(document):
             path: tuple[Key, ...] = ("spec", "metadata", index, "value")
@@ -51,9 +51,9 @@ def vault_name_expected(project: DoctorProject) -> Iterator[Hit]:
                 yield hit(document, path, f"vaultName is {value}.", f"Write {plain}.", _fix(document, path, plain))
 
 
-@rule("telemetry-address", FindingLevel.ERROR, "The sidecar sends its traces nowhere, and says so in its log only.")
+@rule("telemetry-address", FindingLevel.ERROR, "The sidecar cannot send its traces, and only its log says so.")
 def telemetry_address(project: DoctorProject) -> Iterator[Hit]:
-    """A collector of OpenTelemetry that is not host:port, or with the port of the other protocol; a Zipkin that is no URL."""
+    """An OpenTelemetry collector that is not host:port, or has the port of the other protocol; a Zipkin address that is not a URL."""
     for document in _configurations(project):
         tracing: tuple[Key, ...] = ("spec", "tracing")
         otel, zipkin = (document.get(*tracing, each, "endpointAddress") for each in ("otel", "zipkin"))
@@ -61,7 +61,7 @@ def telemetry_address(project: DoctorProject) -> Iterator[Hit]:
             yield from _collector(document, (*tracing, "otel", "endpointAddress"), otel)
         if isinstance(zipkin, str) and zipkin and not PLACEHOLDER.search(zipkin) and not _URL.match(zipkin):
             mend = "Write the whole URL, such as http://zipkin.default.svc.cluster.local:9411/api/v2/spans."
-            yield hit(document, (*tracing, "zipkin", "endpointAddress"), f"{zipkin} is no URL.", mend)
+            yield hit(document, (*tracing, "zipkin", "endpointAddress"), f"{zipkin} is not a URL.", mend)
 
 
 def _collector(document: ConfigDocument, path: tuple[Key, ...], value: str) -> Iterator[Hit]:

@@ -17,27 +17,27 @@ _EVERY = "@every "
 
 
 def is_schedule(text: str) -> bool:
-    """Whether the component of bindings.cron takes it: five fields, six with seconds in front, a name such as @daily, or @every."""
+    """Whether the component of bindings.cron accepts the text: five fields, six with seconds in front, a name such as @daily, or @every."""
     if text.startswith(_EVERY):
         span = text.removeprefix(_EVERY)
         return number(span) is None and (found := go_duration(span)) is not None and found.total_seconds() > 0
     return bool(_NAMED.fullmatch(text) or _FIELDS.fullmatch(text))
 
 
-@rule("cron-schedule-invalid", FindingLevel.ERROR, "The component cannot be made, and daprd ends with INIT_COMPONENT_FAILURE.")
+@rule("cron-schedule-invalid", FindingLevel.ERROR, "The component does not initialize, and daprd exits with INIT_COMPONENT_FAILURE.")
 def cron_schedule_invalid(project: DoctorProject) -> Iterator[Hit]:
-    """A schedule of bindings.cron that Dapr does not read."""
+    """A schedule of bindings.cron that Dapr cannot parse."""
     for document in project.of_kind("Component", dapr=True):
         schedule = (metadata_text(document, "schedule") or "").strip() if component_type(document) == "bindings.cron" else ""
         is_filled_in = PLACEHOLDER.search(schedule) is not None and "*" not in schedule
         if schedule and not is_filled_in and not is_schedule(schedule):
             mend = 'Write it like "@every 15m", "0 * * * *", or with seconds in front "0 */15 * * * *".'
-            yield hit(document, metadata_place(document, "schedule"), f"{schedule!r} is no schedule.", mend)
+            yield hit(document, metadata_place(document, "schedule"), f"{schedule!r} is not a schedule.", mend)
 
 
-@rule("direction-unknown", FindingLevel.ERROR, "The binding works neither way: no event comes in, and calls of it are refused.")
+@rule("direction-unknown", FindingLevel.ERROR, "The binding works in neither direction: no event comes in, and calls to it are refused.")
 def direction_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A direction of a binding other than input, output or both with a comma between."""
+    """A direction of a binding other than input, output, or both separated by a comma."""
     for document in project.of_kind("Component", dapr=True):
         direction = metadata_text(document, "direction") if component_type(document).startswith("bindings.") else None
         if direction and not PLACEHOLDER.search(direction) and not {each.strip().lower() for each in direction.split(",")} <= set(_WAYS):

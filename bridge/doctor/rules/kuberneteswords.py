@@ -1,4 +1,4 @@
-"""Words in manifests of Kubernetes and KEDA of which there are only a few."""
+"""Keywords in manifests of Kubernetes and KEDA."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ _PLACES: dict[str, dict[tuple[Key, ...], Words]] = {
 _GROUPS = ("v1", "apps/", "batch/", "autoscaling/", "policy/", "networking.k8s.io/", "keda.sh/")
 
 
-@rule("kubernetes-word-unknown", FindingLevel.ERROR, "Kubernetes refuses the manifest, or for KEDA the operator does: nothing changes.")
+@rule("kubernetes-word-unknown", FindingLevel.ERROR, "Kubernetes rejects the manifest, or KEDA does not act on it.")
 def kubernetes_word_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A word of which Kubernetes or KEDA has only a few, such as a protocol or a policy, that is none of these; letter case counts."""
+    """An unknown keyword of Kubernetes or KEDA, such as a protocol or a policy. Letter case counts."""
     for document in project.documents:
         if document.api.startswith(_GROUPS):
             for place, words in _PLACES.get(document.kind, {}).items():

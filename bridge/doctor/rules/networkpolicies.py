@@ -32,10 +32,10 @@ _SERVICE_BUS = SidecarNeed("TCP", 5671, "outside")
 @rule(
     "network-policy-closes",
     FindingLevel.ERROR,
-    "The sidecar finds no names, gets no certificate, or reaches no bus: it does not start, and the Pod is never ready.",
+    "The sidecar cannot resolve names, get its certificate or reach the bus. It does not start, and the Pod is never ready.",
 )
 def network_policy_closes(project: DoctorProject) -> Iterator[Hit]:
-    """Network policies that let a Pod with a sidecar out, and neither to names (UDP 53), to sentry (TCP 50001), nor to its Service Bus."""
+    """Network policies for a Pod with a sidecar that block DNS (UDP 53), sentry (TCP 50001), or its Service Bus (TCP 5671)."""
     for pod in with_sidecar(project):
         policies = [each for each in project.of_kind("NetworkPolicy") if _is_for(each, pod)]
         closing = [each for each in policies if "Egress" in _directions(each)]
@@ -43,19 +43,19 @@ def network_policy_closes(project: DoctorProject) -> Iterator[Hit]:
             continue
         for needed, told in _needed(project, pod):
             if not any(_opens(each, needed) for each in closing):
-                mend = f"Add a rule below egress with the port {needed.port} ({needed.protocol})."
+                mend = f"Add an egress rule for {needed.protocol} port {needed.port}."
                 name = annotation(pod, "dapr.io/app-id") or pod.document.name
                 yield hit(closing[0], ("spec", "egress"), f"{name} cannot reach {told}.", mend)
 
 
 def _needed(project: DoctorProject, pod: PodTemplate) -> Iterator[tuple[SidecarNeed, str]]:
-    yield _NAMES, "names: nothing allows UDP to port 53"
-    yield _SENTRY, "sentry, which gives it a certificate: nothing allows TCP to port 50001 of dapr-system"
+    yield _NAMES, "DNS: no rule allows UDP port 53"
+    yield _SENTRY, "sentry, which issues its certificate: no rule allows TCP port 50001 of dapr-system"
     name = annotation(pod, "dapr.io/app-id")
     components = [each for each in project.related(pod.document, project.of_kind("Component", dapr=True)) if name in each.scopes]
     bus = next((each for each in components if "azure.servicebus" in component_type(each)), None)
     if bus is not None:
-        yield _SERVICE_BUS, f"Service Bus, which {bus.name} reads: nothing allows TCP to port 5671"
+        yield _SERVICE_BUS, f"Service Bus, which {bus.name} reads: no rule allows TCP port 5671"
 
 
 def _is_for(policy: ConfigDocument, pod: PodTemplate) -> bool:

@@ -33,9 +33,9 @@ def quantity(value: object) -> Decimal | None:
         return None
 
 
-@rule("request-above-limit", FindingLevel.ERROR, "Kubernetes refuses the Pod: nobody may be promised more than is allowed.")
+@rule("request-above-limit", FindingLevel.ERROR, "Kubernetes rejects the Pod: a request must not be larger than the limit.")
 def request_above_limit(project: DoctorProject) -> Iterator[Hit]:
-    """A request of CPU or memory of a container, or of the sidecar, above its limit."""
+    """A CPU or memory request of a container or of the sidecar that is larger than its limit."""
     for pod in pods(project):
         for path, _ in pod.containers():
             for name in ("cpu", "memory"):
@@ -49,12 +49,12 @@ def request_above_limit(project: DoctorProject) -> Iterator[Hit]:
 def _above(document: ConfigDocument, path: tuple[Key, ...], name: str, requested: object, limit: object) -> Iterator[Hit]:
     asked, most = quantity(requested), quantity(limit)
     if asked is not None and most is not None and asked > most:
-        yield hit(document, path, f"It requests {requested} of {name}, and may have {limit}.", "Request the limit or less.")
+        yield hit(document, path, f"The {name} request {requested} is larger than the limit {limit}.", "Request the limit or less.")
 
 
-@rule("go-memory-above-limit", FindingLevel.ERROR, "Go collects its garbage too late: the container is ended for want of memory before.")
+@rule("go-memory-above-limit", FindingLevel.ERROR, "Go collects garbage too late: the container is killed for its memory use before that.")
 def go_memory_above_limit(project: DoctorProject) -> Iterator[Hit]:
-    """A GOMEMLIMIT, of the sidecar or of a container, that is not below the container's limit of memory."""
+    """A GOMEMLIMIT of the sidecar or of a container that is not below its memory limit."""
     for pod in pods(project):
         of_sidecar = dict(each.strip().partition("=")[::2] for each in annotation(pod, "dapr.io/env").split(","))
         place = pod.at("metadata", "annotations", "dapr.io/env")
@@ -72,14 +72,12 @@ def _go(document: ConfigDocument, path: tuple[Key, ...], value: object, limit: o
         return
     size = quantity(f"{found[1]}{(found[2] or '').removesuffix('B')}")
     if size is not None and size >= most:
-        yield hit(
-            document, path, f"GOMEMLIMIT is {value}, and the limit of memory {limit}.", "Take about nine tenths of the limit, or less."
-        )
+        yield hit(document, path, f"GOMEMLIMIT is {value}, and the memory limit is {limit}.", "Use about 90 % of the limit, or less.")
 
 
-@rule("sidecar-asked-from-outside", FindingLevel.ERROR, "The sidecar listens within the Pod only: the probe fails for ever.")
+@rule("sidecar-asked-from-outside", FindingLevel.ERROR, "The sidecar listens only inside the Pod, so the probe always fails.")
 def sidecar_asked_from_outside(project: DoctorProject) -> Iterator[Hit]:
-    """A probe of the application's container on a port of its sidecar."""
+    """A probe of the application container that asks a port of the sidecar."""
     for pod in with_sidecar(project):
         if annotation(pod, "dapr.io/sidecar-listen-addresses"):
             continue
@@ -88,17 +86,17 @@ def sidecar_asked_from_outside(project: DoctorProject) -> Iterator[Hit]:
                 for way in ("httpGet", "tcpSocket", "grpc"):
                     place = (*path, probe, way, "port")
                     if str(pod.document.get(*place)) in _SIDECAR_PORTS:
-                        mend = "Ask the application; the injector gives the sidecar probes of its own."
+                        mend = "Probe the application; the injector adds probes for the sidecar."
                         yield hit(pod.document, place, f"The {probe} asks the sidecar.", mend)
 
 
 @rule(
     "app-port-differs",
     FindingLevel.WARNING,
-    "If nothing listens there, the sidecar waits for the application without end, and delivers nothing.",
+    "If nothing listens there, the sidecar waits for the application forever and delivers nothing.",
 )
 def app_port_differs(project: DoctorProject) -> Iterator[Hit]:
-    """A dapr.io/app-port that no container says, although one says others, and that stands nowhere else in the Pod; not of the bridge."""
+    """A dapr.io/app-port that no container declares and that appears nowhere else in the Pod, although a container declares other ports."""
     for pod in with_sidecar(project):
         port = "" if is_bridge(pod) else annotation(pod, "dapr.io/app-port")
         containers = [each for _, each in pod.containers()]
@@ -112,17 +110,17 @@ def app_port_differs(project: DoctorProject) -> Iterator[Hit]:
             and not any(PLACEHOLDER.search(each) for each in said)
         ):
             path = pod.at("metadata", "annotations", "dapr.io/app-port")
-            told = f"No container says the port {port}; there is {', '.join(sorted(said))}."
+            told = f"No container declares the port {port}; declared are {', '.join(sorted(said))}."
             yield hit(pod.document, path, told, "Write the port on which the application listens.")
 
 
 @rule(
     "host-network-with-sidecar",
     FindingLevel.WARNING,
-    "Sidecars listen on the ports of the node: of two such Pods on one node the second never starts.",
+    "The sidecar listens on ports of the node, so a second such Pod on the same node never starts.",
 )
 def host_network_with_sidecar(project: DoctorProject) -> Iterator[Hit]:
-    """A Pod with a sidecar in the network of its node."""
+    """A Pod with a sidecar and hostNetwork."""
     for pod in with_sidecar(project):
         path = pod.at("spec", "hostNetwork")
         if pod.document.get(*path) is True and pod.document.kind != "DaemonSet":

@@ -28,10 +28,10 @@ _ALL_VARIABLES: tuple[tuple[tuple[Key, ...], str], ...] = ((("configMapRef", "na
 @rule(
     "port-name-unknown",
     FindingLevel.ERROR,
-    "The probe fails for ever, so the Pod is never ready or killed again and again; a Service leads nowhere.",
+    "The probe always fails, so the Pod is never ready or is restarted again and again; a Service leads nowhere.",
 )
 def port_name_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A probe, or a Service for Pods of its file, that names a port which no container has."""
+    """A probe or a Service that names a port which no container has."""
     for pod in pods(project):
         for path, container in pod.containers():
             names = _port_names(container)
@@ -69,20 +69,20 @@ def _has(pod: PodTemplate, labels: Mapping[object, object]) -> bool:
     return all(of_pod.get(name) == value for name, value in labels.items())
 
 
-@rule("service-selects-none", FindingLevel.ERROR, "The Service leads nowhere: every call of it is refused.")
+@rule("service-selects-none", FindingLevel.ERROR, "The Service has no endpoints: every call to it is refused.")
 def service_selects_none(project: DoctorProject) -> Iterator[Hit]:
-    """A Service that bears the name of a workload of its file, and selects labels that none of its Pods have."""
+    """A Service with the name of a workload of its file that does not select the Pods of this workload."""
     for document, found in _services(project):
         namesakes = [each for each in pods(project) if each.document.file == document.file and each.document.name == document.name]
         if not found and namesakes:
             path = ("spec", "selector")
-            told = f"No Pod has the labels that it selects; those of {document.name} have others."
+            told = f"The selector matches no Pod; the Pods of {document.name} have other labels."
             yield hit(document, path, told, "Write the labels of the Pods.")
 
 
-@rule("volume-unknown", FindingLevel.ERROR, "Kubernetes refuses the Pod, or the sidecar starts without the files.")
+@rule("volume-unknown", FindingLevel.ERROR, "Kubernetes rejects the Pod, or the sidecar starts without the files.")
 def volume_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A mount of a container, or of the sidecar, whose volume the Pod does not have."""
+    """A volume mount of a container or of the sidecar whose volume the Pod does not define."""
     for pod in pods(project):
         document = pod.document
         claims = [each.get("metadata") for _, each in document.items("spec", "volumeClaimTemplates") if isinstance(each, dict)]
@@ -104,9 +104,13 @@ def volume_unknown(project: DoctorProject) -> Iterator[Hit]:
                     yield hit(document, place, f"The Pod has no volume {name}.", "Add it to volumes.")
 
 
-@rule("reference-misspelt", FindingLevel.ERROR, "Kubernetes finds no resource of that name: the Pods do not start, or nobody finds them.")
+@rule(
+    "reference-misspelt",
+    FindingLevel.ERROR,
+    "Kubernetes finds no resource of that name: the Pods do not start, or cannot be found by name.",
+)
 def reference_misspelt(project: DoctorProject) -> Iterator[Hit]:
-    """A service account, Service, ConfigMap, Secret or claim of a workload whose name is nearly the one of a resource in its file."""
+    """A misspelt name of a service account, Service, ConfigMap, Secret or claim: the file has a resource of nearly the same name."""
     for pod in pods(project):
         for path, kind in _references(pod):
             name = pod.document.get(*path)

@@ -1,4 +1,4 @@
-"""What scales workloads, and the webhook that gives them a sidecar."""
+"""Rules about autoscalers, and about the webhook that injects sidecars."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def _scaled(project: DoctorProject, document: ConfigDocument) -> PodTemplate | N
 @rule(
     "scaler-without-request",
     FindingLevel.ERROR,
-    "Utilization is a share of requests: with a container that has none the autoscaler does nothing.",
+    "Utilization is a percentage of the request. If one container has no request, the autoscaler does nothing.",
 )
 def scaler_without_request(project: DoctorProject) -> Iterator[Hit]:
-    """An autoscaler on the utilization of CPU or memory for Pods of which a container, or the sidecar, requests none."""
+    """An autoscaler on CPU or memory utilization for Pods in which a container or the sidecar has no resource request."""
     for document in project.of_kind("HorizontalPodAutoscaler"):
         pod = _scaled(project, document)
         old = ("spec", "targetCPUUtilizationPercentage")
         if pod is not None and document.get(*old) is not None and (missing := _missing(pod, "cpu")):
-            yield hit(document, old, f"{' and '.join(missing)} of {pod.document.name} requests no cpu.", "Add the requests.")
+            yield hit(document, old, f"{' and '.join(missing)} of {pod.document.name} requests no cpu.", "Add the resource requests.")
         for index, metric in document.items("spec", "metrics"):
             resource = metric.get("resource") if isinstance(metric, dict) and metric.get("type") == "Resource" else None
             if pod is None or not isinstance(resource, dict) or not _by_utilization(resource):
@@ -42,12 +42,12 @@ def scaler_without_request(project: DoctorProject) -> Iterator[Hit]:
             name = str(resource.get("name"))
             if missing := _missing(pod, name):
                 path: tuple[Key, ...] = ("spec", "metrics", index)
-                mend = "Add the requests, or measure one container (type: ContainerResource)."
+                mend = "Add the resource requests, or measure a single container (type: ContainerResource)."
                 yield hit(document, path, f"{' and '.join(missing)} of {pod.document.name} requests no {name}.", mend)
 
 
 def _missing(pod: PodTemplate, name: str) -> list[str]:
-    """The containers that request nothing of the resource."""
+    """The containers without a request for the resource."""
     missing = [str(each.get("name")) for _, each in pod.containers() if not _requests(each, name)]
     if pod.has_sidecar and not annotation(pod, f"dapr.io/sidecar-{name}-request"):
         missing.append(f"daprd (annotation dapr.io/sidecar-{name}-request)")
@@ -65,15 +65,15 @@ def _requests(container: dict[str, object], name: str) -> bool:
     return any(isinstance(each, dict) and name in each for each in found)
 
 
-@rule("two-scalers", FindingLevel.ERROR, "Both set the number of replicas, one against the other.")
+@rule("two-scalers", FindingLevel.ERROR, "Both set the number of replicas, and work against each other.")
 def two_scalers(project: DoctorProject) -> Iterator[Hit]:
-    """An autoscaler and a ScaledObject beside each other, or two of a kind in a file, for one workload."""
+    """A HorizontalPodAutoscaler and a ScaledObject beside each other, or two of a kind in one file, for the same workload."""
     seen: dict[tuple[str, str, str], list[ConfigDocument]] = {}
     for document in _scalers(project):
         same = seen.setdefault((document.namespace, *_target(document)), [])
         for first in same:
             if together(first.file, document.file) if first.kind != document.kind else first.file == document.file:
-                told = f"{first.kind} {first.name} scales {_target(document)[1]} too."
+                told = f"{first.kind} {first.name} also scales {_target(document)[1]}."
                 yield hit(document, ("spec", "scaleTargetRef"), told, "Keep one of them.")
                 break
         same.append(document)
@@ -97,18 +97,18 @@ def scaler_target_unknown(project: DoctorProject) -> Iterator[Hit]:
         if document.file in names and kind in WORKLOADS and (kind, name) not in everywhere:
             path = ("spec", "scaleTargetRef", "name")
             of_kind = [each for each_kind, each in names[document.file] if each_kind == kind]
-            found = hit(document, path, f"There is no {kind} {name}.", "Correct the name.")
+            found = hit(document, path, f"No {kind} is named {name}.", "Correct the name.")
             yield misspelt(found, document, path, of_kind)
 
 
-@rule("scaler-bounds", FindingLevel.ERROR, "Kubernetes refuses it, or each deployment starts Pods that are ended at once.")
+@rule("scaler-bounds", FindingLevel.ERROR, "Kubernetes rejects the autoscaler, or every rollout starts Pods that are stopped at once.")
 def scaler_bounds(project: DoctorProject) -> Iterator[Hit]:
-    """An autoscaler whose least is more than its most, or a workload that asks for more replicas than its autoscaler may give it."""
+    """An autoscaler whose minimum is larger than its maximum, or a workload with more replicas than its autoscaler allows."""
     for document in project.of_kind("HorizontalPodAutoscaler", "ScaledObject"):
         fields = ("minReplicas", "maxReplicas") if document.kind.startswith("H") else ("minReplicaCount", "maxReplicaCount")
         least, most = (number(document.get("spec", each)) for each in fields)
         if least is not None and most is not None and least > most:
-            yield hit(document, ("spec", fields[0]), f"{fields[0]} {least} is more than {fields[1]} {most}.", "Exchange them.")
+            yield hit(document, ("spec", fields[0]), f"{fields[0]} {least} is more than {fields[1]} {most}.", "Swap the two values.")
         pod = _scaled(project, document)
         replicas = number(pod.document.get("spec", "replicas")) if pod is not None and pod.document.file == document.file else None
         if pod is not None and replicas is not None and most is not None and replicas > most:
@@ -116,12 +116,12 @@ def scaler_bounds(project: DoctorProject) -> Iterator[Hit]:
             yield hit(pod.document, ("spec", "replicas"), told, "Remove replicas: the autoscaler sets them.")
 
 
-@rule("injector-ignored", FindingLevel.WARNING, "While the injector is down Pods start without a sidecar, and nobody is told.")
+@rule("injector-ignored", FindingLevel.WARNING, "While the injector is down, Pods start without a sidecar and nothing reports it.")
 def injector_ignored(project: DoctorProject) -> Iterator[Hit]:
-    """The webhook of Dapr's injector with failurePolicy Ignore."""
+    """The webhook of Dapr's sidecar injector with the failurePolicy Ignore."""
     for document in project.of_kind("MutatingWebhookConfiguration"):
         for index, each in document.items("webhooks"):
             if isinstance(each, dict) and "dapr" in str(each.get("name", "")) and each.get("failurePolicy") == "Ignore":
                 path: tuple[Key, ...] = ("webhooks", index, "failurePolicy")
-                mend = "Write Fail (chart: dapr_sidecar_injector.webhookFailurePolicy)."
+                mend = "Write Fail (in Dapr's chart: dapr_sidecar_injector.webhookFailurePolicy)."
                 yield hit(document, path, "failurePolicy is Ignore.", mend, replacing(document.value_span(*path), "Fail"))

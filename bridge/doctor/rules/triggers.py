@@ -19,9 +19,9 @@ def _triggers(project: DoctorProject) -> Iterator[tuple[ConfigDocument, tuple[Ke
                 yield document, ("spec", "triggers", index)
 
 
-@rule("trigger-incomplete", FindingLevel.ERROR, "KEDA does not scale by it: it refuses the trigger, and nothing else says so.")
+@rule("trigger-incomplete", FindingLevel.ERROR, "KEDA refuses the trigger and does not scale by it, and nothing else reports this.")
 def trigger_incomplete(project: DoctorProject) -> Iterator[Hit]:
-    """A trigger of KEDA on Service Bus without an entity, or one with an authentication that is not in its file, where there are others."""
+    """A KEDA trigger on Service Bus without a queue or subscription, or a trigger with an unknown TriggerAuthentication."""
     authentications = [each for each in project.of_kind("TriggerAuthentication") if each.api.startswith("keda.sh/")]
     for document, path in _triggers(project):
         beside = {each.name for each in authentications if each.file == document.file}
@@ -32,7 +32,7 @@ def trigger_incomplete(project: DoctorProject) -> Iterator[Hit]:
             told = (
                 "The trigger names a topic and no subscription"
                 if given.get("topicName")
-                else "The trigger names no queue and no subscription"
+                else "The trigger names neither a queue nor a subscription"
             )
             yield hit(document, place, f"{told}.", "Add queueName, or topicName and subscriptionName.")
         place = (*path, "authenticationRef", "name")
@@ -43,9 +43,9 @@ def trigger_incomplete(project: DoctorProject) -> Iterator[Hit]:
             yield misspelt(found, document, place, beside)
 
 
-@rule("trigger-invalid", FindingLevel.ERROR, "KEDA refuses the trigger: nothing is scaled, and nobody is told but its log.")
+@rule("trigger-invalid", FindingLevel.ERROR, "KEDA refuses the trigger and scales nothing, and only its log says so.")
 def trigger_invalid(project: DoctorProject) -> Iterator[Hit]:
-    """A trigger whose type is nearly one of KEDA's; one on Service Bus with a queue and a topic, or a namespace with its domain."""
+    """A KEDA trigger with a misspelt type, or one on Service Bus with both a queue and a topic, or with the domain in its namespace."""
     for document, path in _triggers(project):
         kind, given = str(document.get(*path, "type", default="")), document.mapping(*path, "metadata")
         if kind not in known.scalers() and known.near(kind, known.scalers()):
@@ -62,4 +62,4 @@ def trigger_invalid(project: DoctorProject) -> Iterator[Hit]:
         if isinstance(namespace, str) and namespace.endswith(_SUFFIX):
             plain = namespace.removesuffix(_SUFFIX).rpartition("/")[2]
             fix = replacing(document.value_span(*place), plain)
-            yield hit(document, place, f"namespace is {namespace}; KEDA adds the domain itself.", f"Write {plain}.", fix)
+            yield hit(document, place, f"namespace is {namespace}; KEDA appends the domain itself.", f"Write {plain}.", fix)
