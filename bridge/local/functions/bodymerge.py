@@ -60,7 +60,7 @@ def with_request(function: str, parameter: str, found: dict[str, Value]) -> dict
     """
     all_of_it = over(over({"$request": THE_TRIGGER}, found), {parameter: THE_TRIGGER})
     if any(name.lower() == "sys" for name in all_of_it):
-        return over(all_of_it, {"$sys": {"json": json.dumps(system(function))}})
+        return over(all_of_it, {"$sys": {"json": newtonsoftwriter.compact(system(function))}})
     return all_of_it
 
 

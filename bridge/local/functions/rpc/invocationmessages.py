@@ -26,10 +26,8 @@ def request(order: Json, function_id: str, knows: frozenset[str]) -> Any:
         given.name = name
         typedvalues.fill(given.data, value, knows)
     for name, value in trigger["metadata"].items():
-        if value != THE_TRIGGER:
-            typedvalues.fill(made.trigger_metadata[name], value)
-        elif _WITHOUT_REQUEST not in knows:
-            typedvalues.fill(made.trigger_metadata[name], trigger["value"], knows)
+        if value != THE_TRIGGER or _WITHOUT_REQUEST not in knows:
+            typedvalues.fill(made.trigger_metadata[name], trigger["value"] if value == THE_TRIGGER else value, knows)
     made.trace_context.trace_parent, made.trace_context.trace_state = order["trace"]["parent"], order["trace"]["state"]
     made.trace_context.SetInParent()
     if retry := order.get("retry"):

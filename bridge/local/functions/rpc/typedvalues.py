@@ -9,16 +9,20 @@ import json
 from base64 import b64decode, b64encode
 from typing import Any
 
+from bridge.local.functions import newtonsoftwriter
 from bridge.local.functions.bodymerge import Value
 from bridge.local.functions.rpc import httpvalues
 
+_LISTS, _EMPTY_ENTRIES = "TypedDataCollection", "IncludeEmptyEntriesInMessagePayload"
 _COLLECTIONS = {"collection_string": "string", "collection_double": "double", "collection_sint64": "sint64"}
+_AS_JSON = frozenset({*_COLLECTIONS, "collection_bytes"})  #: kinds that a worker without lists takes as JSON
 
 
 def fill(data: Any, value: Value, knows: frozenset[str] = frozenset()) -> None:
     """Put a value into TypedData for a worker that `knows` these capabilities.
 
-    Numbers go as JSON, because the worker of .NET refuses the kinds int and double. Nothing is TypedData without content.
+    Numbers go as JSON, because the worker of .NET refuses the kinds int and double, and so do lists, if the worker does not know their
+    kinds. Entries of a list of texts that are empty or nothing go only to a worker that asks for them. Nothing is TypedData without content.
     """
     if not value:
         return
@@ -29,8 +33,11 @@ def fill(data: Any, value: Value, knows: frozenset[str] = frozenset()) -> None:
         data.json = json.dumps(content)
     elif kind in ("bytes", "stream"):
         data.bytes = content if isinstance(content, bytes) else b64decode(content)
+    elif kind in _AS_JSON and _LISTS not in knows:
+        data.json = newtonsoftwriter.compact(content)
     elif kind in _COLLECTIONS:
-        getattr(getattr(data, kind), _COLLECTIONS[kind]).extend(content)
+        entries = [each or "" for each in content if each or _EMPTY_ENTRIES in knows] if kind == "collection_string" else content
+        getattr(getattr(data, kind), _COLLECTIONS[kind]).extend(entries)
         getattr(data, kind).SetInParent()
     elif kind == "collection_bytes":
         data.collection_bytes.bytes.extend(b64decode(each) for each in content)
