@@ -13,7 +13,8 @@ from bridge.auth import Signer
 from bridge.cloudevents import REQUESTED, Event
 from bridge.idempotency import IdempotencyKey
 from bridge.ports import Message
-from bridge.run import Invocation, Run, Status, json_bytes, view_json
+from bridge.run import Invocation, Run, Status, json_bytes
+from bridge.runview import view_json
 from bridge.tracing import TraceContext
 
 SOURCE = "/automation-bridge"

@@ -1,7 +1,7 @@
 """JSON as the bridge reads it (RFC 8259), more strictly than Python: UTF-8 without a byte order mark, no NaN, at most 200 levels deep,
 integers exact, and in what a caller writes no name twice in one object.
 
-A name that stands twice is read by one program as its first value and by another as its last, so what was checked may not be what is used.
+A name that appears twice is read by one program as its first value and by another as its last, so what was checked may not be what is used.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def read_json(body: bytes | str) -> tuple[Any, bytes]:
 
 
 def read_unique_json(body: bytes) -> tuple[Any, bytes]:
-    """What `read_json` returns, for what a caller wrote. Raises Malformed with a JSON pointer for each name that stands twice."""
+    """What `read_json` returns, for what a caller wrote. Raises Malformed with a JSON pointer for each name that appears twice."""
     value, written = read_json(body)
     violations = repeated_names(body, written)
     if violations:

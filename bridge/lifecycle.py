@@ -13,14 +13,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from bridge.catalog import completion
+from bridge.nextstep import Start, clock_was_set_back, next_step
 from bridge.outcome import Accepted, Failed, Outcome, Succeeded, outputsnotsent
 from bridge.redaction import MAX_MESSAGE
 from bridge.run import Attempt, AttemptOutcome, Invocation, LateResult, Progress, Run, RunError, Status
 
 MAX_PROGRESS_MESSAGE = 500  #: characters
 ACCEPTED = Accepted()  #: without an address to ask for the status
-#: By how much the clocks of two replicas may differ. If a run was changed later from now than this, the clock was set back meanwhile.
-CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,75 +38,6 @@ class AttemptResult:
     attempt: int
     outcome: Outcome
     again: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """Nothing may start: the invocation has ended, must not start any more, or waits for a result."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """The deadline of the run has passed, and nobody has ended it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Look again at `until`: another attempt may still be running, or the next one may not start before."""
-
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Lapsed:
-    """The time of the attempt with this index is over, or its process is, and its outcome was never recorded."""
-
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """The next attempt may start."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskStatus:
-    """The attempt with this index was accepted, and its status can be asked."""
-
-    attempt: int
-
-
-Step = Over | Expired | Wait | Lapsed | Start | AskStatus
-IsOver = Callable[[str], bool]
-"""Says of the id of a process whether it has certainly ended."""
-
-
-def next_step(run: Run, target: str, now: datetime, *, is_over: IsOver = lambda _process: False) -> Step:
-    """What to do next with the work of this target. Attempts of a process that `is_over` have lapsed."""
-    invocation = run.invocation(target)
-    if invocation is None or invocation.status.final or run.status.final:
-        return Over()
-    if now >= run.deadline:
-        return Expired()
-    last = invocation.attempts[-1] if invocation.attempts else None
-    if last is not None and last.status_url:
-        return AskStatus(len(invocation.attempts) - 1)
-    if last is not None and last.outcome.open:
-        # While a run is being canceled, too: that attempt may end the run, and who made it may end before the reply is sent.
-        return _under_way_until(last.until, len(invocation.attempts) - 1, now, process_is_over=is_over(last.process))
-    return Over() if run.status is Status.CANCELING else _next_attempt(run, invocation, now)
-
-
-def _under_way_until(until: datetime | None, attempt: int, now: datetime, *, process_is_over: bool) -> Over | Wait | Lapsed:
-    if until is None:
-        return Over()
-    return Wait(until) if now < until and not process_is_over else Lapsed(attempt)
-
-
-def _next_attempt(run: Run, invocation: Invocation, now: datetime) -> Wait | Start:
-    if invocation.control.not_before is not None and now < invocation.control.not_before and not _was_set_back(run, now):
-        return Wait(invocation.control.not_before)
-    return Start()
 
 
 def begin(run: Run, target: str, *, now: datetime, until: datetime, process: str = "") -> Run:
@@ -229,7 +159,7 @@ def cancel(run: Run, grace: timedelta, cause: Causation) -> Run:
     """End a canceling run once no attempt is running, or when the grace period is over."""
     if run.status is not Status.CANCELING or run.control.cancel_at is None:
         return run
-    over = cause.at >= run.control.cancel_at + grace or _was_set_back(run, cause.at)
+    over = cause.at >= run.control.cancel_at + grace or clock_was_set_back(run, cause.at)
     run = _each_open(run, lambda invocation: _canceled(invocation, cause) if over or not _under_way(invocation) else invocation)
     return _settle(run, cause)
 
@@ -270,11 +200,6 @@ def refuse(run: Run, error: RunError, status: Status, cause: Causation) -> Run:
     if run.status.final:
         return run
     return _end(replace(run, error=error), status, cause)
-
-
-def _was_set_back(run: Run, now: datetime) -> bool:
-    """Whether the clock was set back since the run was changed, so that nobody knows how long a pause that began before still lasts."""
-    return now + CLOCKS_DIFFER < run.updated_at
 
 
 def _settle(run: Run, cause: Causation) -> Run:

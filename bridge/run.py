@@ -1,9 +1,8 @@
 """A run: the record of one request, one key in the store (contract 3.3).
 
-`Run`, `Invocation` and `Attempt` hold what a caller may see. What only the bridge needs is under `control` and in the last two fields of an
-attempt; `view_json` leaves it out. Field names are camelCase in JSON. A field that was never set is absent; one that was set to null is
-null. Inputs and outputs remain the JSON bytes that came in: they are copied into records, calls and answers, and parsed only where a
-decision needs the value.
+What only the bridge needs is under `control` and in the last fields of an attempt; `runview` leaves it out. Field names are camelCase in
+JSON. A field that was never set is absent; one that was set to null is null. Inputs and outputs remain the JSON bytes that came in: they
+are copied into records, calls and answers, and parsed only where a decision needs the value.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from pydantic_core import from_json, to_json
 
 from bridge.catalog.target import Target
 from bridge.errors import LaterRelease
-from bridge.redaction import masked
 
 #: Of the stored form; a record without a version has the same fields. A field that an earlier release may ignore needs no new number. A
 #: value that it cannot read does, such as another status or kind of target: it then leaves the run to the bridges that can read it.
@@ -61,11 +59,11 @@ class AttemptOutcome(StrEnum):
         return self in (AttemptOutcome.RUNNING, AttemptOutcome.ACCEPTED)
 
 
-class _Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
     """The base of the JSON objects in a stored run."""
 
 
-class RunError(_Record, frozen=True):
+class RunError(Record, frozen=True):
     """Why a run or an invocation has no output."""
 
     code: str
@@ -74,28 +72,25 @@ class RunError(_Record, frozen=True):
     errors: tuple[dict[str, Any], ...] = ()
 
 
-class Progress(_Record, frozen=True):
+class Progress(Record, frozen=True):
     """The progress of a run. Percent is from 0 to 100."""
 
     percent: float | None = None
     message: str | None = None
 
 
-class _AttemptView(_Record, frozen=True):
+class Attempt(Record, frozen=True):
+    """One try of an invocation, begun by `process`. No other attempt starts before `until`, unless this one has an outcome.
+
+    The status of an accepted attempt may be asked at `status_url`. Both addresses are secrets.
+    """
+
     started_at: datetime
     outcome: AttemptOutcome
     duration_ms: int | None = None
     code: str | None = None
     message: str | None = None
     errors_written: int | None = None
-
-
-class Attempt(_AttemptView, frozen=True):
-    """One try of an invocation, begun by `process`. No other attempt starts before `until`, unless this one has an outcome.
-
-    The status of an accepted attempt may be asked at `status_url`. Both addresses are secrets.
-    """
-
     until: datetime | None = None
     ended_by: str | None = None
     process: str = ""
@@ -103,7 +98,7 @@ class Attempt(_AttemptView, frozen=True):
     terminate_url: str = ""
 
 
-class LateResult(_Record, frozen=True):
+class LateResult(Record, frozen=True):
     """A result that a function returned after its invocation had ended."""
 
     status: Status
@@ -112,7 +107,7 @@ class LateResult(_Record, frozen=True):
     error: RunError | None = None
 
 
-class InvocationControl(_Record, frozen=True):
+class InvocationControl(Record, frozen=True):
     """The target as the catalogue had it when the run was created, the token, and other data that only the bridge needs."""
 
     target: Target
@@ -122,16 +117,7 @@ class InvocationControl(_Record, frozen=True):
     ended_by: str | None = None
 
 
-class _InvocationView(_Record, frozen=True):
-    target: str
-    status: Status
-    attempts: tuple[Any, ...]
-    output_json: Raw | UnsetType = field(name="output", default=UNSET)
-    error: RunError | None = None
-    late_result: LateResult | None = None
-
-
-class Invocation(_Record, frozen=True):
+class Invocation(Record, frozen=True):
     """One target's part of a run."""
 
     target: str
@@ -148,7 +134,7 @@ class Invocation(_Record, frozen=True):
         return json_value(self.output_json)
 
 
-class Control(_Record, frozen=True):
+class Control(Record, frozen=True):
     """Data of a run that callers do not see.
 
     `write` identifies the write that stored this version; `clock` is the clock that the times of the run follow, see `runs.runclock`.
@@ -169,33 +155,7 @@ class Control(_Record, frozen=True):
     clock: str = ""
 
 
-class WaitingFor(_Record, frozen=True, kw_only=False):
-    """What an unfinished run waits for, until when at the latest, and the same in words."""
-
-    reason: str
-    message: str
-    until: datetime | None = None
-
-
-class _RunView(_Record, frozen=True):
-    correlation_id: str
-    automation: str
-    status: Status
-    created_at: datetime
-    updated_at: datetime
-    deadline: datetime
-    invocations: tuple[_InvocationView, ...]
-    input_json: Raw | UnsetType = field(name="input", default=UNSET)
-    output_json: Raw | UnsetType = field(name="output", default=UNSET)
-    error: RunError | None = None
-    progress: Progress | None = None
-    expires_at: datetime | None = None
-    rerun_of: str | None = None
-    output_url: str = ""
-    waiting_for: WaitingFor | None = None
-
-
-class Run(_Record, frozen=True):
+class Run(Record, frozen=True):
     """The record of one request."""
 
     correlation_id: str
@@ -300,7 +260,7 @@ def load(value: bytes) -> Run:
         raise LaterRelease(f"{told}, and not all of it is known here.") from None
 
 
-class _Head(_Record, frozen=True):
+class _Head(Record, frozen=True):
     """What every version of a record has."""
 
     correlation_id: str = ""
@@ -308,69 +268,3 @@ class _Head(_Record, frozen=True):
 
 
 _HEADS = msgspec.json.Decoder(_Head)
-
-
-def view_json(  # noqa: PLR0913 - parts of the view
-    run: Run,
-    *,
-    with_input: bool = True,
-    with_outputs: bool = True,
-    brief: bool = False,
-    output_url: str = "",
-    waiting_for: WaitingFor | None = None,
-) -> bytes:
-    """The run as callers see it, as JSON: without `control`, with `output` if there is one, and with `writeOnly` input redacted.
-
-    `brief` leaves out attempts and the details of errors. `output_url` takes the place of an output that is left out.
-    """
-    view = _RunView(
-        correlation_id=run.correlation_id,
-        automation=run.automation,
-        status=run.status,
-        created_at=run.created_at,
-        updated_at=run.updated_at,
-        deadline=run.deadline,
-        invocations=tuple(_shown(each, with_outputs=with_outputs, brief=brief) for each in run.invocations),
-        input_json=_shown_input(run) if with_input else UNSET,
-        output_json=Raw(run.output_json) if with_outputs and run.has_output else UNSET,
-        error=_shortened(run.error) if brief and run.error else run.error,
-        progress=run.progress,
-        expires_at=run.expires_at,
-        rerun_of=run.rerun_of,
-        output_url=output_url,
-        waiting_for=waiting_for,
-    )
-    return _ENCODER.encode(view)
-
-
-def _shown_input(run: Run) -> Raw | UnsetType:
-    if isinstance(run.input_json, UnsetType) or not run.control.secret_paths:
-        return run.input_json
-    return Raw(to_json(masked(run.input, run.control.secret_paths)))
-
-
-def _shown(invocation: Invocation, *, with_outputs: bool, brief: bool) -> _InvocationView:
-    if brief:
-        return _InvocationView(target=invocation.target, status=invocation.status, attempts=())
-    return _InvocationView(
-        target=invocation.target,
-        status=invocation.status,
-        attempts=tuple(
-            _AttemptView(
-                started_at=each.started_at,
-                outcome=each.outcome,
-                duration_ms=each.duration_ms,
-                code=each.code,
-                message=each.message,
-                errors_written=each.errors_written,
-            )
-            for each in invocation.attempts
-        ),
-        output_json=invocation.output_json if with_outputs else UNSET,
-        error=invocation.error,
-        late_result=invocation.late_result if with_outputs else None,
-    )
-
-
-def _shortened(error: RunError) -> RunError:
-    return RunError(code=error.code, message=error.message[:2_000])

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from bridge import lifecycle
 from bridge.lifecycle import AttemptResult, Causation
-from bridge.outcome import Failed, Outcome
+from bridge.outcome import Failed, Outcome, Succeeded
 from bridge.run import Invocation, Run
 from bridge.testing import NOON
-from tests.core_kit import SECOND, a_run, http
+from tests.core_kit import MINUTE, SECOND, a_run, http
 
 DAY = timedelta(days=1)
 GRACE = 30 * SECOND
@@ -63,3 +63,8 @@ def without_late_result(part: Invocation) -> Invocation:
 
 def without_late_results(run: Run) -> Run:
     return replace(run, invocations=tuple(map(without_late_result, run.invocations)))
+
+
+def done(run: Run, target: str = "main", outcome: Outcome = Succeeded.of(None)) -> Run:  # noqa: B008 - a frozen value
+    run = lifecycle.begin(run, target, now=NOON, until=NOON + MINUTE)
+    return lifecycle.finish(run, target, AttemptResult(0, outcome), Causation(f"event-{target}", NOON + SECOND, MINUTE))

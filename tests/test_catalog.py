@@ -155,7 +155,7 @@ def test_all_documents_are_looked_at(tmp_path):
     [
         ("\t: x", "is not YAML: "),
         ("a: [", "is not YAML: "),
-        ("a: 1\na: 2", "the key 'a' stands twice"),
+        ("a: 1\na: 2", "the key 'a' appears twice"),
         ("a: !!python/object:os.system x", "could not determine a constructor"),
     ],
 )

@@ -52,7 +52,7 @@ def test_names_that_differ_only_in_case_are_the_same_name(tmp_path):
 def test_a_field_that_stands_twice_is_a_problem(tmp_path):
     file = tmp_path / "entities.json"
     file.write_text('{"UserConfig": {"Namespaces": [{"Name": "a", "Name": "b"}]}}')
-    with pytest.raises(ConfigurationError, match="'Name' stands twice"):
+    with pytest.raises(ConfigurationError, match="'Name' appears twice"):
         entities.load(file)
 
 

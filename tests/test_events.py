@@ -209,7 +209,7 @@ def test_a_large_output_is_left_out_and_pointed_to(run):
 
 
 def test_a_reply_of_the_allowed_size_keeps_its_output():
-    # The output of a single target stands twice in a run: its own and the run's.
+    # The output of a single target appears twice in a run: its own and the run's.
     room = events.MAX_REPLY - len(events.ended(ended(("main", Succeeded.of(""))), URL).body)
     fits, too_large = (events.ended(ended(("main", Succeeded.of("x" * (room // 2 + more)))), URL) for more in (0, 1))
     assert "outputUrl" not in read(fits).data

@@ -15,8 +15,9 @@ from bridge.cloudevents import Event
 from bridge.errors import Full
 from bridge.idempotency import idempotency_key
 from bridge.ports import Message
-from bridge.run import Run, Status, view_json
+from bridge.run import Run, Status
 from bridge.runs.runlist import RunFilter
+from bridge.runview import view_json
 from bridge.settings import Settings, TopicIdentity
 from tests import pipeline_kit
 from tests.pipeline_kit import World

@@ -24,7 +24,8 @@ from bridge.errors import (
     UnknownAutomation,
 )
 from bridge.idempotency import idempotency_key
-from bridge.run import Run, Status, view_json
+from bridge.run import Run, Status
+from bridge.runview import view_json
 from bridge.testing import NOON
 from bridge.validation import Validation
 from tests.core_kit import ALICE, BOB, MINUTE, ROOT, automation, event, http, moderate, rules, topic

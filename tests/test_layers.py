@@ -38,6 +38,8 @@ BANDS = [
         "redaction",
         "schemas",
         "run",
+        "runview",
+        "nextstep",
         "lifecycle",
         "resilience",
         "entities",

@@ -13,7 +13,7 @@ _ESCAPED = re.compile(r"\\(.)")
 def preferences(lines: list[str]) -> dict[str, str]:
     """The value of each preference by its name in lower case; empty where it has none. Parameters behind `;` belong to it and are dropped.
 
-    All lines of the header are one list, and of a preference that stands twice the first counts (section 2).
+    All lines of the header are one list, and of a preference that appears twice the first counts (section 2).
     """
     found: dict[str, str] = {}
     text = ",".join(lines)

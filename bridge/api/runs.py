@@ -11,8 +11,9 @@ from starlette.responses import Response, StreamingResponse
 
 from bridge.api import reading, showing
 from bridge.errors import Malformed, NotAvailable, NotFound
-from bridge.run import Run, Status, view_json
+from bridge.run import Run, Status
 from bridge.runs.runlist import RunFilter
+from bridge.runview import view_json
 from bridge.service import BridgeService
 from bridge.settings import Settings
 from bridge.targets.waits import Waits

@@ -9,7 +9,8 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from bridge.events import iso
-from bridge.run import Run, Status, WaitingFor, view_json
+from bridge.run import Run, Status
+from bridge.runview import WaitingFor, view_json
 
 _JSON = "application/json"
 

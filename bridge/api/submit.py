@@ -16,7 +16,7 @@ from bridge.cloudevents import Event, httpbinding
 from bridge.errors import BridgeError, Malformed
 from bridge.intake import Acceptance
 from bridge.jsontext import read_unique_json, require_utf_8
-from bridge.run import view_json
+from bridge.runview import view_json
 from bridge.service import BridgeService
 from bridge.settings import Settings
 

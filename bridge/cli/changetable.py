@@ -42,16 +42,16 @@ def show(screen: Screen, report: RolloutReport) -> Exit:
 
 def _for_people(screen: Screen, report: RolloutReport, places: _ChangePlaces) -> None:
     if screen.out.is_terminal and report.changes:
-        rows = [(str(each.kind.weight), each.kind.name, places.where(each), _what(each), each.kind.hurts) for each in report.changes]
-        screen.table(("", "kind", "where", "what", "hurts"), rows)
+        rows = [(str(each.kind.weight), each.kind.name, places.where(each), _what(each), each.kind.affects) for each in report.changes]
+        screen.table(("", "kind", "where", "what", "affects"), rows)
         for kind in dict.fromkeys(each.kind for each in report.changes if each.kind.mend):
             screen.line(f"{kind.name}: {kind.mend}", _STYLES[kind.weight])
     else:
         for each in report.changes:
             screen.line(f"{places.where(each)}: {each.kind.weight} {each.kind.name}: {_what(each)}", _STYLES[each.kind.weight])
-            if each.kind.hurts:
-                screen.line(f"    hurts: {each.kind.hurts}")
-                screen.line(f"    do:    {each.kind.mend}")
+            if each.kind.affects:
+                screen.line(f"    affects: {each.kind.affects}")
+                screen.line(f"    fix:     {each.kind.mend}")
     _summary(screen, report)
 
 
@@ -61,7 +61,7 @@ def _summary(screen: Screen, report: RolloutReport) -> None:
     for each in report.accepted:
         screen.note(f"accepted: {each.kind.name}: {_what(each)}")
     for text in report.skipped:
-        screen.note(f"left out: {text}", "yellow")
+        screen.note(f"skipped: {text}", "yellow")
     counts = {weight: sum(each.kind.weight is weight for each in report.changes) for weight in Weight}
     words = {Weight.BREAKS: "break", Weight.UNJUDGED: "cannot be judged", Weight.NOTE: "are only worth knowing"}
     told = ", ".join(f"{count} {words[weight]}" for weight, count in counts.items() if count)
@@ -79,8 +79,8 @@ def _json(each: RolloutChange, places: _ChangePlaces) -> dict[str, Any]:
         "weight": str(each.kind.weight),
         "subject": each.subject,
         "message": each.message,
-        "hurts": each.kind.hurts,
-        "mend": each.kind.mend,
+        "affects": each.kind.affects,
+        "fix": each.kind.mend,
         "file": str(file) if file else None,
         "line": line,
         "path": ".".join(map(str, each.path)),

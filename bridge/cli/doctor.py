@@ -1,4 +1,4 @@
-"""The command that says what is wrong with configuration files."""
+"""The command `bridge doctor`, which finds errors in configuration files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ def doctor(  # noqa: PLR0913, PLR0917 - these are the options of a command
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATH]...", help="Files and folders, - for standard input; otherwise what the settings name.", show_default=False
+            metavar="[PATH]...",
+            help="Files and folders, or - for standard input. Without any: the files that the settings name.",
+            show_default=False,
         ),
     ] = None,
-    advice: Annotated[bool, typer.Option("--advice", help="Show advice too, which never fails.")] = False,
-    fix: Annotated[bool, typer.Option("--fix", help="Fix what needs no decision, such as a misspelt name, in the files.")] = False,
+    advice: Annotated[bool, typer.Option("--advice", help="Show advice too. Advice never changes the exit code.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Change the files to fix what needs no decision, such as a misspelt name.")] = False,
     sarif_file: Annotated[
         Path | None, typer.Option("--sarif", metavar="FILE", help="Write the findings as SARIF too, for code hosts.")
     ] = None,
@@ -28,7 +30,7 @@ def doctor(  # noqa: PLR0913, PLR0917 - these are the options of a command
         typer.Option(
             "--certificates",
             metavar="FILE|URL",
-            help="Say when the certificates in this file expire, or the authorities that this server shows.",
+            help="Show when the certificates in this file, or the authorities of this server, expire.",
         ),
     ] = None,
     schema: Annotated[
@@ -36,9 +38,9 @@ def doctor(  # noqa: PLR0913, PLR0917 - these are the options of a command
     ] = None,
     sidecar: Annotated[str, typer.Option(metavar="URL", help="Compare the files with what this running sidecar has loaded.")] = "",
 ) -> None:
-    """Say what is wrong with Dapr's resources, Kubernetes manifests, host.json, the catalogue and the entities: where, why, and the fix.
+    """Find errors in Dapr resources, Kubernetes manifests, host.json, the catalogue and the entities: where, why, and the fix.
 
-    Exit code 0: nothing was found; 1: something was; 2: it could not be checked.
+    Exit code 0: nothing was found; 1: an error or a warning was found; 2: the files, server or sidecar could not be read.
     """
     # Other commands start faster without it.
     from bridge.cli import examination  # noqa: PLC0415

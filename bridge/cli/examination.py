@@ -1,4 +1,4 @@
-"""What `bridge doctor` looks at, and how it tells what was found."""
+"""Runs `bridge doctor`: reads what the request names, examines it, and prints the findings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _STYLES = {FindingLevel.ERROR: "red", FindingLevel.WARNING: "yellow", FindingLev
 
 @dataclass(frozen=True)
 class DoctorRequest:
-    """What is to be looked at: files and folders, certificates in files or of servers, the address of a sidecar; and what to do."""
+    """What to examine (files and folders, certificates in files or of servers, a running sidecar) and what to do with the findings."""
 
     paths: Sequence[Path] = ()
     certificates: Sequence[str] = ()
@@ -44,24 +44,24 @@ class DoctorRequest:
 
 
 def run(screen: Screen, request: DoctorRequest) -> Exit:
-    """Look, mend if that is wished, and tell. The exit code says whether something was found."""
+    """Examine, apply fixes if requested, and print the findings. The exit code says whether something was found."""
     try:
         looked = _look(request)
-        mended = fixes.write(looked.findings) if request.fix else []
-        if mended:
+        fixed = fixes.write(looked.findings) if request.fix else []
+        if fixed:
             looked = _look(request)
         if request.sarif is not None:
             request.sarif.write_text(json.dumps(sarif.report(looked.findings, RULES, Path.cwd()), indent=1) + "\n")
     except (OSError, ValueError) as fault:
         screen.note(f"{getattr(fault, 'filename', None) or ''} {getattr(fault, 'strerror', None) or fault}".strip(), "red")
         return Exit.USAGE
-    _show(screen, looked, mended)
+    _show(screen, looked, fixed)
     return Exit.FAILED if any(each.rule.level is not FindingLevel.ADVICE for each in looked.findings) else Exit.OK
 
 
 @dataclass
 class _Look:
-    """What was looked at, and what was found."""
+    """What was examined, and what was found."""
 
     project: DoctorProject
     findings: list[DoctorFinding]
@@ -82,7 +82,7 @@ def _look(request: DoctorRequest) -> _Look:
 
 
 def _by_settings() -> tuple[DoctorProject, Sequence[str]]:
-    """What the settings name: files, and where certificates are. Raises OSError."""
+    """The files that the settings name, and the sources of certificates. Raises OSError."""
     try:
         found = settings.load({}, os.environ, Path.cwd())
     except ConfigurationError as fault:
@@ -93,7 +93,7 @@ def _by_settings() -> tuple[DoctorProject, Sequence[str]]:
 
 
 def _named(found: Settings) -> list[Path]:
-    """The files that the settings name, those that are there."""
+    """The existing files among those that the settings name."""
     files = [path for path in (found.catalogue, found.resiliency, found.entities) if path.parent != packaged.FOLDER]
     apps = found.functions or found.catalogue.parent
     files += [Path.cwd() / "host.json", *sorted(apps.glob("*/host.json"))]
@@ -103,14 +103,14 @@ def _named(found: Settings) -> list[Path]:
 
 
 def _setting(problem: str) -> Hit:
-    """A problem with a setting, at its line in bridge.yaml if it stands there."""
+    """A problem with a setting, at its line in bridge.yaml if it is written there."""
     file = Path("bridge.yaml")
     text = textfile.read(file) if file.exists() else ""
-    return Hit(file, ownfiles.setting_line(text, problem), f"{problem.rstrip('.')}.", "Correct it; the bridge does not start.")
+    return Hit(file, ownfiles.setting_line(text, problem), f"{problem.rstrip('.')}.", "Correct it; until then the bridge does not start.")
 
 
 def _metadata(url: str) -> Mapping[str, Any]:
-    """What the sidecar says of itself. Raises OSError, ValueError."""
+    """The answer of the sidecar's metadata API. Raises OSError, ValueError."""
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url} is not the address of a sidecar; write it like http://127.0.0.1:3500")
     request = urllib.request.Request(f"{url.rstrip('/')}/v1.0/metadata")  # noqa: S310 - http or https, as checked
@@ -120,7 +120,7 @@ def _metadata(url: str) -> Mapping[str, Any]:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - as above
             found = json.load(answer)
     except OSError as fault:
-        raise ValueError(f"No sidecar answers at {url}: {fault}. DAPR_API_TOKEN holds its token, if it wants one.") from None
+        raise ValueError(f"No sidecar answers at {url}: {fault}. If it requires a token, set DAPR_API_TOKEN.") from None
     return found if isinstance(found, dict) else {}
 
 
@@ -142,22 +142,22 @@ def _ending(ends: Mapping[str, Sequence[x509.Certificate]]) -> list[DoctorFindin
     return [DoctorFinding(RULES["certificate-ends"], Hit(Path(named), 1, told, RENEW)) for named, told in found if told]
 
 
-def _show(screen: Screen, looked: _Look, mended: Sequence[DoctorFinding]) -> None:
+def _show(screen: Screen, looked: _Look, fixed: Sequence[DoctorFinding]) -> None:
     if screen.as_json:
         ends = [(source, each) for source, listed in looked.ends.items() for each in listed]
         told = [
             {"source": source, "subject": each.subject.rfc4514_string(), "notAfter": each.not_valid_after_utc.isoformat()}
             for source, each in ends
         ]
-        shown = {"findings": list(map(_json, looked.findings)), "mended": list(map(_json, mended))}
+        shown = {"findings": list(map(_json, looked.findings)), "fixed": list(map(_json, fixed))}
         screen.json({**shown, "skipped": looked.project.skipped, "certificates": told})
         return
-    for each in mended:
-        screen.line(f"mended  {each.hit.file}:{each.hit.line}  {each.hit.message} {each.hit.mend}", "green")
+    for each in fixed:
+        screen.line(f"fixed  {each.hit.file}:{each.hit.line}  {each.hit.message} {each.hit.mend}", "green")
     for each in looked.findings:
         screen.line(f"{each.hit.file}:{each.hit.line}: {each.rule.level} {each.rule.name}: {each.hit.message}", _STYLES[each.rule.level])
         screen.line(f"    why:  {each.rule.why}")
-        screen.line(f"    mend: {each.hit.mend}")
+        screen.line(f"    fix:  {each.hit.mend}")
     for source, listed in looked.ends.items():
         for certificate in listed:
             screen.line(
@@ -168,9 +168,9 @@ def _show(screen: Screen, looked: _Look, mended: Sequence[DoctorFinding]) -> Non
 
 def _summary(screen: Screen, looked: _Look) -> None:
     for text in looked.project.skipped:
-        screen.note(f"left out: {text}", "yellow")
+        screen.note(f"skipped: {text}", "yellow")
     fixable = sum(each.hit.fix is not None for each in looked.findings)
-    hint = f", {fixable} of them for --fix" if fixable else ""
+    hint = f", {fixable} of them can be fixed with --fix" if fixable else ""
     files = len({each.file for each in looked.project.documents})
     told = f"{len(looked.findings)} found{hint}" if looked.findings else "Nothing was found"
     screen.note(f"{told} in {files} file{'s' if files != 1 else ''}.")
@@ -185,6 +185,6 @@ def _json(finding: DoctorFinding) -> dict[str, Any]:
         "line": found.line,
         "message": found.message,
         "why": finding.rule.why,
-        "mend": found.mend,
+        "fix": found.mend,
         "fixable": found.fix is not None,
     }

@@ -193,7 +193,7 @@ def _read(value: Any, repeated: list[Violation]) -> Event:
     if not isinstance(value, dict):
         raise Malformed("An event is a JSON object.", hint="See the CloudEvents JSON format, section 3.")
     attributes: dict[str, str] = {}
-    # What a function returns as its output is its own: a name that stands twice in there must not lose the result.
+    # What a function returns as its output is its own: a name that appears twice in there must not lose the result.
     problems = [each for each in repeated if value.get("type") == REQUESTED or _is_attribute(each["pointer"])]
     for name, content in value.items():
         if name in ("data", "data_base64") or content is None:

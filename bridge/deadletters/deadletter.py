@@ -20,7 +20,7 @@ from pydantic.alias_generators import to_camel
 
 from bridge.errors import BeingReplayed, Malformed, NotReplayable
 from bridge.jsontext import parse_json
-from bridge.lifecycle import CLOCKS_DIFFER
+from bridge.nextstep import CLOCKS_DIFFER
 from bridge.redaction import MASK, Path, masked
 
 _TOKENS = frozenset({"invocationtoken", "authsignature"})

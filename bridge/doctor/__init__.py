@@ -1,4 +1,5 @@
-"""Says what is wrong with configuration files before they are deployed: Dapr's resources, Kubernetes manifests, and the bridge's own files.
+"""Finds errors in configuration files before they are deployed: Dapr's resources, Kubernetes manifests and the bridge's own files.
 
-A rule is a function from the parsed files to what it finds (`rules/`). Rules write no file and ask no network; only `fixes` writes.
+A rule (`rules/`) is a function that takes the parsed files and returns its findings. Rules write no file and use no network. Only `fixes`
+writes.
 """

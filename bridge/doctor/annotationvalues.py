@@ -1,4 +1,4 @@
-"""What the annotations `dapr.io/…` may say (dapr/dapr, pkg/injector/patcher, and the flags of daprd that they become)."""
+"""Checks the values of `dapr.io/…` annotations (after dapr/dapr, pkg/injector/patcher, and the daprd flags that they become)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _APP_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,56}[a-z0-9])?")
 
 
 def mend(name: str, value: str) -> str:
-    """What to write instead of a value; empty if the value may stand there."""
+    """How to correct a value; empty if the value is valid."""
     if not name.startswith("dapr.io/"):
         return ""
     key = name.removeprefix("dapr.io/")
@@ -56,7 +56,7 @@ def mend(name: str, value: str) -> str:
 
 
 def words(name: str) -> tuple[str, ...]:
-    """The words that the annotation may be, if it is one of a few."""
+    """The allowed words of an annotation; empty if any other value is allowed."""
     key = name.removeprefix("dapr.io/")
     return ("true", "false") if key in _TRUTHS else _WORDS.get(key, ())
 

@@ -1,4 +1,4 @@
-"""A document of a configuration file, with the places of its values in the text."""
+"""A parsed document of a configuration file, which knows where in the text each of its values is."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class ConfigDocument:
-    """One document. `number` counts the documents of the file, from 1; a JSON file has no node, so its places are searched for."""
+    """One document. `number` counts the documents of the file, from 1. A JSON file has no node, so positions are found by searching."""
 
     file: Path
     text: str
     value: Any
     number: int = 1
     node: yaml.Node | None = None
-    is_patch: bool = False  #: of Kustomize: it says only what changes in a resource that stands elsewhere
+    is_patch: bool = False  #: a Kustomize patch, which contains only changes to a resource in another file
 
     @property
     def kind(self) -> str:
-        """What its field `kind` says; empty if it says nothing."""
+        """The field `kind`; empty if there is none."""
         kind = self.get("kind")
         return kind if isinstance(kind, str) else ""
 
     @property
     def api(self) -> str:
-        """What its field `apiVersion` says."""
+        """The field `apiVersion`; empty if there is none."""
         return str(self.get("apiVersion", default=""))
 
     @property
     def name(self) -> str:
-        """The name in its metadata."""
+        """The field `metadata.name`; empty if there is none."""
         return str(self.get("metadata", "name", default=""))
 
     @property
     def namespace(self) -> str:
-        """The namespace in its metadata; empty if it says none."""
+        """The field `metadata.namespace`; empty if there is none."""
         return str(self.get("metadata", "namespace", default=""))
 
     @property
     def scopes(self) -> list[str]:
-        """The sidecars that read it; none said is all of them."""
+        """The app ids of the sidecars that may read the resource; an empty list stands for all sidecars."""
         scopes = self.get("scopes", default=[])
         return [str(each) for each in scopes] if isinstance(scopes, list) else []
 
@@ -69,24 +69,24 @@ class ConfigDocument:
         return value if isinstance(value, Mapping) else {}
 
     def items(self, *path: Key) -> Iterator[tuple[int, Any]]:
-        """The entries of the list at the path with their numbers; nothing if there is no list."""
+        """The entries of the list at the path with their indexes; nothing if there is no list."""
         value = self.get(*path)
         yield from enumerate(value if isinstance(value, list) else ())
 
     def line(self, *path: Key) -> int:
-        """The line, from 1, where the value at the path stands, or as much of the path as there is."""
+        """The line, from 1, of the value at the path, or of the longest existing part of the path."""
         if self.node is None:
             return self._searched(path)
         key, value = self._nodes(path)
         return (key or value).start_mark.line + 1
 
     def key_span(self, *path: Key) -> Span | None:
-        """Where the last key of the path stands in the text; None if it is not there."""
+        """The position of the last key of the path in the text; None if it does not exist."""
         found = self._exact(path)
         return (found[0].start_mark.index, found[0].end_mark.index) if found and found[0] else None
 
     def value_span(self, *path: Key) -> Span | None:
-        """Where the scalar at the path stands in the text; None if there is none."""
+        """The position of the scalar at the path in the text; None if there is no scalar."""
         found = self._exact(path)
         if found is None or not isinstance(found[1], yaml.ScalarNode) or found[1].style in ("|", ">"):
             return None

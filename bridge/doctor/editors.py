@@ -12,14 +12,14 @@ _SIZES = frozenset(("data_limit", "max_bodies_in_hand"))  #: with all that ends 
 
 
 class EditorSchema(StrEnum):
-    """A file that has a schema."""
+    """A file format for which there is a schema."""
 
     CATALOGUE = "catalogue"
     SETTINGS = "settings"
 
 
 def schema(which: EditorSchema) -> dict[str, Any]:
-    """The schema, which refuses nothing that the bridge accepts."""
+    """The schema of a file format. It accepts everything that the bridge accepts."""
     found = catalog.document_schema() if which is EditorSchema.CATALOGUE else Settings.model_json_schema(by_alias=True)
     relaxed: dict[str, Any] = _relaxed(found)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **relaxed}

@@ -1,4 +1,4 @@
-"""Asks every rule, in an order that stays the same."""
+"""Runs every rule over a project, always in the same order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _IGNORED = re.compile(r"#\s*doctor:\s*ignore\s+([a-z0-9-]+)")
 
 
 def examine(project: DoctorProject, *, advice: bool = False) -> list[DoctorFinding]:
-    """Everything that is found, by file and line. Advice is left out unless it is asked for, and so is what a comment says to ignore."""
+    """All findings, sorted by file and line. Advice is included on request only. Comments such as `# doctor: ignore RULE` are respected."""
     load_all()
     hits: list[tuple[str, Hit]] = []
     patches = {each.file for each in project.documents if each.is_patch}

@@ -1,4 +1,4 @@
-"""Where the entries of the list of entities stand in its file."""
+"""Finds the positions of entries of the list of Service Bus entities in its file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _TOP: tuple[Key, ...] = ("UserConfig", "Namespaces", 0)
 
 
 def subscriptions(entities: Entities) -> Iterator[tuple[tuple[Key, ...], TopicEntity, SubscriptionEntity]]:
-    """Every subscription with its place and its topic."""
+    """Every subscription with its position and its topic."""
     for topic_number, topic in enumerate(entities.topics):
         for number, subscription in enumerate(topic.subscriptions):
             yield (*_TOP, "Topics", topic_number, "Subscriptions", number), topic, subscription
 
 
 def read_from(entities: Entities) -> Iterator[tuple[tuple[Key, ...], str, SubscriptionProperties]]:
-    """All that messages are read from, with its place: queues by their name, subscriptions as `topic/subscription`."""
+    """Everything that messages are received from, with its position: queues by name, and subscriptions as `topic/subscription`."""
     for number, queue in enumerate(entities.queues):
         yield (*_TOP, "Queues", number), queue.name, queue.properties
     for place, topic, subscription in subscriptions(entities):
@@ -27,7 +27,7 @@ def read_from(entities: Entities) -> Iterator[tuple[tuple[Key, ...], str, Subscr
 
 
 def line_of(document: ConfigDocument, problem: str) -> int | None:
-    """The line of a problem that names an entity, such as `topic/subscription: ForwardTo …` or `2 times a queue or topic is named 'x'`."""
+    """The line of the entity that a problem names, as in `topic/subscription: ForwardTo …` or `2 times a queue or topic is named 'x'`."""
     places = dict[str, list[tuple[Key, ...]]]()
     for name, place in _named(document):
         places.setdefault(name.lower(), []).append(place)

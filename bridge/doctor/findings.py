@@ -1,4 +1,4 @@
-"""What a rule finds, and the list of all rules."""
+"""Rules, what they find, and the list of all rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FindingLevel(StrEnum):
-    """How bad it is. Advice is shown on request and is never a reason to fail."""
+    """The severity of a finding. Advice is shown on request only and never changes the exit code."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -25,7 +25,7 @@ class FindingLevel(StrEnum):
 
 @dataclass(frozen=True)
 class TextFix:
-    """A change that mends the finding and needs no decision: this part of the file's text becomes another."""
+    """A change that fixes a finding and needs no decision: `text` replaces the part `span` of the file."""
 
     span: Span
     text: str
@@ -33,7 +33,7 @@ class TextFix:
 
 @dataclass(frozen=True)
 class Hit:
-    """A place that a rule does not like: what is wrong with it, and what to do."""
+    """A place where a rule found a problem: what is wrong, and how to fix it."""
 
     file: Path
     line: int
@@ -44,7 +44,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class DoctorRule:
-    """A rule. `why` is what happens if nobody mends it; `of_lack` is whether it misses something, which is not asked of a patch."""
+    """A rule. `why` says what happens if the problem stays. `of_lack` marks rules about something missing, which patches may omit."""
 
     name: str
     level: FindingLevel
@@ -55,19 +55,19 @@ class DoctorRule:
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """A hit with its rule."""
+    """A hit together with its rule."""
 
     rule: DoctorRule
     hit: Hit
 
 
-UNSURE = "Remove it, or correct the name."  #: the mend where nothing else is known of a name
+UNSURE = "Remove it, or correct the name."  #: what to do about an unknown name that resembles no known one
 RULES: dict[str, DoctorRule] = {}
 Check = Callable[["DoctorProject"], Iterator[Hit]]
 
 
 def rule(name: str, level: FindingLevel, why: str, *, of_lack: bool = False) -> Callable[[Check], Check]:
-    """Put the function into the list of rules."""
+    """Register the decorated function as a rule."""
 
     def listed(check: Check) -> Check:
         RULES[name] = DoctorRule(name, level, why, check, of_lack)
@@ -82,12 +82,12 @@ def hit(document: ConfigDocument, path: tuple[Key, ...], message: str, mend: str
 
 
 def replacing(span: Span | None, text: str) -> TextFix | None:
-    """The fix that puts the text at the place, if the place is known."""
+    """A fix that replaces the span with the text; None if the span is not known."""
     return None if span is None else TextFix(span, text)
 
 
 def misspelt(found: Hit, document: ConfigDocument, path: tuple[Key, ...], names: Iterable[str], *, is_key: bool = False) -> Hit:
-    """The hit at a name that is none of `names`; if it is one of those misspelt, the mend and the fix are to write that.
+    """The hit at a name that is not among `names`. If it is a misspelling of one of them, the hit says to write that one.
 
     The name is the value at the path, or the last key of the path if `is_key`.
     """

@@ -1,4 +1,4 @@
-"""Applies the changes that mend findings and need no decision."""
+"""Applies the fixes of findings to the files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bridge.doctor.reading import STDIN
 
 
 def write(findings: Iterable[DoctorFinding]) -> list[DoctorFinding]:
-    """Change the files; the answer is what was mended. A file that is not in UTF-8 is left. Raises OSError."""
+    """Change the files, and return the findings that were fixed. A file that is not UTF-8 stays unchanged. Raises OSError."""
     by_file: dict[Path, list[DoctorFinding]] = {}
     for each in findings:
         if each.hit.fix is not None and each.hit.file != STDIN:
@@ -28,7 +28,7 @@ def _one(path: Path, findings: list[DoctorFinding]) -> list[DoctorFinding]:
     text = text.removeprefix(mark)
     mended: list[DoctorFinding] = []
     before = len(text) + 1
-    # From the end of the file, so that places before a change stay where they are; of two changes of one place the first counts.
+    # From the end of the file, so that earlier positions stay valid. Of two overlapping changes only one is applied.
     for each in sorted(findings, key=lambda found: _fix(found).span, reverse=True):
         start, end = _fix(each).span
         if end <= before:

@@ -1,4 +1,4 @@
-"""Where the settings of a host.json stand, whose names may be in any letter case, and what Azure's host refuses beside the local one."""
+"""Finds settings in a host.json, whose names may have any letter case, and finds what only Azure's host rejects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EXTENSIONS = ("http", "serviceBus", "queues", "blobs", "tables", "cosmosDB", "d
 
 
 def found(content: object, names: Sequence[str]) -> tuple[Key, ...]:
-    """The path of a setting as it is written, or as much of it as there is and the rest as it is named."""
+    """The path of a setting with the letter case of the file. Parts that the file does not have keep the given name."""
     path: list[Key] = []
     for name in names:
         keys = content if isinstance(content, Mapping) else ()
@@ -40,7 +40,7 @@ def of_problem(content: object, problem: str) -> tuple[Key, ...]:
 
 
 def unknown_extensions(content: object) -> Iterator[tuple[str, Sequence[str]]]:
-    """The entries of `extensions` that are no section, or nearly one that is known, each with the names that may be meant."""
+    """Entries of `extensions` that are no section of an extension or misspell one, each with the names that may be meant."""
     sections = apphostjson.entry(content, "extensions")
     for name, value in sections.items() if isinstance(sections, Mapping) else ():
         is_known = str(name).lower() in map(str.lower, _EXTENSIONS)
@@ -49,7 +49,7 @@ def unknown_extensions(content: object) -> Iterator[tuple[str, Sequence[str]]]:
 
 
 def refused(content: object) -> Iterator[str]:
-    """What Azure's host does not start with, although the local one does."""
+    """Problems for which Azure's host rejects the file, although the local host accepts it."""
     bundle = apphostjson.entry(content, "extensionBundle", "id")
     if isinstance(bundle, str) and bundle not in _BUNDLES and known.near(bundle, _BUNDLES):
         yield f"extensionBundle.id is {bundle!r}; write {known.near(bundle, _BUNDLES)}"

@@ -1,6 +1,9 @@
-"""What Dapr knows: component types with the names of their metadata, annotations, and the fields of its kinds (`dapr.json`, made by
-`tools.dapr.known` from the sources of the version that it names); and the fields of kinds of Kubernetes and KEDA (`kubernetes.json`,
-made by `tools.helm.kinds`)."""
+"""What Dapr, Kubernetes and KEDA accept.
+
+`dapr.json` has Dapr's component types with their metadata names, its annotations and the fields of its kinds. `tools.dapr.known` makes
+it from the sources of the Dapr version that it names. `kubernetes.json` has the fields of Kubernetes and KEDA kinds. `tools.helm.kinds`
+makes it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-#: What every component may have, read by the runtime and not by the component.
+#: Metadata names that every component may have, because the Dapr runtime reads them.
 COMMON_METADATA = frozenset(
     [
         "actorstatestore",
@@ -56,7 +59,7 @@ COMMON_METADATA = frozenset(
 
 _MOST_MISSING = 2  #: letters
 _SURE = 0.85
-_ALIKE = 0.88  #: how alike two names are that one person wrote for the same
+_ALIKE = 0.88  #: how similar two names must be to mean the same
 
 
 @cache
@@ -66,19 +69,19 @@ def _content() -> dict[str, Any]:
 
 
 def types() -> dict[str, list[str] | None]:
-    """The types of components, each with the names of its metadata; None where they are not known."""
+    """The component types, each with its metadata names; None where the names are not known."""
     found: dict[str, list[str] | None] = _content()["types"]
     return found
 
 
 def versions(kind: str) -> list[str]:
-    """The versions of a type of components, the first of them the default."""
+    """The versions of a component type; the first is the default."""
     found: list[str] = _content()["versions"].get(kind, ["v1"])
     return found
 
 
 def value_of(kind: str, name: str) -> str | list[str] | None:
-    """What a value of a component's metadata is: `number`, `bool`, `duration`, or the words that it may be; None if it is not known."""
+    """The type of a metadata value: `number`, `bool`, `duration`, or a list of the allowed words. None if it is not known."""
     found: str | list[str] | None = _values(kind).get(name.lower())
     return found
 
@@ -89,24 +92,24 @@ def _values(kind: str) -> dict[str, Any]:
 
 
 def pod_annotations() -> frozenset[str]:
-    """The annotations and labels `dapr.io/…` that mean something."""
+    """The `dapr.io/…` annotations and labels that Dapr reads."""
     return frozenset(_content()["annotations"])
 
 
 def kinds() -> dict[str, Any]:
-    """The fields of each `apiVersion kind` of Dapr: a mapping of keys, a list of one shape, the type of a value, None for any value."""
+    """The shape of each `apiVersion kind` of Dapr: a mapping of fields, a list with one shape, a type, or None for any value."""
     found: dict[str, Any] = _content()["kinds"]
     return found
 
 
 def shape_of(api: str, kind: str) -> Any:
-    """The fields of a kind of Dapr, Kubernetes or KEDA in the same form; what `#Name` is says `resolved`. None if it is not known."""
+    """The shape of a kind of Dapr, Kubernetes or KEDA; None if it is not known. `resolved` looks up shapes written as `#Name`."""
     name = f"{api} {kind}"
     return kinds().get(name) or _kubernetes()["kinds"].get(name)
 
 
 def resolved(shape: Any) -> Any:
-    """The shape that a name such as `#PodSpec` stands for; any other shape as it is."""
+    """The shape behind a name such as `#PodSpec`; any other shape is returned unchanged."""
     return _kubernetes()["types"][shape[1:]] if isinstance(shape, str) and shape.startswith("#") else shape
 
 
@@ -117,12 +120,12 @@ def _kubernetes() -> dict[str, Any]:
 
 
 def version() -> str:
-    """The version of Dapr that is meant."""
+    """The Dapr version that `dapr.json` describes."""
     return str(_content()["version"])
 
 
 def near(name: str, names: Iterable[str]) -> str | None:
-    """The name that was meant and is misspelt; None if it is not sure, as where one begins otherwise or is much longer."""
+    """The name that `name` surely misspells; None if that is not sure, because the first letter differs or the length differs much."""
     meant = perhaps(name, names)
     if meant is None or abs(len(meant) - len(name)) > _MOST_MISSING:
         return None
@@ -131,7 +134,7 @@ def near(name: str, names: Iterable[str]) -> str | None:
 
 
 def one_typo(name: str, names: Iterable[str]) -> str | None:
-    """The name of an application that one person wrote for the same, with a letter wrong or two exchanged."""
+    """The name that `name` misspells by one wrong letter or two swapped letters; None if there is none."""
     meant = near(name, names)
     if meant is None or abs(len(meant) - len(name)) > 1:
         return None
@@ -140,12 +143,12 @@ def one_typo(name: str, names: Iterable[str]) -> str | None:
 
 
 def perhaps(name: str, names: Iterable[str]) -> str | None:
-    """The name that was perhaps meant."""
+    """The name that `name` may misspell; None if there is none."""
     spelled = {each.lower(): each for each in names}
     found = difflib.get_close_matches(name.lower()[:200], list(spelled), 1, 0.75)
     return spelled[found[0]] if found and _alike(name.lower(), found[0]) else None
 
 
 def _alike(name: str, other: str) -> bool:
-    """Whether two names are alike in their last parts, too: what `middleware.http.` adds to both says nothing."""
+    """Whether the last parts of two names are similar too, because a common prefix such as `middleware.http.` proves nothing."""
     return difflib.SequenceMatcher(None, re.split("[./]", name)[-1], re.split("[./]", other)[-1]).ratio() > 0.7

@@ -1,4 +1,4 @@
-"""Patches of Kustomize: files that look like resources and say only what changes in one that stands elsewhere."""
+"""Kustomize patches: files that look like resources but contain only changes to a resource in another file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMES = ("kustomization.yaml", "kustomization.yml")
 
 
 def mark(project: DoctorProject) -> None:
-    """Mark the documents of the files that a kustomization names as patches, and note the files that are not there."""
+    """Mark the documents that a kustomization names as patches, and report files that it names but that do not exist."""
     for each in project.documents:
         if is_kustomization(each):
             project.unreadable += [("kustomization-incomplete", found) for found in _missing(each)]
@@ -25,7 +25,7 @@ def mark(project: DoctorProject) -> None:
 
 
 def is_kustomization(document: ConfigDocument) -> bool:
-    """Whether it says how resources are put together."""
+    """Whether the document is a kustomization."""
     return document.file.name in _NAMES or document.api.startswith("kustomize.config.k8s.io/")
 
 
@@ -41,11 +41,11 @@ def _patches(document: ConfigDocument) -> Iterator[Path]:
 def _missing(document: ConfigDocument) -> Iterator[Hit]:
     for path, name in _local(document):
         if not (document.file.parent / name).exists():
-            yield hit(document, path, f"There is no {name}.", "Correct the name, or add the file.")
+            yield hit(document, path, f"{name} does not exist.", "Correct the name, or add the file.")
 
 
 def _local(document: ConfigDocument) -> Iterator[tuple[tuple[Key, ...], str]]:
-    """The files and folders that the kustomization names, with the places where it does."""
+    """The local files and folders that the kustomization names, each with the place of its name."""
     if document.file == Path("-"):
         return
     for field in ("resources", "bases", "components", "patchesStrategicMerge"):
@@ -57,5 +57,5 @@ def _local(document: ConfigDocument) -> Iterator[tuple[tuple[Key, ...], str]]:
 
 
 def _is_local(name: str) -> bool:
-    """Whether it is a path: not an address, a repository or a patch that stands here."""
+    """Whether the name is a local path: not a URL, a repository or an inline patch."""
     return not re.search(r"\n|://|\?ref=|^[\w.-]+\.(com|io|org|net|dev)[:/]|^git@|[{$]", name)

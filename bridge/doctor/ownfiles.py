@@ -1,4 +1,4 @@
-"""Reads the bridge's own files as the bridge reads them, and says at which lines it refuses them."""
+"""Reads the bridge's own files with the bridge's own code, and finds the lines that it rejects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bridge.errors import ConfigurationError
 
 
 def read(project: DoctorProject) -> None:
-    """Put catalogues, lists of entities and policies into the project, and what is refused of them and of settings."""
+    """Add the catalogues, lists of entities and policies to the project, and every problem with them or with the settings."""
     for path in dict.fromkeys(each.file for each in project.documents if each.kind == "Automation" and each.api.startswith("bridge/")):
         _own(project, "catalogue-invalid", path, catalog.load, project.catalogues)
     for document in list(project.documents):
@@ -42,18 +42,18 @@ def _own(project: DoctorProject, rule: str, path: Path, load: Callable[[Path], A
         for problem in fault.problems:
             text = problem.removeprefix(f"{path}").lstrip(":, ")
             line = entityplaces.line_of(documents[0], text) if rule == "entities-invalid" and documents else None
-            hit = Hit(path, line or _line(documents, text), f"{text.rstrip('.')}.", "Correct it; the bridge does not start.")
+            hit = Hit(path, line or _line(documents, text), f"{text.rstrip('.')}.", "Correct it; until then the bridge does not start.")
             project.unreadable.append((rule, hit))
 
 
 def setting_line(text: str, problem: str) -> int:
-    """The line of the setting at the top of the file that the problem begins with; the first if it names none."""
+    """The line of the top-level setting that the problem names; line 1 if it names none."""
     names = {line.partition(":")[0].strip(): number for number, line in reversed(list(enumerate(text.splitlines(), 1)))}
     return next((names[word] for word in re.findall(r"[a-z_]+", problem) if word in names), 1)
 
 
 def _line(documents: Sequence[ConfigDocument], problem: str) -> int:
-    """The line of a problem that begins with its place, such as `document 2 (words.count), spec.targets.0.http: …`, or names a line."""
+    """The line of a problem that names a line or begins with its place, such as `document 2 (words.count), spec.targets.0.http: …`."""
     number, place = 1, problem.split(": ", 1)[0]
     if place.startswith("document "):
         number = int(place.split()[1].strip("(,)") or 1)

@@ -1,4 +1,4 @@
-"""Makes documents of the text of one file: YAML with its several documents and lists of Kubernetes, and JSON."""
+"""Parses the text of one file into documents: YAML with several documents, Kubernetes lists, and JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bridge.doctor.document import ConfigDocument
 from bridge.doctor.findings import Hit
 from bridge.files import jsonplaces, textfile, yamlfile
 
-Refused = tuple[str, Hit]  #: what cannot be read, with the name of the rule that tells it
+Refused = tuple[str, Hit]  #: the name of the rule, and the part of a file that cannot be read
 _SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _INNER_TAB = re.compile(r"(?<=\S)[ \t]*\t[ \t]*")
 _FROM_CHART = re.compile(r"\{\{-?\s*(\.(Values|Release|Chart|Capabilities|Template|Files)\b|(include|template|tpl)\s)")
@@ -32,7 +32,7 @@ def is_template(text: str) -> bool:
 
 
 def of_yaml(path: Path, text: str) -> tuple[list[ConfigDocument], list[Refused]]:
-    """The documents of a YAML file, and what cannot be read of it. A fault in one document leaves the others."""
+    """The documents of a YAML file, and findings for what cannot be read. An error in one document does not affect the others."""
     try:
         found = list(yamlfile.placed(text))
     except yaml.YAMLError as fault:
@@ -41,7 +41,7 @@ def of_yaml(path: Path, text: str) -> tuple[list[ConfigDocument], list[Refused]]
 
 
 def of_json(path: Path, text: str) -> tuple[list[ConfigDocument], list[Refused]]:
-    """The documents of a JSON file, in which comments and commas at the end may stand."""
+    """The documents of a JSON file. Comments and trailing commas are accepted."""
     try:
         value: Any = textfile.parse_json(text)
     except ValueError as fault:
@@ -58,7 +58,7 @@ def _documents(path: Path, text: str, found: list[tuple[yaml.Node, Any]], first:
 
 
 def _unfolded(document: ConfigDocument) -> Iterator[ConfigDocument]:
-    """The resources in a list of Kubernetes, or else the document itself."""
+    """The resources in a Kubernetes list, or the document itself if it is not a list."""
     if document.kind != "List" and not (document.kind.endswith("List") and isinstance(document.get("items"), list)):
         yield document
         return
@@ -74,9 +74,9 @@ def _items(node: yaml.Node | None) -> list[yaml.Node]:
 
 
 def _in_parts(path: Path, text: str, fault: yaml.YAMLError) -> tuple[list[ConfigDocument], list[Refused]]:
-    """What can be read of a file with a fault: each of its documents for itself, as daprd reads them."""
+    """What can be read of a file with an error: each document on its own, as daprd reads them."""
     starts = [0, *(found.start() for found in _SEPARATOR.finditer(text) if found.start())]
-    is_told = len(starts) == 1 and "stands twice" not in str(fault) and "\t" not in text and "constructor" not in str(fault)
+    is_told = len(starts) == 1 and "appears twice" not in str(fault) and "\t" not in text and "constructor" not in str(fault)
     if is_told or isinstance(fault, yamlfile.TooMuch) or len(starts) > _MOST_PARTS:
         return [], [_refused(path, text, 0, fault)]
     documents: list[ConfigDocument] = []
@@ -95,7 +95,7 @@ def _in_parts(path: Path, text: str, fault: yaml.YAMLError) -> tuple[list[Config
 
 
 def _tolerant(text: str, index: int, line: int) -> list[tuple[yaml.Node, Any]]:
-    """The documents of a part of a file in which keys may stand twice, and tabs after a value, as Go's readers take them.
+    """The documents of a part of a file. Repeated keys, and tabs after a value, are accepted as Go's parsers accept them.
 
     Raises yaml.YAMLError.
     """
@@ -109,15 +109,15 @@ def _tolerant(text: str, index: int, line: int) -> list[tuple[yaml.Node, Any]]:
 
 def _repeated(path: Path, node: yaml.Node) -> Iterator[Refused]:
     for key in yamlfile.repeated(node):
-        yield "key-twice", Hit(path, key.start_mark.line + 1, f"The key {key.value[:100]!r} stands twice.", "Keep one of them.")
+        yield "key-twice", Hit(path, key.start_mark.line + 1, f"The key {key.value[:100]!r} appears twice.", "Keep one of them.")
 
 
 def _refused(path: Path, part: str, before: int, fault: yaml.YAMLError) -> Refused:
-    """What is told of a part of a file; `before` counts the lines before it."""
-    mend = "Correct it; nothing of this document is read as it is."
+    """The finding for a part of a file that cannot be parsed. `before` is the number of lines before that part."""
+    mend = "Correct it; until then nothing of this document is read."
     if conflict := _CONFLICT.search(part):
         line = before + part.count("\n", 0, conflict.start()) + 1
-        return "not-readable", Hit(path, line, "Two versions stand here that git could not join.", "Keep what is right of the two.")
+        return "not-readable", Hit(path, line, "There is a merge conflict of git here.", "Resolve the conflict.")
     if isinstance(fault, yaml.MarkedYAMLError):
         is_open = "quoted scalar" in str(fault.context) and "end of stream" in str(
             fault.problem

@@ -1,7 +1,7 @@
-"""All that was read, and what belongs together.
+"""Everything that was read, and which resources belong together.
 
-Folders are sets as Dapr reads them: a resource meets those in its own folder, in folders above and in folders below; folders beside each
-other are different sets.
+Dapr reads a folder of resources as one set. A resource belongs together with those in its own folder and in the folders above and below it.
+Folders beside each other are different sets.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ T = TypeVar("T")
 
 @dataclass
 class DoctorProject:
-    """The documents, and the bridge's own files by the path at which they stand. `unreadable` is what could not become any of these."""
+    """The documents, the bridge's own files by their paths, and findings for what could not be read (`unreadable`)."""
 
     documents: list[ConfigDocument] = field(default_factory=list)
     catalogues: dict[Path, Catalog] = field(default_factory=dict)
     entities: dict[Path, Entities] = field(default_factory=dict)
     policies: dict[Path, Policies] = field(default_factory=dict)
-    certificates: dict[Path, str] = field(default_factory=dict)  #: the texts of files in PEM
+    certificates: dict[Path, str] = field(default_factory=dict)  #: the text of each PEM file
     sidecar: Mapping[str, Any] | None = None  #: what the metadata API of a running sidecar answered
     unreadable: list[tuple[str, Hit]] = field(default_factory=list)  #: each with the name of its rule
-    skipped: list[str] = field(default_factory=list)  #: files that were left out, and why
+    skipped: list[str] = field(default_factory=list)  #: files that were skipped, each with the reason
     _one_deployment: bool | None = field(default=None, init=False, repr=False)
 
     def of_kind(self, *kinds: str, dapr: bool = False) -> Iterator[ConfigDocument]:
-        """The documents of these kinds; `dapr` is whether the group must be Dapr's."""
+        """The documents of these kinds. With `dapr` only those whose API group is Dapr's."""
         return (each for each in self.documents if each.kind in kinds and (not dapr or each.api.startswith("dapr.io/")))
 
     def related(self, document: ConfigDocument, others: Iterable[ConfigDocument]) -> list[ConfigDocument]:
-        """Those of the others that are meant for the document: those beside it; where none is, all, if what was read is one deployment."""
+        """The other documents that belong to this one: those beside it. If there are none and everything is one deployment, all of them."""
         listed = list(others)
         beside = [each for each in listed if together(each.file, document.file)]
         return beside or (listed if self._is_one_deployment() else [])
 
     def _is_one_deployment(self) -> bool:
-        """Whether Dapr's resources are one set of folders, and everything else is one too: a folder with resources, one with manifests."""
+        """Whether Dapr's resources are one set of folders and all other documents are one, such as one folder of each."""
         if self._one_deployment is None:
             dapr = {each.file.parent for each in self.documents if each.api.startswith("dapr.io/")}
             others = {each.file.parent for each in self.documents if each.kind and each.api and each.file.parent not in dapr}
@@ -68,13 +68,13 @@ class DoctorProject:
         return [each for each in self.named("bridge.yaml") if not each.kind and isinstance(each.value, dict)]
 
     def beside(self, document: ConfigDocument, *kinds: str) -> list[ConfigDocument]:
-        """The documents of these kinds that Dapr reads together with this one, which is among them if it is of such a kind."""
+        """The documents of these kinds that Dapr reads together with this one. The document itself is included if it is of such a kind."""
         return [each for each in self.of_kind(*kinds, dapr=True) if together(each.file, document.file) and _same_namespace(each, document)]
 
 
 @lru_cache(maxsize=2**16)
 def together(one: Path, other: Path) -> bool:
-    """Whether one of the files stands in the folder of the other or below it."""
+    """Whether one of the files is in the folder of the other or below it."""
     above, below = sorted((one.parent, other.parent), key=lambda path: len(path.parts))
     return below == above or above in below.parents
 
@@ -84,18 +84,18 @@ def _same_namespace(one: ConfigDocument, other: ConfigDocument) -> bool:
 
 
 def _one_set(folders: set[Path]) -> bool:
-    """Whether all of the folders stand in one of them."""
+    """Whether one of the folders contains all the others."""
     top = min(folders, key=lambda path: len(path.parts), default=None)
     return top is None or all(each == top or top in each.parents for each in folders)
 
 
 def nearest(found: dict[Path, T], to: Path) -> tuple[Path, T] | None:
-    """The one whose path has the longest beginning in common with the other path."""
+    """The entry whose folder shares the longest path with the folder of `to`."""
     if not found:
         return None
     return max(found.items(), key=lambda item: len(os.path.commonpath([item[0].parent.absolute(), to.parent.absolute()])))
 
 
 def overlap(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether one sidecar may read both resources, by their scopes."""
+    """Whether, by their scopes, one sidecar may read both resources."""
     return not one or not other or bool(set(one) & set(other))

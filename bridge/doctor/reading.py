@@ -1,4 +1,4 @@
-"""Reads the files below the paths that were named, and sorts them: what is not configuration is left out."""
+"""Reads the named files and the configuration files in the named folders. Other files in the folders are skipped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PEM = (".crt", ".cer", ".pem")
 _YAML = (".yaml", ".yml")
 _LEFT_OUT = frozenset({"node_modules", "__pycache__", "bin", "obj"})
 _JSON = frozenset({"host.json", "host.override.json", "servicebus.json", "config.json"})
-_RESOURCE = ('"apiVersion"', '"kind"')  #: what stands in a resource in JSON; other files in JSON are none of ours
+_RESOURCE = ('"apiVersion"', '"kind"')  #: both are in every resource in JSON; other JSON files are skipped
 
 
 class _TooLarge(ValueError):
@@ -23,7 +23,7 @@ class _TooLarge(ValueError):
 
 
 def read(paths: Sequence[Path], stdin: Callable[[], str] = str) -> DoctorProject:
-    """What stands in the files and below the folders; `-` is standard input. Raises OSError for a path that is not there."""
+    """Read files and folders; `-` is standard input. Raises OSError for a path that does not exist."""
     project = DoctorProject()
     for path in dict.fromkeys(each for named in paths for each in _files(named)):
         _read_file(path, project, stdin, is_named=path in paths)
@@ -33,7 +33,7 @@ def read(paths: Sequence[Path], stdin: Callable[[], str] = str) -> DoctorProject
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """The file itself, or those below the folder that may hold configuration. Links to folders are not followed, so none is met twice."""
+    """The file itself, or the configuration files in the folder. Links to folders are not followed, so no file is read twice."""
     if path == STDIN or not path.is_dir():
         if path != STDIN:
             path.stat()
@@ -60,12 +60,12 @@ def _read_file(path: Path, project: DoctorProject, stdin: Callable[[], str], *, 
         return
     except UnicodeDecodeError as fault:
         if kind in _PEM:
-            project.skipped.append(f"{path} is a certificate, but not in PEM")
+            project.skipped.append(f"{path} is a certificate, but not in PEM format")
         elif is_ours:
-            _unreadable(project, Hit(path, 1, f"It is no text in UTF-8: {fault.reason}.", "Save it in UTF-8."))
+            _unreadable(project, Hit(path, 1, f"The file is not UTF-8 text: {fault.reason}.", "Save it in UTF-8."))
         return
     except OSError as fault:
-        _unreadable(project, Hit(path, 1, f"It cannot be read: {fault.strerror}.", "Let whoever deploys it read it."))
+        _unreadable(project, Hit(path, 1, f"The file cannot be read: {fault.strerror}.", "Give read permission to whoever deploys it."))
         return
     if kind in _PEM:
         project.certificates[path] = text
@@ -87,7 +87,7 @@ def _parse(path: Path, text: str, project: DoctorProject, *, is_ours: bool) -> N
 
 
 def _text(path: Path) -> str:
-    """Raises OSError, UnicodeDecodeError, or _TooLarge before more is read than may be."""
+    """The text of a file. Raises OSError, UnicodeDecodeError, or _TooLarge without reading more than the limit."""
     with path.open("rb") as file:
         data = file.read(yamlfile.MOST_BYTES + 1)
     if len(data) > yamlfile.MOST_BYTES:

@@ -1,4 +1,4 @@
-"""Values as Dapr reads them: durations of Go, numbers and truth values as text, the metadata of a component."""
+"""Reads values as Dapr reads them: Go durations, numbers and booleans written as text, and the metadata of a component."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNTRUTHS = ("false", "0", "no", "n", "off", "f")
 
 
 def go_duration(value: Any) -> timedelta | None:
-    """A duration as Go reads it, or a bare number of milliseconds as Dapr takes it; None for anything else."""
+    """A Go duration, or a bare number, which Dapr reads as milliseconds; None for anything else."""
     if isinstance(value, bool) or value is None:
         return None
     text = str(value).strip()
@@ -36,18 +36,18 @@ def go_duration(value: Any) -> timedelta | None:
 
 
 def number(value: Any) -> int | None:
-    """A whole number, also as text; None for anything else."""
+    """A whole number, which may be written as text; None for anything else."""
     text = str(value).strip()
     return int(text) if not isinstance(value, bool) and text.lstrip("-").isdigit() and len(text) < 20 else None
 
 
 def is_true(value: Any) -> bool:
-    """Whether Dapr takes the value for true."""
+    """Whether Dapr reads the value as true."""
     return value is True or str(value).strip().lower() in _TRUTHS
 
 
 def is_truth(value: Any) -> bool:
-    """Whether it says true or false in one of the words for it; Dapr takes every other word for false."""
+    """Whether the value is one of the words for true or false. Dapr reads every other word as false."""
     return isinstance(value, bool) or str(value).strip().lower() in (*_TRUTHS, *_UNTRUTHS)
 
 
@@ -58,14 +58,14 @@ def component_type(document: ConfigDocument) -> str:
 
 
 def metadata(document: ConfigDocument) -> Iterator[tuple[int, str]]:
-    """The names of a component's metadata, each with its number in the list."""
+    """The metadata names of a component, each with its index in the list."""
     for index, each in document.items("spec", "metadata"):
         if isinstance(each, dict) and isinstance(each.get("name"), str):
             yield index, each["name"]
 
 
 def metadata_text(document: ConfigDocument, name: str) -> str | None:
-    """The value of a metadata entry that stands in the file, whatever letter case its name has; None if there is none."""
+    """The value of a metadata entry, whatever the letter case of its name; None if the file has no value for it."""
     for index, each in metadata(document):
         value = document.get("spec", "metadata", index, "value")
         if each.lower() == name.lower() and value is not None:
@@ -74,6 +74,6 @@ def metadata_text(document: ConfigDocument, name: str) -> str | None:
 
 
 def metadata_place(document: ConfigDocument, name: str) -> tuple[str | int, ...]:
-    """The path of a metadata entry; that of the list if there is none."""
+    """The path of a metadata entry; the path of the metadata list if there is no such entry."""
     found = next((index for index, each in metadata(document) if each.lower() == name.lower()), None)
     return ("spec", "metadata") if found is None else ("spec", "metadata", found, "value")

@@ -22,17 +22,17 @@ WORKLOADS: dict[str, tuple[Key, ...]] = {
 
 @dataclass(frozen=True)
 class PodTemplate:
-    """Where a Pod is described: the document, and the path to what would be a Pod."""
+    """A Pod or a Pod template: its document, and the path to it in the document."""
 
     document: ConfigDocument
     path: tuple[Key, ...]
 
     def at(self, *path: Key) -> tuple[Key, ...]:
-        """A path below it."""
+        """The path of a field below the template."""
         return (*self.path, *path)
 
     def containers(self) -> Iterator[tuple[tuple[Key, ...], dict[str, object]]]:
-        """Its containers with their paths, those that start first included."""
+        """The containers with their paths, init containers included."""
         for group in ("initContainers", "containers"):
             for index, each in self.document.items(*self.at("spec", group)):
                 if isinstance(each, dict):
@@ -40,28 +40,28 @@ class PodTemplate:
 
     @property
     def has_sidecar(self) -> bool:
-        """Whether the injector gives it a sidecar."""
+        """Whether Dapr's injector adds a sidecar."""
         return is_true(annotation(self, "dapr.io/enabled"))
 
 
 def pods(project: DoctorProject) -> Iterator[PodTemplate]:
-    """All of them."""
+    """All Pods and Pod templates."""
     for document in project.of_kind(*WORKLOADS):
         if document.api in ("v1", "apps/v1", "batch/v1"):
             yield PodTemplate(document, WORKLOADS[document.kind])
 
 
 def with_sidecar(project: DoctorProject) -> Iterator[PodTemplate]:
-    """Those that the injector gives a sidecar."""
+    """The Pods to which Dapr's injector adds a sidecar."""
     return (each for each in pods(project) if each.has_sidecar)
 
 
 def is_deployed(project: DoctorProject, document: ConfigDocument) -> bool:
-    """Whether a resource goes to a cluster: there are workloads that it is meant for."""
+    """Whether a resource is deployed to Kubernetes, because there are workloads that it belongs to."""
     return bool(project.related(document, (pod.document for pod in pods(project))))
 
 
 def annotation(pod: PodTemplate, name: str) -> str:
-    """The annotation of a Pod; empty if there is none."""
+    """The value of a Pod's annotation; empty if it has none."""
     value = pod.document.get(*pod.at("metadata", "annotations", name))
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -170,7 +170,7 @@ def load(path: Path) -> Entities:
 
 def _once(pairs: list[tuple[str, Any]], twice: list[str]) -> dict[str, Any]:
     twice += [
-        f"the field {key!r} stands twice in one object; keep one of them"
+        f"the field {key!r} appears twice in one object; keep one of them"
         for key, count in Counter(k for k, _ in pairs).items()
         if count > 1
     ]

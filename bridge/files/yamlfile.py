@@ -47,7 +47,7 @@ def parse(text: str) -> Any:
 
 
 def placed(text: str) -> Iterator[tuple[yaml.Node, Any]]:
-    """Each document of a text: the node that knows its places, and the value. Raises yaml.YAMLError, also for a key that stands twice."""
+    """Each document of a text: the node that knows its places, and the value. Raises yaml.YAMLError, also for a key that appears twice."""
     return _documents(_UniqueKeys(text))
 
 
@@ -119,7 +119,7 @@ class _UniqueKeys(_PlainLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {str(key)[:100]!r} stands twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"the key {str(key)[:100]!r} appears twice", key_node.start_mark)
             seen |= {key} if isinstance(key, Hashable) else set()
         return super().construct_mapping(node, deep)
 

@@ -27,11 +27,11 @@ CALLERS, IN_HAND, BOTH = "callers", "runs in hand", "callers and runs in hand"
 
 @dataclass(frozen=True)
 class ChangeKind:
-    """One kind of change: whom it hurts, and what to do. `in_hand`: runs in hand meet it, so that their number is worth knowing."""
+    """One kind of change: whom it affects, and what to do. `in_hand`: runs in hand meet it, so that their number is worth knowing."""
 
     name: str
     weight: Weight
-    hurts: str = ""
+    affects: str = ""
     mend: str = ""
     in_hand: bool = False
 

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from bridge import events, lifecycle, telemetry
+from bridge import events, lifecycle, nextstep, telemetry
 from bridge.context import Context
 from bridge.errors import Undeliverable
-from bridge.lifecycle import AttemptResult, Causation, Lapsed, Start, Wait
+from bridge.lifecycle import AttemptResult, Causation
+from bridge.nextstep import Lapsed, Start, Wait
 from bridge.outcome import Failed, Outcome, Succeeded, errorswritten, outputsnotsent
 from bridge.outcome.resultevent import Result
 from bridge.ports import Delivery, Message
@@ -80,7 +81,7 @@ class BusTargets:
         waits = []
         for target in targets:
             invocation = claimed.invocation(target)
-            step = lifecycle.next_step(claimed, target, now)
+            step = nextstep.next_step(claimed, target, now)
             if invocation is not None and invocation is not before.invocation(target):
                 await self._publish(claimed, invocation, event_id)
             elif isinstance(step, Wait):
@@ -119,7 +120,7 @@ class BusTargets:
         """
         clock, now = self._run_clock, self._run_clock.now(run)
         for target in targets:
-            step = lifecycle.next_step(run, target, now, is_over=lambda process: clock.is_alone and clock.is_over(process))
+            step = nextstep.next_step(run, target, now, is_over=lambda process: clock.is_alone and clock.is_over(process))
             if isinstance(step, Lapsed):
                 lost = Failed(code="DispatchUnknown", message="The bridge stopped while it published the work.", unknown=True)
                 run = lifecycle.finish(run, target, AttemptResult(step.attempt, lost, timedelta(0)), Causation("", now, timedelta(0)))

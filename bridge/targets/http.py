@@ -10,11 +10,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
-from bridge import lifecycle, logs, resilience, telemetry
+from bridge import lifecycle, logs, nextstep, resilience, telemetry
 from bridge.catalog.target import HttpTarget
 from bridge.context import Context
 from bridge.errors import CallFailed
-from bridge.lifecycle import AskStatus, AttemptResult, Expired, Lapsed, Over, Start, Wait
+from bridge.lifecycle import AttemptResult
+from bridge.nextstep import AskStatus, Expired, Lapsed, Over, Start, Wait
 from bridge.outcome import Accepted, Failed, Outcome
 from bridge.outcome.following import GoesOn
 from bridge.ports import Delivery, FunctionCall, FunctionResponse, Functions
@@ -111,7 +112,7 @@ class HttpTargets:
 
     async def _step(self, delivery: Delivery, run: Run, target: str, event_id: str) -> Run | None:
         """The run after the next step, or None if this delivery is done."""
-        match lifecycle.next_step(run, target, self._run_clock.now(run), is_over=self._run_clock.is_over):
+        match nextstep.next_step(run, target, self._run_clock.now(run), is_over=self._run_clock.is_over):
             case Over():
                 await self._recorder.reply_if_ended(run, event_id)
                 return None

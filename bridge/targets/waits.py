@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from bridge.context import Context
-from bridge.run import Attempt, AttemptOutcome, Invocation, Run, Status, WaitingFor
+from bridge.run import Attempt, AttemptOutcome, Invocation, Run, Status
+from bridge.runview import WaitingFor
 from bridge.targets.http import HttpTargets
 from bridge.targets.unserved import UnservedTargets
 

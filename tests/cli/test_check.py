@@ -40,7 +40,7 @@ def test_nothing_breaks_where_more_is_taken() -> None:
     assert "note automation-added: two" in result.output
 
 
-def test_what_breaks_is_told_with_its_line_whom_it_hurts_and_what_to_do() -> None:
+def test_what_breaks_is_told_with_its_line_whom_it_affects_and_what_to_do() -> None:
     write("old.yaml", automation(input=CLOSED))
     write("new.yaml", automation(input={**CLOSED, "required": ["days"]}, deadline="1m"))
     result = check("--from", "old.yaml", "--catalogue", "new.yaml")
@@ -51,8 +51,8 @@ def test_what_breaks_is_told_with_its_line_whom_it_hurts_and_what_to_do() -> Non
         f"new.yaml:{required}: breaks input-narrowed: one: input.required: days is required now; refused from now on: {{}}" in result.output
     )
     assert f"new.yaml:{deadline}: breaks deadline-shorter: one: the deadline is 1m; it was 5m" in result.output
-    assert "    hurts: callers" in result.output
-    assert "    do:    " in result.output
+    assert "    affects: callers" in result.output
+    assert "    fix:     " in result.output
 
 
 def test_what_is_gone_is_shown_where_it_stood() -> None:
@@ -71,7 +71,7 @@ def test_policies_are_compared_where_both_sides_name_them() -> None:
     words = ("--from", "old.yaml", "--catalogue", "new.yaml", "--resiliency", "new-rules.yaml")
     alone, both = check(*words), check(*words, "--from", "old-rules.yaml")
     assert alone.exit_code == 0
-    assert "left out: the policies" in alone.output
+    assert "skipped: the policies" in alone.output
     assert both.exit_code == 1
     line = Path("new-rules.yaml").read_text().splitlines().index("      DefaultAppTimeoutPolicy: 4s") + 1
     assert f"new-rules.yaml:{line}: breaks timeout-shorter: function apps: an attempt has 4s; it had 10s" in both.output
@@ -155,7 +155,7 @@ def test_an_older_bridge_is_compared_as_far_as_it_tells(api: ScriptedApi) -> Non
     result = check("--catalogue", "new.yaml")
     assert result.exit_code == 1
     assert "breaks target-removed: works" in result.output
-    assert "left out: policies and settings that run are not compared: this bridge is older" in result.output
+    assert "skipped: policies and settings that run are not compared: this bridge is older" in result.output
 
 
 def test_a_count_that_ends_early_says_at_least(api: ScriptedApi) -> None:

@@ -1,4 +1,4 @@
-"""`bridge doctor` as it is used: exit codes, mending, SARIF, certificates, a running sidecar."""
+"""`bridge doctor` as it is used: exit codes, fixes, SARIF, certificates, a running sidecar."""
 
 from __future__ import annotations
 
@@ -81,26 +81,26 @@ def test_nothing_is_found_in_what_init_writes(folder: Path) -> None:
     assert doctor("trial").exit_code == 0
 
 
-def test_a_fault_is_told_with_place_reason_and_mend(folder: Path) -> None:
+def test_a_fault_is_told_with_place_reason_and_fix(folder: Path) -> None:
     (folder / "bus.yaml").write_text(FAULTY)
 
     result = doctor("bus.yaml")
 
     assert result.exit_code == 1
-    assert "bus.yaml:12: error metadata-unknown: redeliverIntervall is no metadata of pubsub.redis." in result.stdout
-    assert "why:  Dapr passes over it in silence" in result.stdout
-    assert "mend: Write redeliverInterval." in result.stdout
+    assert "bus.yaml:12: error metadata-unknown: redeliverIntervall is not a metadata name of pubsub.redis." in result.stdout
+    assert "why:  Dapr ignores it silently" in result.stdout
+    assert "fix:  Write redeliverInterval." in result.stdout
 
 
-def test_fix_mends_what_needs_no_decision_and_keeps_comments(folder: Path) -> None:
+def test_fix_changes_what_needs_no_decision_and_keeps_comments(folder: Path) -> None:
     (folder / "bus.yaml").write_bytes(FAULTY.replace("\n", "\r\n").encode())
 
     doctor("--fix", "bus.yaml")
     result = doctor("--fix", "bus.yaml")
 
     assert result.exit_code == 0, result.output
-    mended = (folder / "bus.yaml").read_bytes().decode()
-    assert mended == FAULTY.replace("Intervall", "Interval").replace("5s", '"5000"').replace("\n", "\r\n")
+    fixed = (folder / "bus.yaml").read_bytes().decode()
+    assert fixed == FAULTY.replace("Intervall", "Interval").replace("5s", '"5000"').replace("\n", "\r\n")
 
 
 def test_fix_keeps_the_quotes_around_a_name(folder: Path) -> None:

@@ -17,7 +17,7 @@ def test_documents_come_as_they_stand_in_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: 1\na: 2", "the key 'a' stands twice"),
+        ("a: 1\na: 2", "the key 'a' appears twice"),
         ("a: [", "is not YAML"),
         ("a: !!python/object:os.system {}", "is not YAML"),
         ("a: 2026-13-45", "'2026-13-45' is no timestamp .* line 1, column 4"),

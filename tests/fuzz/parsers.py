@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from bridge import catalog, cloudevents, jsontext, run, sqlfilter
+from bridge import catalog, cloudevents, jsontext, run, runview, sqlfilter
 from bridge.auth import LOCAL
 from bridge.cloudevents import httpbinding
 from bridge.errors import BridgeError, ConfigurationError
@@ -80,7 +80,7 @@ def asked(body: bytes) -> None:
         made = new_run(event, idempotency_key(event, LOCAL.name), check(event, LOCAL, _rules()), _rules(), NOON)
     if made is not None:
         assert run.load(run.dump(made)) == made
-        run.view_json(made)
+        runview.view_json(made)
 
 
 def catalogue(text: bytes) -> None:

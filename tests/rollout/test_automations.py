@@ -53,7 +53,7 @@ def test_a_narrowed_input_says_where_and_which_value_is_refused() -> None:
     found = between(side(automation(input=before)), side(automation(input=after)))["input-narrowed"]
     assert found.message == "input.properties.days.minimum: is 1; it was 0; refused from now on: 0"
     assert found.path == ("spec", "input", "properties", "days", "minimum")
-    assert found.kind.hurts == "callers"
+    assert found.kind.affects == "callers"
 
 
 def test_a_schema_that_cannot_be_judged_counts_as_broken() -> None:

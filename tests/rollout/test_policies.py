@@ -69,7 +69,7 @@ def test_the_policy_of_one_app_is_told_for_this_app() -> None:
 def test_a_worst_time_that_no_longer_fits_the_deadline_is_told(deadline: str, timeout: str) -> None:
     found = between(side(automation()), side(automation(deadline=deadline), rules=policies(timeout)))
     assert found["deadline-exceeded"].subject == "one"
-    assert found["deadline-exceeded"].kind.hurts == "callers and runs in hand"
+    assert found["deadline-exceeded"].kind.affects == "callers and runs in hand"
 
 
 def test_one_that_never_fitted_is_not_told() -> None:

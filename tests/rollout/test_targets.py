@@ -54,10 +54,10 @@ def test_a_second_target_changes_the_output_of_runs() -> None:
     assert {kind: each.kind.weight for kind, each in found.items()} == {"output-changed": Weight.BREAKS, "target-added": Weight.NOTE}
 
 
-def test_a_target_that_is_gone_hurts_callers_and_runs_in_hand() -> None:
+def test_a_target_that_is_gone_affects_callers_and_runs_in_hand() -> None:
     three = [{**TOPIC, "name": name} for name in ("a", "b", "c")]
     found = between(side(automation(targets=three)), side(automation(targets=three[:2])))
-    assert found["target-removed"].kind.hurts == "callers and runs in hand"
+    assert found["target-removed"].kind.affects == "callers and runs in hand"
     assert found["target-removed"].message == "the target c is removed (the topic work)"
 
 

@@ -14,7 +14,8 @@ from bridge.auth import LOCAL
 from bridge.catalog.target import HttpTarget
 from bridge.errors import CallFailed, Unavailable
 from bridge.ports import Delivery, FunctionCall, FunctionResponse
-from bridge.run import AttemptOutcome, Run, Status, view_json
+from bridge.run import AttemptOutcome, Run, Status
+from bridge.runview import view_json
 from bridge.targets import http as http_targets
 from bridge.testing import NOON, json_answer
 from tests.pipeline_kit import World, beaten, deliver_work_again, world

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.auth import LOCAL
 from bridge.ports import FunctionCall, FunctionResponse
-from bridge.run import WaitingFor
+from bridge.runview import WaitingFor
 from bridge.targets.waits import WaitReason
 from bridge.testing import NOON
 from tests.pipeline_kit import World, world

@@ -1,4 +1,4 @@
-"""The rules, in files by what they look at. `docs/doctor.md` lists them; a test holds the list against the code."""
+"""The rules, grouped into files by what they examine. `docs/doctor.md` lists them, and a test compares the list with the code."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import pkgutil
 
 
 def load_all() -> None:
-    """Fill the list of rules."""
+    """Import all rules, so that they register themselves."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")

@@ -1,4 +1,4 @@
-"""Annotations for the sidecar on Pods: those that Dapr knows, where they stand, what they say, and what they refer to."""
+"""Rules about `dapr.io/…` annotations of Pods: names, positions, values, and the resources that they refer to."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _PREFIX = "dapr.io/"
 _ASKED = ("dapr.io/enabled", "dapr.io/app-id", "dapr.io/app-port", "dapr.io/config")
 
 
-@rule("annotation-unknown", FindingLevel.ERROR, "The injector passes over it in silence: what it asks for does not happen.")
+@rule("annotation-unknown", FindingLevel.ERROR, "The injector ignores it silently, so what it asks for does not happen.")
 def annotation_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """An annotation `dapr.io/…` that Dapr does not know."""
+    """A `dapr.io/…` annotation that Dapr does not know."""
     for pod in pods(project):
         place = pod.at("metadata", "annotations")
         for name in map(str, pod.document.mapping(*place)):
             if name.startswith(_PREFIX) and name not in known.pod_annotations():
                 path = (*place, name)
-                found = hit(pod.document, path, f"{name} is no annotation of Dapr {known.version()}.", UNSURE)
+                found = hit(pod.document, path, f"{name} is not an annotation of Dapr {known.version()}.", UNSURE)
                 yield misspelt(found, pod.document, path, known.pod_annotations(), is_key=True)
 
 
-@rule("annotation-misplaced", FindingLevel.ERROR, "The injector looks at the annotations of Pods only: they start without a sidecar.")
+@rule("annotation-misplaced", FindingLevel.ERROR, "The injector reads only the annotations of Pods, so the Pods start without a sidecar.")
 def annotation_misplaced(project: DoctorProject) -> Iterator[Hit]:
-    """Annotations for the sidecar on the workload instead of its Pods, or among the labels."""
+    """Sidecar annotations on the workload instead of on its Pod template, or among the labels."""
     for pod in pods(project):
         for name in pod.document.mapping("metadata", "annotations") if pod.path else ():
             if str(name).startswith(_PREFIX):
                 path = ("metadata", "annotations", name)
                 mend = f"Move it to {'.'.join(map(str, pod.path))}.metadata.annotations."
-                yield hit(pod.document, path, f"{name} stands on the {pod.document.kind}.", mend)
+                yield hit(pod.document, path, f"{name} is on the {pod.document.kind} instead of its Pods.", mend)
                 break
         for name in pod.document.mapping(*pod.at("metadata", "labels")):
             if name in _ASKED and name not in pod.document.mapping(*pod.at("metadata", "annotations")):
@@ -42,39 +42,42 @@ def annotation_misplaced(project: DoctorProject) -> Iterator[Hit]:
                 yield hit(
                     pod.document,
                     path,
-                    f"{name} stands among the labels.",
+                    f"{name} is among the labels.",
                     f"Move it to {'.'.join(map(str, pod.at('metadata', 'annotations')))}.",
                 )
 
 
-@rule("sidecar-not-enabled", FindingLevel.ERROR, "Without dapr.io/enabled the injector leaves the Pod alone.", of_lack=True)
+@rule("sidecar-not-enabled", FindingLevel.ERROR, "Without dapr.io/enabled the injector does not add a sidecar to the Pod.", of_lack=True)
 def sidecar_not_enabled(project: DoctorProject) -> Iterator[Hit]:
-    """Annotations for a sidecar, and none that asks for it."""
+    """Sidecar annotations without `dapr.io/enabled`."""
     for pod in pods(project):
         place = pod.at("metadata", "annotations")
         asked = [name for name in map(str, pod.document.mapping(*place)) if name in known.pod_annotations()]
         if asked and not annotation(pod, "dapr.io/enabled") and "dapr.io/control-plane" not in asked:
-            yield hit(pod.document, place, "It has annotations of Dapr and no dapr.io/enabled.", 'Add dapr.io/enabled: "true".')
+            yield hit(pod.document, place, "The Pod has Dapr annotations but no dapr.io/enabled.", 'Add dapr.io/enabled: "true".')
 
 
 @rule(
     "app-id-missing",
     FindingLevel.ERROR,
-    "The name of the Pod's owner is the app id then: scopes, keys and callers do not know it.",
+    "Dapr then uses the name of the Pod's owner as the app id, which scopes, state keys and callers do not expect.",
     of_lack=True,
 )
 def app_id_missing(project: DoctorProject) -> Iterator[Hit]:
-    """A sidecar without dapr.io/app-id."""
+    """A sidecar without the annotation `dapr.io/app-id`."""
     for pod in with_sidecar(project):
         if not annotation(pod, "dapr.io/app-id"):
             yield hit(
-                pod.document, pod.at("metadata", "annotations"), "It has no dapr.io/app-id.", "Add it, with the name that scopes use."
+                pod.document,
+                pod.at("metadata", "annotations"),
+                "The Pod has no annotation dapr.io/app-id.",
+                "Add it with the name that the scopes use.",
             )
 
 
-@rule("app-id-in-no-scope", FindingLevel.ERROR, "The sidecar has none of the components.")
+@rule("app-id-in-no-scope", FindingLevel.ERROR, "The sidecar loads none of the components.")
 def app_id_in_no_scope(project: DoctorProject) -> Iterator[Hit]:
-    """An app id that no component beside it names, although all have scopes: nearly one of these, or of the only kind that there is."""
+    """An app id that no component has among its scopes, although all have scopes: it is misspelt, or they name no deployed app."""
     named = {annotation(each, "dapr.io/app-id") for each in with_sidecar(project)}
     for pod in with_sidecar(project):
         name = annotation(pod, "dapr.io/app-id")
@@ -88,9 +91,9 @@ def app_id_in_no_scope(project: DoctorProject) -> Iterator[Hit]:
             yield hit(pod.document, pod.at("metadata", "annotations", "dapr.io/app-id"), f"No component has {name} among its scopes.", mend)
 
 
-@rule("configuration-unknown", FindingLevel.ERROR, "The sidecar does not start: it waits for a Configuration that is not there.")
+@rule("configuration-unknown", FindingLevel.ERROR, "The sidecar does not start, because it waits for that Configuration.")
 def configuration_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """dapr.io/config with a name that none of the Configurations has."""
+    """A `dapr.io/config` annotation that names a Configuration which does not exist."""
     configurations = list(project.of_kind("Configuration", dapr=True))
     for pod in with_sidecar(project):
         named = annotation(pod, "dapr.io/config")
@@ -104,23 +107,23 @@ def configuration_unknown(project: DoctorProject) -> Iterator[Hit]:
 @rule(
     "grace-too-short",
     FindingLevel.ERROR,
-    "Kubernetes kills the Pod while calls are under way: they come again, and their work runs twice.",
+    "Kubernetes kills the Pod while calls are in progress. The calls are repeated, and their work runs twice.",
     of_lack=True,
 )
 def grace_too_short(project: DoctorProject) -> Iterator[Hit]:
-    """A Pod that is given less time to end than its sidecar waits."""
+    """A Pod whose termination grace period is not longer than the block-shutdown-duration of its sidecar."""
     for pod in with_sidecar(project):
         waits = go_duration(annotation(pod, "dapr.io/block-shutdown-duration") or "0s")
         grace = number(pod.document.get(*pod.at("spec", "terminationGracePeriodSeconds"), default=30))
         if waits is not None and grace is not None and grace <= waits.total_seconds() and waits.total_seconds() > 0:
             path = pod.at("spec", "terminationGracePeriodSeconds")
-            told = f"The Pod has {grace} s to end, and its sidecar waits for {waits.total_seconds():g} s."
-            yield hit(pod.document, path, told, "Give terminationGracePeriodSeconds ten seconds more than the sidecar waits.")
+            told = f"The Pod has {grace} s to shut down, but its sidecar waits {waits.total_seconds():g} s."
+            yield hit(pod.document, path, told, "Set terminationGracePeriodSeconds to ten seconds more than that.")
 
 
-@rule("annotation-value", FindingLevel.ERROR, "The injector refuses the Pod or ignores the value, or the sidecar does not start.")
+@rule("annotation-value", FindingLevel.ERROR, "The injector rejects the Pod or ignores the value, or the sidecar does not start.")
 def annotation_value(project: DoctorProject) -> Iterator[Hit]:
-    """A port, number, size, duration, truth value or word among the annotations that is none."""
+    """A `dapr.io/…` annotation whose value is not a valid port, number, size, duration, boolean or keyword."""
     for pod in pods(project):
         place = pod.at("metadata", "annotations")
         for name in map(str, pod.document.mapping(*place)):

@@ -1,4 +1,4 @@
-"""The catalogue together with policies and entities: whether each target is served, and its times fit."""
+"""Rules about the catalogue together with policies and entities: whether each target has a receiver, and whether the times fit together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Place = tuple[ConfigDocument, tuple[Key, ...]]
 
 
 def _targets(project: DoctorProject) -> Iterator[tuple[Path, Automation, Target, Place]]:
-    """Every target of every catalogue, with its place."""
+    """Every target of every catalogue, with its position."""
     for path, catalogue in project.catalogues.items():
         for document in project.of_file(path):
             automation = catalogue.automations.get(document.name)
@@ -39,9 +39,9 @@ def _entities(project: DoctorProject, path: Path) -> tuple[Path, Entities] | Non
     return nearest(project.entities, path)
 
 
-@rule("entity-missing", FindingLevel.ERROR, "The bus refuses the work: the run fails, or waits for its deadline.")
+@rule("entity-missing", FindingLevel.ERROR, "The bus refuses the work, so the run fails or waits until its deadline.")
 def entity_missing(project: DoctorProject) -> Iterator[Hit]:
-    """A topic or queue of a target that the list of entities does not have."""
+    """A topic or queue of a target that is missing from the list of Service Bus entities."""
     for path, _, target, (document, place) in _targets(project):
         near, bus = _entities(project, path), target.bus
         kind = "topic" if target.topic else "queue"
@@ -52,9 +52,9 @@ def entity_missing(project: DoctorProject) -> Iterator[Hit]:
         yield misspelt(found, document, at, near[1].names)
 
 
-@rule("target-unserved", FindingLevel.ERROR, "Nobody takes the work: the run waits until its deadline.")
+@rule("target-unserved", FindingLevel.ERROR, "No function receives the work, so the run waits until its deadline.")
 def target_unserved(project: DoctorProject) -> Iterator[Hit]:
-    """A topic of a target without a subscription that takes the automation's label."""
+    """A topic target whose label no subscription accepts. The label is the name of the automation."""
     for path, automation, target, (document, place) in _targets(project):
         near = _entities(project, path)
         reason = unserved.behind_topics(project.catalogues[path], near[1]).get(f"{automation.name}/{target.name}") if near else None
@@ -69,7 +69,7 @@ def target_unserved(project: DoctorProject) -> Iterator[Hit]:
 
 
 def _work(project: DoctorProject) -> Iterator[tuple[Path, Automation, Target, SubscriptionEntity, Place]]:
-    """Every topic target with the subscriptions that take its work, and where each stands in the list."""
+    """Every topic target with each subscription that takes its work, and the position of that subscription."""
     for path, automation, target, _ in _targets(project):
         near = _entities(project, path)
         for place, topic, each in entityplaces.subscriptions(near[1]) if near else ():
@@ -82,10 +82,10 @@ def _work(project: DoctorProject) -> Iterator[tuple[Path, Automation, Target, Su
 @rule(
     "dead-letters-unread",
     FindingLevel.ERROR,
-    "Work that the broker gives up fails nobody's run: it waits until its deadline, and says nothing of the reason.",
+    "When the broker gives up on the work, its run does not fail. The run waits until its deadline, and the reason is not reported.",
 )
 def dead_letters_unread(project: DoctorProject) -> Iterator[Hit]:
-    """A subscription of work whose dead letters are not forwarded to the bridge."""
+    """A subscription for work whose dead letters are not forwarded to the bridge."""
     for _, _, target, subscription, (document, place) in _work(project):
         forwards = subscription.properties.forward_dead_lettered_messages_to
         if target.topic and (target.topic.completes or "result") == "result" and forwards != DEADLETTERS:
@@ -94,30 +94,35 @@ def dead_letters_unread(project: DoctorProject) -> Iterator[Hit]:
             yield hit(document, path, f"The dead letters of {subscription.name} are not forwarded to {DEADLETTERS}.", mend)
 
 
-@rule("dispatches-multiply", FindingLevel.WARNING, "The function is called that often for one request, if it fails every time.")
+@rule("dispatches-multiply", FindingLevel.WARNING, "If the function always fails, it is called that many times for one request.")
 def dispatches_multiply(project: DoctorProject) -> Iterator[Hit]:
-    """The attempts of a target times the deliveries of its subscription."""
+    """A target whose attempts, multiplied by the MaxDeliveryCount of its subscription, are more than 20."""
     for _, automation, target, subscription, (document, place) in _work(project):
         deliveries = subscription.properties.max_delivery_count
         total = (target.topic.attempts if target.topic else 1) * deliveries
         if total > _MANY and deliveries < UNLIMITED:
-            message = f"{automation.name} has attempts: {total // deliveries}, times {deliveries} deliveries of {subscription.name}."
-            yield hit(document, (*place, "Properties", "MaxDeliveryCount"), message, "Take 3 deliveries.")
+            message = (
+                f"{automation.name} has {total // deliveries} attempts, each with up to {deliveries} deliveries from {subscription.name}."
+            )
+            yield hit(document, (*place, "Properties", "MaxDeliveryCount"), message, "Set MaxDeliveryCount to 3.")
 
 
-@rule("work-without-end", FindingLevel.WARNING, "A function that always fails is called for ever.")
+@rule("work-without-end", FindingLevel.WARNING, "A function that always fails is called without end.")
 def work_without_end(project: DoctorProject) -> Iterator[Hit]:
-    """A subscription of work with the largest MaxDeliveryCount, which is meant for the bridge's own."""
+    """A subscription for work with the largest MaxDeliveryCount, which is meant for the bridge's own subscriptions."""
     for _, _, _, subscription, (document, place) in _work(project):
         if subscription.properties.max_delivery_count == UNLIMITED:
             yield hit(
-                document, (*place, "Properties", "MaxDeliveryCount"), f"{subscription.name} delivers without end.", "Take 3 deliveries."
+                document,
+                (*place, "Properties", "MaxDeliveryCount"),
+                f"{subscription.name} has no limit of deliveries.",
+                "Set MaxDeliveryCount to 3.",
             )
 
 
-@rule("filter-without-automation", FindingLevel.WARNING, "The rule takes nothing: perhaps the automation was renamed.")
+@rule("filter-without-automation", FindingLevel.WARNING, "The rule matches nothing. Perhaps the automation was renamed.")
 def filter_without_automation(project: DoctorProject) -> Iterator[Hit]:
-    """A label among the rules of a topic of work that is no automation of the catalogue."""
+    """A subscription rule for work whose label is not the name of an automation in the catalogue."""
     topics = {target.topic.name for _, _, target, _ in _targets(project) if target.topic}
     names = {each.name for catalogue in project.catalogues.values() for each in catalogue}
     for path, entities in project.entities.items():
@@ -133,23 +138,23 @@ def filter_without_automation(project: DoctorProject) -> Iterator[Hit]:
 @rule(
     "deadline-too-short",
     FindingLevel.WARNING,
-    "There is no room for a second attempt: one slow call or a crash, and the run has timed out.",
+    "There is no time for a second attempt: after one slow call or one crash, the run times out.",
 )
 def deadline_too_short(project: DoctorProject) -> Iterator[Hit]:
-    """A deadline below twice the timeout of a call, where the policy tries again."""
+    """A deadline shorter than twice the timeout of a call, where the policy retries."""
     for path, automation, target, (document, _) in _targets(project):
         near = nearest(project.policies, path)
         if near is None or target.http is None:
             continue
         policy = near[1].for_app(target.http.app)
         if policy.retry is not None and automation.deadline < 2 * policy.timeout:
-            message = f"The deadline is {show(automation.deadline)}, and one call of {target.http.app} may take {show(policy.timeout)}."
-            yield hit(document, ("spec", "deadline"), message, "Take a deadline of more than twice the timeout, or a shorter timeout.")
+            message = f"The deadline is {show(automation.deadline)}, but one call of {target.http.app} may take {show(policy.timeout)}."
+            yield hit(document, ("spec", "deadline"), message, "Use a deadline of more than twice the timeout, or a shorter timeout.")
 
 
-@rule("endpoint-missing", FindingLevel.ERROR, "Calls of the app fail with UnknownApp on Dapr.")
+@rule("endpoint-missing", FindingLevel.ERROR, "On Dapr, calls of the app fail with UnknownApp.")
 def endpoint_missing(project: DoctorProject) -> Iterator[Hit]:
-    """An app of the catalogue without an HTTPEndpoint, in a set that has endpoints."""
+    """An app of the catalogue without an HTTPEndpoint, although the files define other HTTPEndpoints."""
     for _, _, target, (document, place) in _targets(project):
         names = {each.name for each in project.of_kind("HTTPEndpoint", dapr=True)}
         if names and target.http and target.http.app not in names:
@@ -158,20 +163,20 @@ def endpoint_missing(project: DoctorProject) -> Iterator[Hit]:
             yield misspelt(found, document, at, names)
 
 
-@rule("endpoint-address", FindingLevel.ERROR, "The sidecar cannot call it: every call of the endpoint fails.")
+@rule("endpoint-address", FindingLevel.ERROR, "The sidecar cannot call it, so every call of the endpoint fails.")
 def endpoint_address(project: DoctorProject) -> Iterator[Hit]:
-    """An endpoint without baseUrl, or with one that is no address of HTTP."""
+    """An HTTPEndpoint whose baseUrl is missing or is not an HTTP address."""
     for document in project.of_kind("HTTPEndpoint", dapr=True):
         url = document.get("spec", "baseUrl")
         if url is None and not document.is_patch:
             yield hit(document, ("spec",), f"{document.name} has no baseUrl.", "Add spec.baseUrl, such as https://host.")
         elif url is not None and not PLACEHOLDER.search(str(url)) and not re.match(r"https?://[^/\s]", str(url)):
-            yield hit(document, ("spec", "baseUrl"), f"{url!r} is no address.", "Write it like https://host.")
+            yield hit(document, ("spec", "baseUrl"), f"{url!r} is not an HTTP address.", "Write it like https://host.")
 
 
-@rule("endpoint-unencrypted", FindingLevel.ERROR, "Keys and inputs travel as plain text.")
+@rule("endpoint-unencrypted", FindingLevel.ERROR, "Keys and inputs cross the network in plain text.")
 def endpoint_unencrypted(project: DoctorProject) -> Iterator[Hit]:
-    """An endpoint elsewhere without TLS."""
+    """An HTTPEndpoint outside the cluster without TLS."""
     for document in project.of_kind("HTTPEndpoint", dapr=True):
         url = str(document.get("spec", "baseUrl", default=""))
         host = url.partition("://")[2].split("/")[0].split(":")[0]
@@ -182,22 +187,22 @@ def endpoint_unencrypted(project: DoctorProject) -> Iterator[Hit]:
 @rule(
     "input-above-bus",
     FindingLevel.ADVICE,
-    "Service Bus Standard carries 256 kB: a larger input fits the schema and is refused at the door or lost.",
+    "A message of Service Bus Standard has at most 256 kB. A larger input passes the schema, and is then refused or lost.",
 )
 def input_above_bus(project: DoctorProject) -> Iterator[Hit]:
-    """A text of a topic target's input that may be longer than a message of Service Bus Standard."""
+    """A text field in the input of a topic or queue target that may exceed a message of Service Bus Standard."""
     for _, automation, target, (document, _) in _targets(project):
         fields = automation.input_schema.get("properties", {})
         for name, each in fields.items() if isinstance(fields, dict) and target.bus else ():
             if isinstance(each, dict) and isinstance(each.get("maxLength"), int) and each["maxLength"] > _STANDARD:
                 path = ("spec", "input", "properties", name)
-                mend = "On Standard set maxLength to 200000 at most; Premium carries more."
+                mend = "On Standard, set maxLength to at most 200000. Premium allows more."
                 yield hit(document, path, f"{name} may have {each['maxLength']:,} characters.", mend)
 
 
-@rule("deadline-of-work", FindingLevel.ADVICE, "Work on a topic waits behind other work, and the deadline counts that too.")
+@rule("deadline-of-work", FindingLevel.ADVICE, "Such work waits behind other work, and the deadline includes the time of waiting.")
 def deadline_of_work(project: DoctorProject) -> Iterator[Hit]:
-    """A deadline of less than a minute for work on a topic."""
+    """A deadline of less than one minute for work that goes over a topic or queue."""
     for _, automation, target, (document, _) in _targets(project):
         if target.bus and automation.deadline < timedelta(minutes=1):
-            yield hit(document, ("spec", "deadline"), f"The deadline is {show(automation.deadline)}.", "Take a minute or more.")
+            yield hit(document, ("spec", "deadline"), f"The deadline is {show(automation.deadline)}.", "Use one minute or more.")

@@ -1,4 +1,4 @@
-"""Certificates in manifests and files, such as the trust bundle of Dapr in a Secret or ConfigMap, and what is wrong with when they end."""
+"""Rules about the validity of certificates in files and manifests, such as Dapr's trust bundle in a Secret or ConfigMap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography import x509
 from bridge.doctor.findings import FindingLevel, Hit, hit, rule
 from bridge.doctor.project import DoctorProject
 
-RENEW = "Renew it now: docs/dapr-security.md says how, and that running sidecars go on while new ones cannot start."
+RENEW = "Renew it now, as docs/dapr-security.md describes. Running sidecars go on meanwhile, but new ones cannot start."
 _WARNED = timedelta(days=30)
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -21,10 +21,11 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re
 @rule(
     "certificate-ends",
     FindingLevel.ERROR,
-    "With an expired root running sidecars go on and no new one can start: the next rollout or scale-up is the outage. Dapr logs nothing.",
+    "After the root has expired, running sidecars go on but no new one can start, so the next rollout or "
+    "scale-up is an outage. Dapr logs nothing.",
 )
 def certificate_ends(project: DoctorProject) -> Iterator[Hit]:
-    """A certificate in a Secret, a ConfigMap or a file (.crt, .cer, .pem) that has expired, has not begun, or expires within 30 days."""
+    """A certificate in a Secret, ConfigMap or file (.crt, .cer, .pem) that has expired, expires within 30 days or is not yet valid."""
     now = datetime.now(UTC)
     for path, pem in project.certificates.items():
         for line, found in _of_text(pem):
@@ -47,7 +48,7 @@ def _decoded(text: str) -> str:
 
 
 def _of_text(text: str) -> Iterator[tuple[int, x509.Certificate]]:
-    """The certificates in PEM in a text, in their order, each with its line from 1; what is damaged is left out."""
+    """The certificates of a PEM text in order, each with its line from 1. Damaged ones are left out."""
     for found in _PEM.finditer(text):
         lines = "\n".join(line.strip() for line in found[0].splitlines())
         try:
@@ -57,13 +58,13 @@ def _of_text(text: str) -> Iterator[tuple[int, x509.Certificate]]:
 
 
 def problem(certificate: x509.Certificate, now: datetime) -> str:
-    """What is wrong with when it holds; empty if it does so for more than 30 days."""
+    """What is wrong with the validity period; empty if the certificate is valid for 30 more days."""
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     subject, left = certificate.subject.rfc4514_string(), ends - now
     if left <= timedelta(0):
         return f"The certificate of {subject} expired at {ends:%Y-%m-%d %H:%M} UTC."
     if begins > now:
-        return f"The certificate of {subject} begins at {begins:%Y-%m-%d %H:%M} UTC, which is not yet."
+        return f"The certificate of {subject} is not valid before {begins:%Y-%m-%d %H:%M} UTC."
     if left < _WARNED:
         return f"The certificate of {subject} expires at {ends:%Y-%m-%d %H:%M} UTC, in {left.days} days."
     return ""

@@ -1,4 +1,4 @@
-"""Components: their type and version, and what Dapr reads otherwise than it is meant."""
+"""Rules about components: their types and versions, and settings that Dapr reads differently from what was meant."""
 
 from __future__ import annotations
 
@@ -18,37 +18,42 @@ def _components(project: DoctorProject) -> Iterator[ConfigDocument]:
     return project.of_kind("Component", dapr=True)
 
 
-@rule("component-type-unknown", FindingLevel.ERROR, "daprd ends with an error when it loads the component.")
+@rule("component-type-unknown", FindingLevel.ERROR, "daprd exits with an error when it loads the component.")
 def component_type_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A type that no component of Dapr has; pluggable ones are left alone."""
+    """A component type that Dapr does not have. Pluggable components are not checked."""
     for document in _components(project):
         kind, path = component_type(document), ("spec", "type")
         if kind in known.types() or _is_pluggable(document):
             continue
         if not kind:
             if not document.is_patch:
-                yield hit(document, path, f"Component {document.name} has no spec.type.", "Say what it is, such as state.redis.")
+                yield hit(document, path, f"Component {document.name} has no spec.type.", "Add the type, such as state.redis.")
             continue
         message = f"Dapr {known.version()} has no component of the type {kind}."
-        found = hit(document, path, message, "Correct it; if it is a pluggable component, ignore this rule in a comment.")
+        found = hit(
+            document,
+            path,
+            message,
+            "Correct the type. If this is a pluggable component, add the comment `# doctor: ignore component-type-unknown`.",
+        )
         yield misspelt(found, document, path, known.types())
 
 
 def _wants_version(project: DoctorProject, document: ConfigDocument) -> bool:
-    """Whether it goes to Kubernetes, or has lost what others beside it have; a sidecar that reads files takes v1."""
+    """Whether the component needs a version, because it goes to Kubernetes or all others beside it have one. In files v1 is assumed."""
     beside = [each for each in project.beside(document, "Component") if each is not document]
     return is_deployed(project, document) or (bool(beside) and all(each.get("spec", "version") for each in beside))
 
 
 def _is_pluggable(document: ConfigDocument) -> bool:
-    """Whether its program is said to be another than daprd: by its container, or by its type."""
+    """Whether the component is pluggable, by the annotation for its container or by its type."""
     annotations = document.mapping("metadata", "annotations")
     return "dapr.io/component-container" in annotations or "pluggable" in component_type(document)
 
 
-@rule("component-version", FindingLevel.ERROR, "daprd finds no such component and ends; without a version Kubernetes refuses it.")
+@rule("component-version", FindingLevel.ERROR, "daprd finds no such component and exits. Kubernetes rejects a component without a version.")
 def component_version(project: DoctorProject) -> Iterator[Hit]:
-    """A version that is not written as v1, that the type does not have, or that is missing where the others are said."""
+    """A component version that is not written like v1, that the type does not have, or that is missing where one is expected."""
     path = ("spec", "version")
     for document in _components(project):
         version, kind = document.get(*path), component_type(document)
@@ -58,28 +63,33 @@ def component_version(project: DoctorProject) -> Iterator[Hit]:
                 yield hit(document, path, f"Component {document.name} has no spec.version.", "Add version: v1.")
         elif not re.fullmatch(r"v\d+(alpha\d*|beta\d*)?", str(version)):
             fix = replacing(document.value_span(*path), "v1")
-            yield hit(document, path, f"{version!r} is no version of a component.", "Write v1.", fix)
+            yield hit(document, path, f"{version!r} is not a component version.", "Write v1.", fix)
         elif kind in known.types() and str(version).lower() not in served:
             yield hit(document, path, f"{kind} has no version {version}.", f"Write {' or '.join(served)}.")
 
 
-@rule("two-ways-in", FindingLevel.ERROR, "The component refuses both together, and daprd ends.")
+@rule("two-ways-in", FindingLevel.ERROR, "The component does not accept both together, and daprd exits.")
 def two_ways_in(project: DoctorProject) -> Iterator[Hit]:
-    """A Service Bus component with connectionString and namespaceName."""
+    """A Service Bus component with both connectionString and namespaceName."""
     for document in _components(project):
         names = {name.lower(): index for index, name in metadata(document)}
         if "servicebus" in component_type(document) and {"connectionstring", "namespacename"} <= set(names):
             place = ("spec", "metadata", names["connectionstring"])
-            yield hit(document, place, "It has connectionString and namespaceName.", "Keep namespaceName, and give the identity its roles.")
+            yield hit(
+                document,
+                place,
+                "The component has both connectionString and namespaceName.",
+                "Keep namespaceName, and assign the roles to the identity.",
+            )
 
 
 @rule(
     "redis-interval-unit",
     FindingLevel.ERROR,
-    "The component reads it as bare milliseconds: with a unit it is ignored, and the default of 15 s counts.",
+    "The component expects a bare number of milliseconds. It ignores a value with a unit and uses the default of 15 s.",
 )
 def redis_interval_unit(project: DoctorProject) -> Iterator[Hit]:
-    """`redeliverInterval` of a Redis bus with a unit."""
+    """A `redeliverInterval` with a unit on a Redis pub/sub component."""
     for document in _components(project):
         if component_type(document) != "pubsub.redis":
             continue
@@ -90,12 +100,12 @@ def redis_interval_unit(project: DoctorProject) -> Iterator[Hit]:
                 place = ("spec", "metadata", index, "value")
                 milliseconds = str(round(span.total_seconds() * 1000))
                 fix = replacing(document.value_span(*place), f'"{milliseconds}"')
-                yield hit(document, place, f"{name} is {value!r}.", f'Write the milliseconds: "{milliseconds}".', fix)
+                yield hit(document, place, f"{name} is {value!r}.", f'Write the number of milliseconds: "{milliseconds}".', fix)
 
 
-@rule("state-store-of-actors", FindingLevel.ERROR, "daprd ends: only one store may keep actors.")
+@rule("state-store-of-actors", FindingLevel.ERROR, "daprd exits, because only one state store may hold actors.")
 def two_actor_stores(project: DoctorProject) -> Iterator[Hit]:
-    """Two state stores of one sidecar with actorStateStore."""
+    """Two state stores with actorStateStore for one sidecar."""
     stores = [each for each in _components(project) if is_true(metadata_text(each, "actorStateStore"))]
     for document in stores:
         beside = [each for each in project.beside(document, "Component") if each in stores]
@@ -112,7 +122,7 @@ def two_actor_stores(project: DoctorProject) -> Iterator[Hit]:
 @rule(
     "keys-by-app-id",
     FindingLevel.ADVICE,
-    "Keys begin with the app id by default: whoever renames the app finds no run again.",
+    "Keys begin with the app id by default, so after the app is renamed none of its runs is found.",
     of_lack=True,
 )
 def keys_by_app_id(project: DoctorProject) -> Iterator[Hit]:
@@ -124,19 +134,19 @@ def keys_by_app_id(project: DoctorProject) -> Iterator[Hit]:
 
 @rule("init-timeout", FindingLevel.ERROR, "daprd does not load the component.")
 def init_timeout(project: DoctorProject) -> Iterator[Hit]:
-    """`spec.initTimeout` that is no duration of Go."""
+    """A `spec.initTimeout` that is not a Go duration."""
     for document in _components(project):
         value: Any = document.get("spec", "initTimeout")
         if value is not None and go_duration(value) is None:
-            yield hit(document, ("spec", "initTimeout"), f"{value!r} is no duration.", "Write it like 30s or 1m.")
+            yield hit(document, ("spec", "initTimeout"), f"{value!r} is not a duration.", "Write it like 30s or 1m.")
 
 
-@rule("namespace-incomplete", FindingLevel.ERROR, "The component finds no server of that name, and daprd ends.")
+@rule("namespace-incomplete", FindingLevel.ERROR, "The component finds no server of that name, and daprd exits.")
 def namespace_incomplete(project: DoctorProject) -> Iterator[Hit]:
-    """A namespaceName of Service Bus or Event Hubs that is not the whole name of a host."""
+    """A namespaceName of Service Bus that is not a full host name."""
     for document in _components(project):
         value = metadata_text(document, "namespaceName")
         is_azure = component_type(document).startswith(("pubsub.azure.servicebus", "bindings.azure.servicebus"))
         if is_azure and value and re.fullmatch(r"[A-Za-z0-9-]+", value):
             place = metadata_place(document, "namespaceName")
-            yield hit(document, place, f"{value} is no host.", f"Write the whole name, such as {value}.servicebus.windows.net.")
+            yield hit(document, place, f"{value} is not a host name.", f"Write the full host name, such as {value}.servicebus.windows.net.")

@@ -1,4 +1,4 @@
-"""Dapr's Configuration: tracing, middleware, who may call, and whether a sidecar reads it at all."""
+"""Rules about Dapr's Configuration: tracing, middleware, access control, and whether any sidecar uses it."""
 
 from __future__ import annotations
 
@@ -20,20 +20,24 @@ def _configurations(project: DoctorProject) -> Iterator[ConfigDocument]:
     return project.of_kind("Configuration", dapr=True)
 
 
-@rule("sampling-zero", FindingLevel.ERROR, "It switches tracing off: the traceparent of what is published through the sidecar is lost.")
+@rule(
+    "sampling-zero",
+    FindingLevel.ERROR,
+    "It switches tracing off, and the traceparent of everything that is published through the sidecar is lost.",
+)
 def sampling_zero(project: DoctorProject) -> Iterator[Hit]:
-    """A sampling rate of 0."""
+    """A samplingRate of 0."""
     for document in _configurations(project):
         path = ("spec", "tracing", "samplingRate")
         value = document.get(*path)
         if value is not None and _rate(value) == 0:
-            mend = 'Write "0.000001" to begin hardly any trace and join those of others.'
+            mend = 'Write "0.000001": the sidecar then starts almost no trace of its own and still joins the traces of others.'
             yield hit(document, path, f"samplingRate is {value}.", mend, replacing(document.value_span(*path), '"0.000001"'))
 
 
-@rule("sampling-invalid", FindingLevel.ERROR, "Dapr takes it for its default, or does not start.")
+@rule("sampling-invalid", FindingLevel.ERROR, "Dapr uses its default instead, or does not start.")
 def sampling_invalid(project: DoctorProject) -> Iterator[Hit]:
-    """A sampling rate that is no number from 0 to 1 in quotes."""
+    """A samplingRate that is not a number from 0 to 1 in quotes."""
     for document in _configurations(project):
         path = ("spec", "tracing", "samplingRate")
         value = document.get(*path)
@@ -42,7 +46,7 @@ def sampling_invalid(project: DoctorProject) -> Iterator[Hit]:
             yield hit(document, path, f"samplingRate is {value!r}.", 'Write a number from 0 to 1 in quotes, such as "0.01".')
         elif value is not None and not isinstance(value, str):
             fix = replacing(document.value_span(*path), f'"{value}"')
-            yield hit(document, path, f"samplingRate is the number {value}; it must be text.", f'Write "{value}".', fix)
+            yield hit(document, path, f"samplingRate is the number {value}; it must be a string.", f'Write "{value}".', fix)
 
 
 def _rate(value: object) -> float | None:
@@ -52,9 +56,9 @@ def _rate(value: object) -> float | None:
         return None
 
 
-@rule("middleware-unknown", FindingLevel.ERROR, "Dapr passes over a middleware that it does not know with no word in its log.")
+@rule("middleware-unknown", FindingLevel.ERROR, "Dapr ignores a middleware that it does not know, and logs nothing.")
 def middleware_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A handler of a pipeline that is no middleware of Dapr, or that no component is named for, where there are components beside it."""
+    """A pipeline handler that is not a Dapr middleware, or that none of the components beside it defines."""
     types = [each for each in known.types() if each.startswith("middleware.http.")]
     components = [(each.name, component_type(each)) for each in project.of_kind("Component", dapr=True)]
     for document in _configurations(project):
@@ -66,16 +70,22 @@ def middleware_unknown(project: DoctorProject) -> Iterator[Hit]:
                 if IS_POLICY.search(kind):
                     continue  # resiliency-elsewhere says it better
                 if kind not in types:
-                    found = hit(document, (*path, "type"), f"Dapr has no middleware {kind or 'without a type'}.", UNSURE)
+                    found = hit(
+                        document, (*path, "type"), f"Dapr has no middleware {kind}." if kind else "The handler has no type.", UNSURE
+                    )
                     yield misspelt(found, document, (*path, "type"), types)
                 elif beside and (name, kind) not in components:
                     mend = "Add the component beside it, or remove the handler."
                     yield hit(document, path, f"No component is named {name} and has the type {kind}.", mend)
 
 
-@rule("configuration-word-unknown", FindingLevel.ERROR, "Dapr takes another word for the opposite or refuses the Configuration.")
+@rule(
+    "configuration-word-unknown",
+    FindingLevel.ERROR,
+    "Dapr treats the unknown word as the opposite of what was meant, or rejects the Configuration.",
+)
 def configuration_word_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """An action, a protocol or a verb of a Configuration that Dapr does not know."""
+    """An action, protocol or HTTP verb in a Configuration that Dapr does not know."""
     for document in _configurations(project):
         for path, words in _words(document):
             value = document.get(*path)
@@ -87,7 +97,7 @@ def configuration_word_unknown(project: DoctorProject) -> Iterator[Hit]:
 
 
 def _words(document: ConfigDocument) -> Iterator[tuple[tuple[Key, ...], Sequence[str]]]:
-    """The places of a Configuration in which one of a few words stands, with these."""
+    """Each place in a Configuration that takes one of a few words, with these words."""
     access: tuple[Key, ...] = ("spec", "accessControl")
     yield (*access, "defaultAction"), _ACTIONS
     for number, policy in document.items(*access, "policies"):
@@ -105,17 +115,21 @@ def _words(document: ConfigDocument) -> Iterator[tuple[tuple[Key, ...], Sequence
     yield ("spec", "tracing", "otel", "protocol"), ("http", "grpc")
 
 
-@rule("mtls-off", FindingLevel.WARNING, "Sidecars speak without encryption and do not know each other: whoever reaches a port may call.")
+@rule(
+    "mtls-off",
+    FindingLevel.WARNING,
+    "Sidecars communicate unencrypted and do not authenticate each other, so whoever can reach a port may call.",
+)
 def mtls_off(project: DoctorProject) -> Iterator[Hit]:
     """Mutual TLS that is switched off."""
     for document in _configurations(project):
         if document.get("spec", "mtls", "enabled") is False:
-            yield hit(document, ("spec", "mtls", "enabled"), "mtls is off.", "Remove it; it is on by default.")
+            yield hit(document, ("spec", "mtls", "enabled"), "mtls is switched off.", "Remove it; it is on by default.")
 
 
-@rule("certificate-time-invalid", FindingLevel.ERROR, "Sentry does not start with it, so no sidecar gets a certificate.")
+@rule("certificate-time-invalid", FindingLevel.ERROR, "Sentry does not start, so no sidecar receives a certificate.")
 def certificate_time_invalid(project: DoctorProject) -> Iterator[Hit]:
-    """The life of certificates, or the skew of clocks, that is no duration."""
+    """A certificate lifetime (workloadCertTTL) or an allowedClockSkew that is not a valid duration."""
     for document in _configurations(project):
         for field in ("workloadCertTTL", "allowedClockSkew"):
             value = document.get("spec", "mtls", field)
@@ -126,29 +140,31 @@ def certificate_time_invalid(project: DoctorProject) -> Iterator[Hit]:
 @rule(
     "everybody-may-call",
     FindingLevel.WARNING,
-    "Every sidecar that no policy names may call the application; with the app token that its own sidecar adds.",
+    "Every sidecar that no policy names may call the application, and the application's own sidecar adds the app token to these calls.",
 )
 def everybody_may_call(project: DoctorProject) -> Iterator[Hit]:
-    """An access control that allows by default."""
+    """An access control policy whose default action is allow."""
     for document in _configurations(project):
         if str(document.get("spec", "accessControl", "defaultAction", default="")).lower() == "allow":
             path = ("spec", "accessControl", "defaultAction")
-            yield hit(document, path, "defaultAction is allow.", "Write deny, and policies for those that may call.")
+            yield hit(document, path, "defaultAction is allow.", "Write deny, and add policies for the applications that may call.")
 
 
 @rule(
-    "api-list-of-one-protocol", FindingLevel.WARNING, "Dapr keeps the lists by protocol: all of the protocol that has no entry is allowed."
+    "api-list-of-one-protocol",
+    FindingLevel.WARNING,
+    "Dapr keeps one list for each protocol. A protocol without an entry is not restricted.",
 )
 def api_list_of_one_protocol(project: DoctorProject) -> Iterator[Hit]:
-    """A list of allowed calls with entries for HTTP or gRPC only."""
+    """A list of allowed APIs with entries for only one of the protocols HTTP and gRPC."""
     for document in _configurations(project):
         protocols = {
             str(each.get("protocol", "http")).lower() for _, each in document.items("spec", "api", "allowed") if isinstance(each, dict)
         }
         if protocols in ({"http"}, {"grpc"}):
             missing = "grpc" if protocols == {"http"} else "http"
-            mend = f"Add one for it, such as {{name: metadata, version: v1, protocol: {missing}}}."
-            yield hit(document, ("spec", "api", "allowed"), f"No entry is for {missing}.", mend)
+            mend = f"Add one, such as {{name: metadata, version: v1, protocol: {missing}}}."
+            yield hit(document, ("spec", "api", "allowed"), f"There is no entry for {missing}.", mend)
 
 
 @rule("path-metrics", FindingLevel.ADVICE, "Every path becomes a time series of its own, and the sidecar's memory grows.")
@@ -158,15 +174,17 @@ def path_metrics(project: DoctorProject) -> Iterator[Hit]:
         for field in ("metrics", "metric"):
             path = ("spec", field, "http", "increasedCardinality")
             if document.get(*path) is True:
-                yield hit(document, path, "increasedCardinality is on.", "Write false.", replacing(document.value_span(*path), "false"))
+                yield hit(
+                    document, path, "increasedCardinality is switched on.", "Write false.", replacing(document.value_span(*path), "false")
+                )
 
 
-@rule("configuration-not-named", FindingLevel.WARNING, "A Configuration counts only for sidecars that name it.")
+@rule("configuration-not-named", FindingLevel.WARNING, "A Configuration applies only to sidecars whose annotation dapr.io/config names it.")
 def configuration_not_named(project: DoctorProject) -> Iterator[Hit]:
-    """A Configuration that no workload beside it names, although there are workloads with a sidecar."""
+    """A Configuration that none of the workloads with a sidecar beside it refers to."""
     workloads = {pod.document: annotation(pod, "dapr.io/config") for pod in with_sidecar(project)}
     for document in _configurations(project):
         named = {workloads[each] for each in project.related(document, workloads)}
         if named and document.name not in {*workloads.values(), "daprsystem"}:
-            mend = f"Add the annotation dapr.io/config: {document.name} to the workload that it is for."
+            mend = f"Add the annotation dapr.io/config: {document.name} to the workload that should use it."
             yield hit(document, ("metadata", "name"), f"No workload names the Configuration {document.name}.", mend)

@@ -1,4 +1,4 @@
-"""What policies, components and entities add up to when work is delivered: attempts, time, locks."""
+"""Rules about what policies, components and entities together mean for a delivery: attempts, times and locks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DELIVERIES = 10  #: what a subscription has that says nothing
 
 
 def _inbound(project: DoctorProject) -> Iterator[tuple[ConfigDocument, str, ConfigDocument | None]]:
-    """Each component for which a policy says what happens with its events: the policy, the component's name, and the component."""
+    """Each component with an inbound policy: the document of the policy, the name of the component, and the component if it is known."""
     for document in sidecar_policies(project):
         for name in map(str, document.mapping("spec", "targets", "components")):
             if document.mapping("spec", "targets", "components", name, "inbound"):
@@ -28,7 +28,7 @@ def _inbound(project: DoctorProject) -> Iterator[tuple[ConfigDocument, str, Conf
 
 
 def _policy(document: ConfigDocument, component: str) -> tuple[tuple[Key, ...], dict[str, object]]:
-    """The retry of a component's events: where it is defined, and its fields."""
+    """The inbound retry of a component: its path in the document, and its fields."""
     named = str(document.get("spec", "targets", "components", component, "inbound", "retry", default=""))
     path: tuple[Key, ...] = ("spec", "policies", "retries", named)
     return path, dict(document.mapping(*path))
@@ -37,78 +37,78 @@ def _policy(document: ConfigDocument, component: str) -> tuple[tuple[Key, ...], 
 @rule(
     "breaker-on-inbound",
     FindingLevel.ERROR,
-    "It opens for the whole component: no topic is published to, dead letters neither, and deliveries are used up.",
+    "It opens for the whole component: nothing is published to any topic, not even dead letters, and the delivery attempts are used up.",
 )
 def breaker_on_inbound(project: DoctorProject) -> Iterator[Hit]:
-    """A circuit breaker on what comes in."""
+    """A circuit breaker on the inbound direction of a component."""
     for document, name, _ in _inbound(project):
         path: tuple[Key, ...] = ("spec", "targets", "components", name, "inbound", "circuitBreaker")
         if document.get(*path):
-            yield hit(document, path, f"{name} has a circuit breaker on inbound.", "Remove it; breakers belong to the calls of functions.")
+            yield hit(document, path, f"{name} has an inbound circuit breaker.", "Remove it. Use circuit breakers for function calls.")
 
 
-@rule("inbound-without-effect", FindingLevel.WARNING, "Nothing comes in there: the policy is never asked for.")
+@rule("inbound-without-effect", FindingLevel.WARNING, "The component has no inbound direction, so the policy is never applied.")
 def inbound_without_effect(project: DoctorProject) -> Iterator[Hit]:
-    """A policy on what comes in from a component that brings nothing, such as a state store."""
+    """An inbound policy for a component that delivers no events, such as a state store."""
     for document, name, component in _inbound(project):
         kind = component_type(component) if component else ""
         if kind and not kind.startswith(("pubsub.", "bindings.")):
             path: tuple[Key, ...] = ("spec", "targets", "components", name, "inbound")
-            yield hit(document, path, f"{name} is a {kind}, which brings no events.", "Write outbound.")
+            yield hit(document, path, f"{name} is a {kind}, which delivers no events.", "Write outbound instead of inbound.")
 
 
-@rule("timeout-on-inbound", FindingLevel.ERROR, "A timeout does not end the work but starts it once more beside the first.")
+@rule(
+    "timeout-on-inbound", FindingLevel.ERROR, "A timeout does not stop the work. The retry starts the work a second time beside the first."
+)
 def timeout_on_inbound(project: DoctorProject) -> Iterator[Hit]:
-    """A timeout with a retry on what comes in."""
+    """A timeout together with a retry on the inbound direction of a component."""
     for document, name, _ in _inbound(project):
         path: tuple[Key, ...] = ("spec", "targets", "components", name, "inbound", "timeout")
         if document.get(*path) and document.get(*path[:-1], "retry"):
-            yield hit(document, path, f"{name} has a timeout and a retry on inbound.", "Remove the timeout.")
+            yield hit(document, path, f"{name} has an inbound timeout and an inbound retry.", "Remove the timeout.")
 
 
 @rule(
     "exponential-ends",
     FindingLevel.ERROR,
-    "Dapr ends an exponential retry after 15 minutes whatever maxRetries says; this bus has no copy then, and the event is lost.",
+    "Dapr ends an exponential retry after 15 minutes, whatever maxRetries says. Redis does not deliver the event again, so it is lost.",
 )
 def exponential_ends(project: DoctorProject) -> Iterator[Hit]:
-    """An exponential retry without end for a bus that counts the event as done when the policy gives up."""
+    """An endless exponential retry on Redis pub/sub, which drops an event when the policy gives up."""
     for document, name, component in _inbound(project):
         path, policy = _policy(document, name)
         is_endless = (number(policy.get("maxRetries", -1)) or 0) < 0
         if str(policy.get("policy")).lower() == "exponential" and is_endless and component and component_type(component) == "pubsub.redis":
-            yield hit(
-                document, (*path, "policy"), f"The events of {name} are tried again by an exponential policy.", "Write policy: constant."
-            )
+            yield hit(document, (*path, "policy"), f"The events of {name} are retried by an exponential policy.", "Write policy: constant.")
 
 
 @rule(
     "events-lost",
     FindingLevel.ERROR,
-    "Redis Streams counts an event as done after the first failure: while the application is away its events are lost.",
+    "Redis Streams treats an event as handled after the first failure, so events are lost while the application is down.",
 )
 def events_lost(project: DoctorProject) -> Iterator[Hit]:
-    """A Redis bus with subscriptions and no endless retry on what comes in."""
+    """A Redis pub/sub component with subscriptions but without an endless inbound retry."""
     kept = [found for _, _, found in _inbound(project)]
     for component in project.of_kind("Component", dapr=True):
         if component_type(component) != "pubsub.redis" or component in kept or _by_default(project, component):
             continue
         subscribed = subscribed_to(project, component)
         if subscribed and not all(each.get("spec", "deadLetterTopic") for each in subscribed):
-            mend = "Add a Resiliency with targets.components.NAME.inbound.retry, constant, maxRetries: -1."
-            yield hit(component, ("metadata", "name"), f"Nothing tries the events of {component.name} again.", mend)
+            mend = "Add a Resiliency resource that names a constant retry with maxRetries: -1 under targets.components.NAME.inbound."
+            yield hit(component, ("metadata", "name"), f"No policy retries the events of {component.name}.", mend)
 
 
 def _by_default(project: DoctorProject, component: ConfigDocument) -> bool:
-    """Whether a retry that Dapr takes by its name is for the events of the component, which no policy names."""
+    """Whether one of Dapr's default retry policies applies to the component, which no target names."""
     names = [f"Default{scope}RetryPolicy" for scope in ("", "Component", "ComponentInbound", "PubsubComponent", "PubsubComponentInbound")]
     beside = project.beside(component, "Resiliency")
     return any(name in each.mapping("spec", "policies", "retries") for each in beside for name in names)
 
 
-@rule("retries-end", FindingLevel.ERROR, "The event is lost after the last retry: this bus gives no copy back.")
+@rule("retries-end", FindingLevel.ERROR, "The event is lost after the last retry, because Redis does not deliver it again.")
 def retries_end(project: DoctorProject) -> Iterator[Hit]:
-    """A bounded retry for a Redis bus without a dead-letter topic."""
+    """A limited number of retries on Redis pub/sub without a dead-letter topic."""
     for document, name, component in _inbound(project):
         path, policy = _policy(document, name)
         count = number(policy.get("maxRetries", -1))
@@ -119,18 +119,18 @@ def retries_end(project: DoctorProject) -> Iterator[Hit]:
             yield hit(
                 document,
                 (*path, "maxRetries"),
-                f"The events of {name} are tried {count + 1} times.",
-                "Write -1, or give subscriptions a deadLetterTopic.",
+                f"The events of {name} are tried only {count + 1} times.",
+                "Write -1, or give the subscriptions a deadLetterTopic.",
             )
 
 
 @rule(
     "retries-multiply",
     FindingLevel.WARNING,
-    "The sidecar's retries happen for each delivery of the broker: the application is called that often for one event.",
+    "The sidecar repeats its retries for each delivery of the broker, so the application is called that many times for one event.",
 )
 def retries_multiply(project: DoctorProject) -> Iterator[Hit]:
-    """Retries of the sidecar times MaxDeliveryCount."""
+    """Retries of the sidecar that, multiplied by MaxDeliveryCount, are more than 20 attempts."""
     for document, name, component in _inbound(project):
         path, policy = _policy(document, name)
         count = number(policy.get("maxRetries", -1))
@@ -140,11 +140,11 @@ def retries_multiply(project: DoctorProject) -> Iterator[Hit]:
         total = (1 + count) * deliveries
         if deliveries < UNLIMITED and total > _MANY:
             message = f"One event of {name} is tried {1 + count} x {deliveries} = {total} times."
-            yield hit(document, (*path, "maxRetries"), message, "Take 0 to 2 retries, or a smaller MaxDeliveryCount.")
+            yield hit(document, (*path, "maxRetries"), message, "Use 0 to 2 retries, or a smaller MaxDeliveryCount.")
 
 
 def _deliveries(project: DoctorProject, component: ConfigDocument) -> int:
-    """The MaxDeliveryCount of the subscriptions that the component reads, by the list of entities, else by its own metadata."""
+    """The MaxDeliveryCount of the subscriptions that the component reads, from the list of entities or else from its own metadata."""
     consumer = metadata_text(component, "consumerID") or ""
     found = [each.max_delivery_count for each in read_by(project, component, consumer)]
     managed = not is_true(metadata_text(component, "disableEntityManagement"))
@@ -154,10 +154,10 @@ def _deliveries(project: DoctorProject, component: ConfigDocument) -> int:
 @rule(
     "functions-tried-twice-over",
     FindingLevel.ERROR,
-    "The bridge tries calls of functions again itself: the sidecar's retries multiply with its own.",
+    "The bridge retries function calls itself, so the sidecar's retries multiply with its own.",
 )
 def functions_tried_twice_over(project: DoctorProject) -> Iterator[Hit]:
-    """A policy of the sidecar for a function app that the catalogue or an endpoint names."""
+    """A retry or circuit breaker of the sidecar for a function app that the catalogue or an HTTPEndpoint names."""
     endpoints = {each.name for each in project.of_kind("HTTPEndpoint", dapr=True)}
     apps = {target.http.app for catalogue in project.catalogues.values() for each in catalogue for target in each.targets if target.http}
     for document in sidecar_policies(project):
@@ -170,10 +170,10 @@ def functions_tried_twice_over(project: DoctorProject) -> Iterator[Hit]:
 @rule(
     "processing-timeout-short",
     FindingLevel.WARNING,
-    "Work that takes longer is handed out once more while it runs: the number is milliseconds.",
+    "The number is in milliseconds. Work that takes longer is delivered again while it is still running.",
 )
 def interval_in_milliseconds(project: DoctorProject) -> Iterator[Hit]:
-    """processingTimeout of less than a second."""
+    """A processingTimeout of less than one second."""
     for component in project.of_kind("Component", dapr=True):
         value = metadata_text(component, "processingTimeout")
         span = go_duration(value) if value and component_type(component) == "pubsub.redis" else None
@@ -182,5 +182,5 @@ def interval_in_milliseconds(project: DoctorProject) -> Iterator[Hit]:
                 component,
                 metadata_place(component, "processingTimeout"),
                 f"processingTimeout is {value}{' ms' * str(value).isdigit()}.",
-                'Write more than the work takes, such as "60000".',
+                'Write more milliseconds than the work takes, such as "60000".',
             )

@@ -1,4 +1,4 @@
-"""The fields of resources of Dapr, Kubernetes and KEDA, by the definitions of their kinds: which there are, and what their values are."""
+"""Rules about the fields of Dapr, Kubernetes and KEDA resources, by the definitions of their kinds: names and types."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _OF_EVERY_KIND = ("apiVersion", "kind", "status")
 _FEW = 12  #: fields that are named, if the one that is meant is not known
 #: Fields of a Subscription that its other version has.
 _ROUTES = {
-    "route": "Write routes: {default: PATH}, as it is in v2alpha1.",
-    "routes": "Write route: PATH, as it is in v1alpha1, or take apiVersion dapr.io/v2alpha1.",
+    "route": "Write routes: {default: PATH}, which is the field of v2alpha1.",
+    "routes": "Write route: PATH, which is the field of v1alpha1, or use apiVersion dapr.io/v2alpha1.",
 }
 _TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "boolean": (bool,), "integer": (int,), "number": (int, float)}
 _TOLD = {"string": "text", "boolean": "true or false", "integer": "a whole number", "number": "a number"}
@@ -33,7 +33,8 @@ _MENDS = {
 @rule(
     "field-unknown",
     FindingLevel.ERROR,
-    "Kubernetes refuses it; a sidecar that reads files passes over it (letter case does not count there): it does not happen.",
+    "Kubernetes rejects the resource. A sidecar that reads files ignores the field, so it has no effect "
+    "(letter case does not matter there).",
 )
 def field_unknown(project: DoctorProject) -> Iterator[Hit]:
     """A field that the kind does not have."""
@@ -42,7 +43,7 @@ def field_unknown(project: DoctorProject) -> Iterator[Hit]:
 
 
 def _shapes(project: DoctorProject) -> Iterator[tuple[ConfigDocument, dict[str, Any], Mapping[str, Any]]]:
-    """Each resource whose fields are known: the document, what stands in it of its own, and the shape that this should have."""
+    """Each resource whose fields are known: the document, its own fields, and the shape that they should have."""
     for document in project.documents:
         shape = known.shape_of(document.api, document.kind)
         if isinstance(shape, Mapping):
@@ -63,19 +64,23 @@ def _unknown(document: ConfigDocument, path: tuple[Key, ...], value: Any, shape:
         if document.kind == "Configuration" and path == ("spec",) and key in ("policies", "targets"):
             continue  # resiliency-elsewhere says it better
         place = (*path, key)
-        told = f"{'.'.join(map(str, place))} is no field of a {document.kind}."
+        told = f"{'.'.join(map(str, place))} is not a field of {document.kind}."
         if document.kind == "Subscription" and path == ("spec",) and key in _ROUTES:
             yield hit(document, place, told, _ROUTES[key])
             continue
         if document.api.startswith("keda.sh/") and not known.perhaps(str(key), shape):
             continue  # perhaps of another version of KEDA
-        found = hit(document, place, told, f"There is {', '.join(sorted(shape))}." if 0 < len(shape) <= _FEW else UNSURE)
+        found = hit(document, place, told, f"The fields are {', '.join(sorted(shape))}." if 0 < len(shape) <= _FEW else UNSURE)
         yield misspelt(found, document, place, shape, is_key=True)
 
 
-@rule("field-shape", FindingLevel.ERROR, "Kubernetes refuses it; a sidecar that reads files drops the resource, or the part.")
+@rule(
+    "field-shape",
+    FindingLevel.ERROR,
+    "Kubernetes rejects the resource. A sidecar that reads files drops the resource, or the part with the field.",
+)
 def field_shape(project: DoctorProject) -> Iterator[Hit]:
-    """A field that must be a list, a mapping, a truth value, a number or text and is none."""
+    """A field of the wrong type: it must be a list, a mapping, a boolean, a number or a string."""
     for document, value, shape in _shapes(project):
         yield from _shaped(document, (), value, shape)
 
@@ -100,14 +105,14 @@ def _shaped(document: ConfigDocument, path: tuple[Key, ...], value: Any, shape: 
 
 
 def _is_placeholder(value: Any) -> bool:
-    """Whether it is filled in later: `${NAME}` and the like, and `{name}`, which is a mapping for YAML."""
+    """Whether the value is filled in later, such as `${NAME}`, or `{name}`, which YAML reads as a mapping."""
     if isinstance(value, Mapping):
         return len(value) == 1 and None in value.values()
     return isinstance(value, str) and PLACEHOLDER.search(value) is not None
 
 
 def _is_told_elsewhere(document: ConfigDocument, path: tuple[Key, ...], wanted: str) -> bool:
-    """Whether another rule says it better: of durations and counts, of the rate of tracing, of words, and of what is text."""
+    """Whether a more specific rule reports the problem: durations, counts, the sampling rate, keywords, and values that must be text."""
     if not document.api.startswith("dapr.io/") and wanted == "string":
         return isinstance(document.get(*path), str | int | float)
     if path[:2] == ("spec", "policies"):

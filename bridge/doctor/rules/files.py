@@ -1,4 +1,4 @@
-"""Files that cannot be used as they are."""
+"""Rules about files that cannot be read, or that the bridge rejects."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from bridge.doctor.project import DoctorProject
 
 _RULES = {
     "not-readable": (
-        "A file that is no YAML or JSON.",
-        "Dapr, Kubernetes and the bridge leave out what they cannot read, or do not start.",
+        "A file that is not valid YAML or JSON.",
+        "Dapr, Kubernetes and the bridge skip what they cannot read, or do not start.",
     ),
-    "key-twice": ("A key that stands twice in one mapping.", "Readers of YAML differ in which of the two counts."),
-    "catalogue-invalid": ("A catalogue that the bridge refuses.", "The bridge does not start with it."),
-    "entities-invalid": ("A list of entities that the bridge refuses.", "The bridge does not start with it."),
+    "key-twice": ("A key that appears twice in one mapping.", "YAML parsers differ in which of the two values they use."),
+    "catalogue-invalid": ("A catalogue that the bridge rejects.", "The bridge does not start with this catalogue."),
+    "entities-invalid": ("A list of Service Bus entities that the bridge rejects.", "The bridge does not start with this list."),
     "policies-invalid": (
-        "A policy file for functions that the bridge refuses.",
-        "The bridge does not start with it; daprd would drop all of it for one bad value.",
+        "A policy file for functions that the bridge rejects.",
+        "The bridge does not start with this file. daprd would ignore the whole file because of one invalid value.",
     ),
-    "kustomization-incomplete": ("A file that a kustomization names and that is not there.", "kustomize ends, and nothing is deployed."),
-    "settings-invalid": ("Settings that the bridge refuses.", "The bridge does not start with them."),
+    "kustomization-incomplete": (
+        "A file that a kustomization refers to and that does not exist.",
+        "kustomize fails, so nothing is deployed.",
+    ),
+    "settings-invalid": ("Settings that the bridge rejects.", "The bridge does not start with these settings."),
 }
 
 

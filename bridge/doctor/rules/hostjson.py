@@ -1,4 +1,4 @@
-"""host.json of function apps, as Azure's host reads it, and what its times and routes mean together with the other files."""
+"""Rules about host.json of function apps: what Azure's host rejects, and whether its times and routes fit the other files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _warnings() -> Iterator[list[str]]:
 
 
 def _read(document: ConfigDocument) -> tuple[HostJson | None, list[str], list[str]]:
-    """The settings, the problems that Azure refuses the file for, and what has no effect."""
+    """The settings, the problems for which Azure rejects the file, and the settings that have no effect."""
     content = copy.deepcopy(document.value)
     problems: list[str] = []
     with _warnings() as told:
@@ -82,14 +82,14 @@ def _text(document: ConfigDocument, problem: str) -> str:
 
 
 def _settings(project: DoctorProject) -> Iterator[tuple[ConfigDocument, HostJson]]:
-    """The files that Azure's host takes, with their settings."""
+    """The files that Azure's host accepts, with their settings."""
     for document in _files(project):
         if (found := _read(document)[0]) is not None:
             yield document, found
 
 
 def _about(document: ConfigDocument, problem: str) -> Hit:
-    """The problem at the setting that it names."""
+    """The problem, at the setting that it names."""
     text = _text(document, problem)
     return hit(document, hostplaces.of_problem(document.value, text), f"{text}.", "Correct it, or remove it.")
 
@@ -98,58 +98,62 @@ def _place(document: ConfigDocument, *names: str) -> tuple[Key, ...]:
     return hostplaces.found(document.value, names)
 
 
-@rule("host-json-invalid", FindingLevel.ERROR, "Azure's host does not start with it: no function of the app runs.")
+@rule("host-json-invalid", FindingLevel.ERROR, "Azure's host does not start, so no function of the app runs.")
 def host_json_invalid(project: DoctorProject) -> Iterator[Hit]:
-    """What Azure's host refuses."""
+    """A host.json, or a setting in it, that Azure's host rejects."""
     for document in _files(project):
         yield from (_about(document, problem) for problem in (*_read(document)[1], *hostplaces.refused(document.value)))
 
 
-@rule("host-setting-without-effect", FindingLevel.WARNING, "It looks as if it did something, and the default counts.")
+@rule("host-setting-without-effect", FindingLevel.WARNING, "The setting has no effect, and the default applies.")
 def host_setting_without_effect(project: DoctorProject) -> Iterator[Hit]:
-    """A section or setting that no version 4 host knows, or that belongs to extensions of Service Bus before version 5."""
+    """A host.json setting that no version 4 host knows, or that only Service Bus extensions before version 5 had."""
     for document in _files(project):
         for problem in _read(document)[2]:
             names, is_list, rest = _text(document, problem).partition(" has no effect, here or in Azure")
             yield from (_about(document, f"{name}{is_list}{rest}") for name in (names.split(", ") if is_list else [names]))
         for name, meant in hostplaces.unknown_extensions(document.value):
             path = _place(document, "extensions", name)
-            told, mend = f"extensions.{name} is no section of an extension", "Write it into the section of its extension."
+            told, mend = f"extensions.{name} is not the section of an extension", "Move it into the section of its extension."
             yield misspelt(hit(document, path, f"{told}.", mend), document, path, meant, is_key=True)
 
 
 @rule(
     "lock-ends-before-function",
     FindingLevel.ERROR,
-    "The lock of the message ends while its function runs: it is delivered again, and the work runs twice.",
+    "The lock on the message expires while its function runs. The message is delivered again, and the work runs twice.",
 )
 def lock_ends_before_function(project: DoctorProject) -> Iterator[Hit]:
-    """maxAutoLockRenewalDuration below functionTimeout, where Service Bus is configured."""
+    """A maxAutoLockRenewalDuration shorter than functionTimeout, where Service Bus is configured."""
     for document, found in _settings(project):
         if apphostjson.entry(document.value, "extensions", "serviceBus") is None:
             continue
         renewal, timeout = found.extensions.service_bus.max_auto_lock_renewal_duration, found.function_timeout
         if timeout is None or renewal < timeout:
             runs = "without end" if timeout is None else show(timeout)
-            message = f"A function may run {runs}, and its lock is renewed for {show(renewal)}."
+            message = f"A function may run {runs}, but its lock is renewed for {show(renewal)} only."
             path = _place(document, "extensions", "serviceBus", "maxAutoLockRenewalDuration")
-            yield hit(document, path, message, "Give functionTimeout a value, and maxAutoLockRenewalDuration a minute more.")
+            yield hit(document, path, message, "Set functionTimeout, and set maxAutoLockRenewalDuration to one minute more.")
 
 
-@rule("function-timeout-unbounded", FindingLevel.WARNING, "A function that hangs holds its worker, its message and its place for ever.")
+@rule(
+    "function-timeout-unbounded",
+    FindingLevel.WARNING,
+    "A function that hangs keeps its worker, its message and its concurrency slot for ever.",
+)
 def function_timeout_unbounded(project: DoctorProject) -> Iterator[Hit]:
-    """functionTimeout -1."""
+    """A functionTimeout of -1."""
     for document in _files(project):
         if str(apphostjson.entry(document.value, "functionTimeout")).strip() == "-1":
             yield hit(
-                document, _place(document, "functionTimeout"), "functionTimeout is -1.", "Write the longest time that a function may need."
+                document, _place(document, "functionTimeout"), "functionTimeout is -1.", "Write the longest time that a function may take."
             )
 
 
 @rule(
     "messages-prefetched",
     FindingLevel.WARNING,
-    "Locks of messages that wait in the worker are not renewed: they end, and the messages run twice.",
+    "Locks are not renewed while messages wait in the worker. The locks expire, and the messages are handled twice.",
 )
 def messages_prefetched(project: DoctorProject) -> Iterator[Hit]:
     """A prefetchCount above 0."""
@@ -159,16 +163,21 @@ def messages_prefetched(project: DoctorProject) -> Iterator[Hit]:
             yield hit(document, path, f"prefetchCount is {found.extensions.service_bus.prefetch_count}.", "Write 0.")
 
 
-@rule("bundle-ended", FindingLevel.WARNING, "Extensions of that age get no corrections, and their Service Bus settings are others.")
+@rule("bundle-ended", FindingLevel.WARNING, "Bundles of that age receive no fixes, and their Service Bus settings are different.")
 def bundle_ended(project: DoctorProject) -> Iterator[Hit]:
-    """A bundle of extensions before version 4."""
+    """An extension bundle before version 4."""
     for document in _files(project):
         version = str(apphostjson.entry(document.value, "extensionBundle", "version") or "")
         if _OLD_BUNDLE.match(version):
-            yield hit(document, _place(document, "extensionBundle", "version"), f"The bundle is {version}.", 'Write "[4.0.0, 5.0.0)".')
+            yield hit(
+                document,
+                _place(document, "extensionBundle", "version"),
+                f"The version of the bundle is {version}.",
+                'Write "[4.0.0, 5.0.0)".',
+            )
 
 
-@rule("route-prefix-differs", FindingLevel.ERROR, "Every call of the app's functions is answered with 404.")
+@rule("route-prefix-differs", FindingLevel.ERROR, "The app answers every call of its functions with 404.")
 def route_prefix_differs(project: DoctorProject) -> Iterator[Hit]:
     """A catalogue whose paths do not begin with the routePrefix of the app's host.json."""
     for document, found in _settings(project):
@@ -179,16 +188,18 @@ def route_prefix_differs(project: DoctorProject) -> Iterator[Hit]:
             wrong = next((each.path for each in targets if not each.path.startswith(prefix)), None)
             if wrong is not None and path.parent == document.file.parent.parent:
                 message = f"Routes of {app} begin with {prefix}, and the catalogue asks for {wrong}."
-                yield hit(document, _place(document, "extensions", "http", "routePrefix"), message, "Change one of the two.")
+                yield hit(
+                    document, _place(document, "extensions", "http", "routePrefix"), message, "Change one of the two so that they agree."
+                )
 
 
 @rule(
     "call-longer-than-front-end",
     FindingLevel.ERROR,
-    "Azure's front end hangs up after 230 s: the call fails although the function goes on, and is tried again.",
+    "Azure's front end closes the connection after 230 s. The call fails and is retried although the function is still running.",
 )
 def call_longer_than_front_end(project: DoctorProject) -> Iterator[Hit]:
-    """A timeout of a function call above 230 seconds, in the bridge's policy file."""
+    """A timeout above 230 seconds for a function call, in the bridge's policy file."""
     for path, policies in project.policies.items():
         [document, *_] = project.of_file(path)
         used = {each.timeout for each in (policies.otherwise, *policies.by_app.values())}
@@ -196,4 +207,9 @@ def call_longer_than_front_end(project: DoctorProject) -> Iterator[Hit]:
             span = next((each for each in used if each > _FRONT_END and show(each) == str(value)), None)
             if span is not None:
                 place = ("spec", "policies", "timeouts", name)
-                yield hit(document, place, f"A call may take {value}.", "Take at most 230s; longer work answers 202, or goes over a topic.")
+                yield hit(
+                    document,
+                    place,
+                    f"A call may take {value}.",
+                    "Use at most 230s. For longer work, let the function answer 202 or put it behind a topic.",
+                )

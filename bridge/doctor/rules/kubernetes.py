@@ -1,4 +1,4 @@
-"""What Kubernetes refuses, or takes otherwise than it is meant: versions that it does not serve, selectors, budgets, schedules."""
+"""Rules about what Kubernetes rejects or misunderstands: API versions, selectors, disruption budgets, schedules."""
 
 from __future__ import annotations
 
@@ -48,22 +48,24 @@ _SCHEDULE = re.compile(
 )
 
 
-@rule("api-not-served", FindingLevel.ERROR, "Kubernetes refuses the manifest: it knows no such kind in that version.")
+@rule("api-not-served", FindingLevel.ERROR, "Kubernetes rejects the manifest, because it does not know that kind in that version.")
 def api_not_served(project: DoctorProject) -> Iterator[Hit]:
-    """A kind of Kubernetes or KEDA in a version that is no longer served, or never was; or a kind that is none."""
+    """A Kubernetes or KEDA kind in an API version that is no longer served or never existed, or a kind that does not exist."""
     for document in project.documents:
         served = _SERVED.get(document.kind, ())
         kinds = _KINDS.get(document.api, ())
         if kinds and not served and document.kind and document.kind not in kinds and not document.kind.endswith("List"):
             # Others than Kubernetes write v1, too, so there a name must nearly be one of its own.
-            found = hit(document, ("kind",), f"{document.api} has no {document.kind}.", f"It has {', '.join(kinds[:_FEW])}.")
+            found = hit(
+                document, ("kind",), f"{document.api} has no kind {document.kind}.", f"It has {', '.join(kinds[:_FEW])} and others."
+            )
             yield from [misspelt(found, document, ("kind",), kinds)] if document.api != "v1" or known.near(document.kind, kinds) else []
         if served and document.api and document.api not in served and document.api.rpartition("/")[0] in _GROUPS:
-            mend = f"Write {served[0]}, and what else changed with it."
-            yield hit(document, ("apiVersion",), f"{document.api} has no {document.kind}.", mend)
+            mend = f"Write {served[0]}, and adapt what changed with that version."
+            yield hit(document, ("apiVersion",), f"{document.api} has no kind {document.kind}.", mend)
 
 
-@rule("selector-differs", FindingLevel.ERROR, "Kubernetes refuses the workload: its selector must take its own Pods.")
+@rule("selector-differs", FindingLevel.ERROR, "Kubernetes rejects the workload, because its selector must match its own Pods.")
 def selector_differs(project: DoctorProject) -> Iterator[Hit]:
     """A workload whose selector names labels that its Pods do not have."""
     for pod in pods(project):
@@ -74,23 +76,26 @@ def selector_differs(project: DoctorProject) -> Iterator[Hit]:
         missing = [name for name, value in wanted.items() if labels.get(name) != value]
         if missing:
             path = ("spec", "selector", "matchLabels", missing[0])
-            told = f"The selector wants {missing[0]}: {wanted[missing[0]]}, which the Pods do not have."
-            yield hit(pod.document, path, told, "Write the same into spec.template.metadata.labels.")
+            told = f"The selector requires {missing[0]}: {wanted[missing[0]]}, which the Pods do not have."
+            yield hit(pod.document, path, told, "Add the same label to spec.template.metadata.labels.")
 
 
-@rule("budget-blocks", FindingLevel.WARNING, "No Pod may be moved: a node cannot be drained, and upgrades of the cluster stop.")
+@rule("budget-blocks", FindingLevel.WARNING, "No Pod may be evicted, so a node cannot be drained and upgrades of the cluster stop.")
 def budget_blocks(project: DoctorProject) -> Iterator[Hit]:
-    """A disruption budget that permits none."""
+    """A PodDisruptionBudget that allows no disruption."""
     for document in project.of_kind("PodDisruptionBudget"):
         pod = next((each for each in pods(project) if _selects(document, each)), None)
         replicas = number(pod.document.get("spec", "replicas", default=1)) if pod else None
         least = document.get("spec", "minAvailable")
         if str(document.get("spec", "maxUnavailable")) in ("0", "0%") or str(least) == "100%":
             path = ("spec", "minAvailable" if least is not None else "maxUnavailable")
-            yield hit(document, path, f"{document.name} permits no disruption.", "Write maxUnavailable: 1.")
+            yield hit(document, path, f"{document.name} allows no disruption.", "Write maxUnavailable: 1.")
         elif replicas is not None and isinstance(least, int) and pod and "replicas" in pod.document.mapping("spec") and least >= replicas:
             yield hit(
-                document, ("spec", "minAvailable"), f"minAvailable {least} is all of the {replicas} Pods.", "Write maxUnavailable: 1."
+                document,
+                ("spec", "minAvailable"),
+                f"minAvailable {least} is not less than the {replicas} Pods.",
+                "Write maxUnavailable: 1.",
             )
 
 
@@ -99,45 +104,45 @@ def _selects(budget: ConfigDocument, pod: PodTemplate) -> bool:
     return bool(labels) and all(pod.document.get(*pod.at("metadata", "labels", name)) == value for name, value in labels.items())
 
 
-@rule("budget-invalid", FindingLevel.ERROR, "Kubernetes refuses the disruption budget, or it keeps no Pod.")
+@rule("budget-invalid", FindingLevel.ERROR, "Kubernetes rejects the budget, or the budget protects no Pod.")
 def budget_invalid(project: DoctorProject) -> Iterator[Hit]:
-    """A disruption budget with minAvailable and maxUnavailable, or for no Pod of its file."""
+    """A PodDisruptionBudget with both minAvailable and maxUnavailable, or one that selects no Pod."""
     for document in project.of_kind("PodDisruptionBudget"):
         if document.get("spec", "minAvailable") is not None and document.get("spec", "maxUnavailable") is not None:
-            told = "It has minAvailable and maxUnavailable."
-            yield hit(document, ("spec", "maxUnavailable"), told, "Keep maxUnavailable: 1.")
+            told = "The budget has both minAvailable and maxUnavailable."
+            yield hit(document, ("spec", "maxUnavailable"), told, "Keep only maxUnavailable: 1.")
         beside = [pod for pod in pods(project) if pod.document.file == document.file]
         path = ("spec", "selector", "matchLabels")
         if beside and document.mapping(*path) and not any(_selects(document, pod) for pod in pods(project)):
-            yield hit(document, path, "No Pod has the labels that it selects.", "Write the labels of the Pods.")
+            yield hit(document, path, "No Pod has the labels that it selects.", "Select the labels of the Pods.")
 
 
-@rule("schedule-invalid", FindingLevel.ERROR, "Kubernetes refuses the CronJob: nothing is ever run.")
+@rule("schedule-invalid", FindingLevel.ERROR, "Kubernetes rejects the CronJob, so nothing ever runs.")
 def schedule_invalid(project: DoctorProject) -> Iterator[Hit]:
-    """A CronJob whose schedule has not five fields."""
+    """A CronJob whose schedule does not have five fields."""
     for document in project.of_kind("CronJob"):
         schedule = document.get("spec", "schedule")
         if schedule is not None and document.api == "batch/v1" and not _SCHEDULE.fullmatch(str(schedule).strip()):
-            yield hit(document, ("spec", "schedule"), f"{schedule!r} is no schedule.", 'Write five fields, such as "0 1 * * *".')
+            yield hit(document, ("spec", "schedule"), f"{schedule!r} is not a schedule.", 'Write five fields, such as "0 1 * * *".')
 
 
-@rule("job-with-sidecar", FindingLevel.ADVICE, "The sidecar goes on when the job is done, so its Pod never ends.")
+@rule("job-with-sidecar", FindingLevel.ADVICE, "The sidecar keeps running after the job is done, so its Pod never ends.")
 def job_with_sidecar(project: DoctorProject) -> Iterator[Hit]:
-    """A job with a sidecar that is no native one."""
+    """A Job with a sidecar that is not a native sidecar."""
     for pod in pods(project):
         if pod.document.kind in ("Job", "CronJob") and pod.has_sidecar and not is_true(annotation(pod, "dapr.io/enable-native-sidecar")):
-            mend = 'Let the job call POST /v1.0/shutdown at its end, or add dapr.io/enable-native-sidecar: "true".'
+            mend = 'Let the job call POST /v1.0/shutdown of the sidecar at its end, or add dapr.io/enable-native-sidecar: "true".'
             yield hit(pod.document, pod.at("metadata", "annotations", "dapr.io/enabled"), f"{pod.document.kind} has a sidecar.", mend)
 
 
-@rule("data-not-encoded", FindingLevel.ERROR, "Kubernetes refuses the Secret: what stands below data is in base64.")
+@rule("data-not-encoded", FindingLevel.ERROR, "Kubernetes rejects the Secret, because values under data must be encoded in base64.")
 def data_not_encoded(project: DoctorProject) -> Iterator[Hit]:
-    """A value below data of a Secret that is not in base64."""
+    """A value under `data` of a Secret that is not encoded in base64."""
     for document in project.of_kind("Secret"):
         for name, value in document.mapping("data").items() if document.api == "v1" else ():
             if isinstance(value, str) and not PLACEHOLDER.search(value) and not _is_encoded(value):
                 mend = "Move it to stringData, which takes plain text, or encode it."
-                yield hit(document, ("data", name), f"{name} is not in base64.", mend)
+                yield hit(document, ("data", name), f"{name} is not encoded in base64.", mend)
 
 
 def _is_encoded(text: str) -> bool:

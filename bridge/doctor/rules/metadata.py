@@ -1,4 +1,4 @@
-"""The metadata of components: names that they have, values that they take, and what is missing."""
+"""Rules about the metadata of components: unknown names, wrong values and missing entries."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def _needed(document: ConfigDocument) -> set[str]:
     return {name.lower() for group in _NEEDED.get(component_type(document), ()) for name in group}
 
 
-@rule("metadata-unknown", FindingLevel.ERROR, "Dapr passes over it in silence, and the default counts.")
+@rule("metadata-unknown", FindingLevel.ERROR, "Dapr ignores it silently, and the default applies.")
 def metadata_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A metadata name that the component does not have. Letter case does not count."""
+    """A metadata name that the component does not have. Letter case does not matter."""
     for document in _components(project):
         names = known.types().get(component_type(document))
         if names is None:
@@ -66,35 +66,37 @@ def metadata_unknown(project: DoctorProject) -> Iterator[Hit]:
         for index, name in metadata(document):
             if name.lower() not in spelled and not (free and free.fullmatch(name)):
                 path = ("spec", "metadata", index, "name")
-                found = hit(document, path, f"{name} is no metadata of {component_type(document)}.", UNSURE)
+                found = hit(document, path, f"{name} is not a metadata name of {component_type(document)}.", UNSURE)
                 yield misspelt(found, document, path, names)
 
 
-@rule("metadata-twice", FindingLevel.WARNING, "Only one of the two counts.")
+@rule("metadata-twice", FindingLevel.WARNING, "Only one of the two values is used.")
 def metadata_twice(project: DoctorProject) -> Iterator[Hit]:
-    """A metadata name that stands twice in a component."""
+    """A metadata name that appears twice in a component."""
     for document in _components(project):
         seen: set[str] = set()
         for index, name in metadata(document):
             if name.lower() in seen:
-                yield hit(document, ("spec", "metadata", index, "name"), f"{name} stands twice.", "Keep one of them.")
+                yield hit(document, ("spec", "metadata", index, "name"), f"{name} appears twice.", "Keep one of them.")
             seen.add(name.lower())
 
 
-@rule("metadata-missing", FindingLevel.ERROR, "The component cannot be made, and daprd ends with INIT_COMPONENT_FAILURE.", of_lack=True)
+@rule(
+    "metadata-missing", FindingLevel.ERROR, "The component does not initialize, and daprd exits with INIT_COMPONENT_FAILURE.", of_lack=True
+)
 def metadata_missing(project: DoctorProject) -> Iterator[Hit]:
-    """Metadata without which a component cannot work."""
+    """A component without metadata that it needs."""
     for document in _components(project):
         names = {name.lower() for _, name in metadata(document)}
         for group in _NEEDED.get(component_type(document), ()):
             if not names & {each.lower() for each in group}:
                 message = f"Component {document.name} has no {' or '.join(group)}."
-                yield hit(document, ("spec", "metadata"), message, "Add it with value, envRef or secretKeyRef.")
+                yield hit(document, ("spec", "metadata"), message, "Add it with a value, an envRef or a secretKeyRef.")
 
 
-@rule("metadata-without-value", FindingLevel.ERROR, "The value is empty text, which is seldom what was meant.")
+@rule("metadata-without-value", FindingLevel.ERROR, "The value is then an empty string, which is seldom what was meant.")
 def metadata_without_value(project: DoctorProject) -> Iterator[Hit]:
-    """Metadata that has no name, or has neither a value nor a reference, or both."""
+    """A metadata entry without a name, with neither a value nor a reference, or with both."""
     for document in _components(project):
         for index, each in document.items("spec", "metadata"):
             if isinstance(each, dict) and not isinstance(each.get("name"), str):
@@ -107,44 +109,44 @@ def metadata_without_value(project: DoctorProject) -> Iterator[Hit]:
                 continue  # an empty value says nothing, which is often meant
             if len(sources) != 1:
                 told = f"{name} has {' and '.join(sources) if sources else 'no value'}"
-                yield hit(document, ("spec", "metadata", index), f"{told}.", "Give it one of value, envRef and secretKeyRef.")
+                yield hit(document, ("spec", "metadata", index), f"{told}.", "Give it exactly one of value, envRef and secretKeyRef.")
             elif sources[0] == "secretKeyRef" and not document.get("spec", "metadata", index, "secretKeyRef", "name"):
-                yield hit(document, ("spec", "metadata", index), f"The secretKeyRef of {name} has no name.", "Add name, and key.")
+                yield hit(document, ("spec", "metadata", index), f"The secretKeyRef of {name} has no name.", "Add the name and the key.")
 
 
-@rule("number-expected", FindingLevel.ERROR, "The component refuses it and daprd ends, or the default counts.")
+@rule("number-expected", FindingLevel.ERROR, "The component rejects the value and daprd exits, or the default applies.")
 def number_expected(project: DoctorProject) -> Iterator[Hit]:
-    """Metadata that is a number for the component, or whose name says seconds, milliseconds or a count, with a value that is none."""
+    """A metadata value that is not a number, although its component, or a name such as lockRenewalInSec, requires one."""
     for document in _components(project):
         kind = component_type(document)
         is_counted = kind.startswith(("pubsub.azure.servicebus", "pubsub.redis", "state.redis"))
         for place, name, value in _plain(document):
             counts = is_counted and _COUNTED.search(name) is not None
             if (counts or known.value_of(kind, name) == "number") and not _is_number(value, whole=counts):
-                told = "no whole number" if counts else "no number"
+                told = "not a whole number" if counts else "not a number"
                 yield hit(document, place, f"{name} is {value!r}, which is {told}.", "Write digits only, in quotes.")
 
 
-@rule("metadata-value", FindingLevel.ERROR, "The component refuses it and daprd ends, or the default counts in silence.")
+@rule("metadata-value", FindingLevel.ERROR, "The component rejects the value and daprd exits, or the default applies silently.")
 def metadata_value(project: DoctorProject) -> Iterator[Hit]:
-    """Metadata that is no truth value, no duration, or nearly one of the words that the component takes."""
+    """A metadata value that is not a valid boolean or duration, or is a misspelt keyword of the component."""
     for document in _components(project):
         for place, name, value in _plain(document):
             wanted = known.value_of(component_type(document), name)
             if name.lower() == "direction" and component_type(document).startswith("bindings."):
                 wanted = ["input", "output", "input, output"]
             if wanted == "bool" and not is_truth(value):
-                found = hit(document, place, f"{name} is {value!r}, which Dapr takes for false.", 'Write "true" or "false".')
+                found = hit(document, place, f"{name} is {value!r}, which Dapr reads as false.", 'Write "true" or "false".')
                 yield misspelt(found, document, place, ("true", "false"))
             elif wanted == "duration" and go_duration(value) is None:
-                yield hit(document, place, f"{name} is {value!r}, which is no duration.", "Write it like 500ms, 30s or 1m30s.")
+                yield hit(document, place, f"{name} is {value!r}, which is not a duration.", "Write it like 500ms, 30s or 1m30s.")
             elif isinstance(wanted, list) and value.lower() not in {str(each).lower() for each in wanted}:
                 found = hit(document, place, f"{name} is {value!r}, which {component_type(document)} does not know.", "")
                 yield from [misspelt(found, document, place, wanted)] if known.near(value, wanted) else []
 
 
 def _plain(document: ConfigDocument) -> Iterator[tuple[tuple[Key, ...], str, str]]:
-    """The metadata with a value in the file: its place, name and value. What is filled in later is left out."""
+    """The metadata entries with a value in the file: path, name and value. Placeholders are left out."""
     for index, name in metadata(document):
         value = document.get("spec", "metadata", index, "value")
         if isinstance(value, str | int | float) and str(value) and not PLACEHOLDER.search(str(value)):

@@ -1,7 +1,7 @@
-"""Targets of Dapr's Resiliency: what they name, and the policies that they name. What policies say is in `policies`, what they add up to
-in `deliveries`.
+"""Rules about the targets of Dapr's Resiliency: what they name, and which policies they refer to.
 
-The bridge's own policy file is read by the bridge, which is stricter (`policies-invalid`).
+The contents of policies are checked in `policies`, and what they mean together with other files in `deliveries`. The bridge reads its own
+policy file itself and is stricter (`policies-invalid`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ IS_POLICY = re.compile(r"retr|resilien|circuit|timeout", re.IGNORECASE)  #: a mi
 
 
 def sidecar_policies(project: DoctorProject) -> Iterator[ConfigDocument]:
-    """The policy documents that a sidecar reads: all but the bridge's own file."""
+    """The Resiliency documents that a sidecar reads, which are all except the bridge's own policy file."""
     return (each for each in project.of_kind("Resiliency", dapr=True) if each.file not in _own(project))
 
 
@@ -48,7 +48,7 @@ def _own(project: DoctorProject) -> set[object]:
 
 
 def references(document: ConfigDocument) -> Iterator[tuple[tuple[Key, ...], str, str]]:
-    """Where a target names a policy: the path, the kind (timeout, retry, circuitBreaker), and the name."""
+    """Each reference from a target to a policy: its path, its kind (timeout, retry, circuitBreaker), and the name of the policy."""
     targets = document.mapping("spec", "targets")
     for group in ("apps", "actors"):
         for name, target in document.mapping("spec", "targets", group).items() if targets else ():
@@ -69,7 +69,7 @@ def _named(path: tuple[Key, ...], target: object) -> Iterator[tuple[tuple[Key, .
 @rule(
     "policy-undefined",
     FindingLevel.ERROR,
-    "A timeout or retry of that name is silently none; for a circuit breaker daprd 1.18 ends with a panic.",
+    "Dapr silently applies no timeout or retry. For an undefined circuit breaker, daprd 1.18 ends with a panic.",
 )
 def policy_undefined(project: DoctorProject) -> Iterator[Hit]:
     """A target that names a policy that is not defined."""
@@ -79,13 +79,13 @@ def policy_undefined(project: DoctorProject) -> Iterator[Hit]:
             built_in = BUILT_IN if kind == "retry" else ()
             if name not in (*defined, *built_in):
                 place = f"spec.policies.{_PLURALS[kind]}"
-                found = hit(document, path, f"Nothing below {place} is named {name}.", f"Define it below {place}.")
+                found = hit(document, path, f"No policy under {place} is named {name}.", f"Define it under {place}.")
                 yield misspelt(found, document, path, defined)
 
 
-@rule("policy-unused", FindingLevel.WARNING, "It has no effect: no target names it, and it is none of Dapr's defaults.")
+@rule("policy-unused", FindingLevel.WARNING, "It has no effect: no target names it, and it is not one of Dapr's default policies.")
 def policy_unused(project: DoctorProject) -> Iterator[Hit]:
-    """A policy that nothing names, such as a default whose name is misspelt."""
+    """A policy that no target names, such as a default policy whose name is misspelt."""
     for document in sidecar_policies(project):
         used = {(kind, name) for _, kind, name in references(document)}
         for kind, plural in _PLURALS.items():
@@ -93,26 +93,30 @@ def policy_unused(project: DoctorProject) -> Iterator[Hit]:
                 if (kind, name) in used or name in _DEFAULTS or name in BUILT_IN:
                     continue
                 path: tuple[Key, ...] = ("spec", "policies", plural, name)
-                found = hit(document, path, f"No target names {name}.", "Name it at a target, or remove it.")
+                found = hit(document, path, f"No target names {name}.", "Let a target name it, or remove it.")
                 names = [*_DEFAULTS, *BUILT_IN] if name.startswith("D") else []
                 yield misspelt(found, document, path, names, is_key=True)
 
 
-@rule("breaker-scope-missing", FindingLevel.ERROR, "Dapr drops all policies of the file with one line in its log.")
+@rule("breaker-scope-missing", FindingLevel.ERROR, "Dapr ignores every policy in the file and writes only one line to its log.")
 def breaker_scope_missing(project: DoctorProject) -> Iterator[Hit]:
-    """An actor with a circuit breaker and no circuitBreakerScope, or another than type, id and both."""
+    """An actor target with a circuit breaker whose circuitBreakerScope is missing, or is not type, id or both."""
     for document in sidecar_policies(project):
         for name, target in document.mapping("spec", "targets", "actors").items():
             scope = target.get("circuitBreakerScope") if isinstance(target, dict) and target.get("circuitBreaker") else "both"
             if scope not in _SCOPES_OF_BREAKERS:
-                told = f"has the circuitBreakerScope {scope!r}" if scope else "has a circuitBreaker and no circuitBreakerScope"
+                told = f"has the circuitBreakerScope {scope!r}" if scope else "has a circuitBreaker but no circuitBreakerScope"
                 path = ("spec", "targets", "actors", name, "circuitBreakerScope")
-                yield misspelt(hit(document, path, f"{name} {told}.", "Say type, id or both."), document, path, _SCOPES_OF_BREAKERS)
+                yield misspelt(hit(document, path, f"{name} {told}.", "Write type, id or both."), document, path, _SCOPES_OF_BREAKERS)
 
 
-@rule("target-app-misspelt", FindingLevel.ERROR, "The policy is for an application that is not there, so the one that is meant has none.")
+@rule(
+    "target-app-misspelt",
+    FindingLevel.ERROR,
+    "The policy applies to an application that does not exist, so the application that is meant has none.",
+)
 def target_app_misspelt(project: DoctorProject) -> Iterator[Hit]:
-    """A target under `apps` that is nearly the app id that a workload, an endpoint or a scope beside it has."""
+    """A target under `apps` that looks like a misspelling of the app id of a workload, an endpoint or a scope."""
     for document in sidecar_policies(project):
         beside = [each for each in project.documents if each.api.startswith("dapr.io/") and together(each.file, document.file)]
         ids = {scope for each in beside for scope in each.scopes} | {each.name for each in beside if each.kind == "HTTPEndpoint"}
@@ -124,9 +128,13 @@ def target_app_misspelt(project: DoctorProject) -> Iterator[Hit]:
                 yield misspelt(hit(document, path, f"No application is named {name}.", ""), document, path, ids, is_key=True)
 
 
-@rule("target-component-unknown", FindingLevel.ERROR, "The policy is for a component that is not there, so the one that is meant has none.")
+@rule(
+    "target-component-unknown",
+    FindingLevel.ERROR,
+    "The policy applies to a component that does not exist, so the component that is meant has none.",
+)
 def target_component_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A target under `components` that no component beside it is named for."""
+    """A target under `components` that is not the name of a component beside it."""
     for document in sidecar_policies(project):
         names = [each.name for each in project.beside(document, "Component")]
         for name in map(str, document.mapping("spec", "targets", "components")):
@@ -136,17 +144,17 @@ def target_component_unknown(project: DoctorProject) -> Iterator[Hit]:
                 yield misspelt(found, document, path, names, is_key=True)
 
 
-@rule("resiliency-elsewhere", FindingLevel.ERROR, "Dapr passes over it in silence: nothing is tried again.")
+@rule("resiliency-elsewhere", FindingLevel.ERROR, "Dapr ignores them silently, so nothing is retried.")
 def resiliency_elsewhere(project: DoctorProject) -> Iterator[Hit]:
-    """Retries in a Configuration: as policies, or as a middleware that does not exist."""
+    """Retries in a Configuration, written as policies or as a middleware that does not exist."""
     for document in project.of_kind("Configuration", dapr=True):
         for field in ("policies", "targets"):
             if document.get("spec", field) is not None:
                 message = f"A Configuration has no {field}."
-                yield hit(document, ("spec", field), message, "Move policies and targets to a resource of kind Resiliency.")
+                yield hit(document, ("spec", field), message, "Move policies and targets to a resource of the kind Resiliency.")
         for pipeline in ("httpPipeline", "appHttpPipeline"):
             for index, handler in document.items("spec", pipeline, "handlers"):
                 kind = str(handler.get("type", "")) if isinstance(handler, dict) else ""
                 if IS_POLICY.search(kind):
                     path = ("spec", pipeline, "handlers", index)
-                    yield hit(document, path, f"Dapr has no middleware {kind}.", "Write policies in a resource of kind Resiliency.")
+                    yield hit(document, path, f"Dapr has no middleware {kind}.", "Write the policies in a resource of the kind Resiliency.")

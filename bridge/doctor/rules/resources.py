@@ -1,4 +1,4 @@
-"""What holds for every resource of Dapr: its kind, version, name, fields and scopes."""
+"""Rules for every Dapr resource: kind, version, name, size and scopes."""
 
 from __future__ import annotations
 
@@ -26,22 +26,23 @@ def _dapr(project: DoctorProject) -> Iterator[ConfigDocument]:
     return (each for each in project.documents if each.api.startswith("dapr.io/"))
 
 
-@rule("kind-unknown", FindingLevel.ERROR, "Dapr leaves a resource out whose kind it does not know, with no word in its log.")
+@rule("kind-unknown", FindingLevel.ERROR, "Dapr ignores a resource whose kind it does not know, and logs nothing.")
 def kind_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A kind in Dapr's group that Dapr does not have, or a kind of Dapr in a group that is nearly Dapr's or none."""
+    """A kind that Dapr's API group does not have, or a Dapr kind whose API group is missing or misspelt."""
     for document in project.documents:
         if document.api.startswith("dapr.io/"):
             if document.kind not in _KINDS:
-                found = hit(document, ("kind",), f"{document.kind or 'nothing'} is no kind of Dapr.", f"It has {', '.join(_KINDS)}.")
+                told = f"{document.kind} is not a Dapr kind." if document.kind else "The resource has no kind."
+                found = hit(document, ("kind",), told, f"Dapr has {', '.join(_KINDS)}.")
                 yield misspelt(found, document, ("kind",), _KINDS)
         elif document.kind in _KINDS and _is_meant_for_dapr(document):
             fix = replacing(document.value_span("apiVersion"), _DEFAULT_API) if document.kind != "Subscription" else None
-            mend = f"Write {_DEFAULT_API}."
-            yield hit(document, ("apiVersion",), f"{document.api or 'no apiVersion'} has no {document.kind}.", mend, fix)
+            told = f"{document.api} has no kind {document.kind}." if document.api else "The resource has no apiVersion."
+            yield hit(document, ("apiVersion",), told, f"Write {_DEFAULT_API}.", fix)
 
 
 def _is_meant_for_dapr(document: ConfigDocument) -> bool:
-    """Whether a resource of another group is one of Dapr: others have components and configurations, too."""
+    """Whether a resource of another API group was meant for Dapr. Other products have components and configurations, too."""
     group = document.api.rpartition("/")[0]
     if group:
         return difflib.SequenceMatcher(None, group.lower(), "dapr.io").ratio() > _NEARLY
@@ -49,9 +50,9 @@ def _is_meant_for_dapr(document: ConfigDocument) -> bool:
     return is_versioned or (document.kind in ("Component", "Resiliency", "HTTPEndpoint") and bool(document.mapping("spec")))
 
 
-@rule("version-unknown", FindingLevel.ERROR, "Kubernetes refuses the resource, and a sidecar that reads files leaves it out.")
+@rule("version-unknown", FindingLevel.ERROR, "Kubernetes rejects the resource, and a sidecar that reads files ignores it.")
 def version_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A version of a kind that Dapr does not serve."""
+    """A Dapr kind in an API version that Dapr does not serve."""
     for document in _dapr(project):
         served = [each.split()[0] for each in known.kinds() if each.endswith(f" {document.kind}")]
         if served and document.api not in served:
@@ -59,9 +60,9 @@ def version_unknown(project: DoctorProject) -> Iterator[Hit]:
             yield hit(document, ("apiVersion",), f"{document.kind} has no version {document.api}.", f"Write {' or '.join(served)}.", fix)
 
 
-@rule("name-missing", FindingLevel.ERROR, "Nobody can refer to it, or Kubernetes refuses it.")
+@rule("name-missing", FindingLevel.ERROR, "Nothing can refer to the resource, or Kubernetes rejects it.")
 def name_missing(project: DoctorProject) -> Iterator[Hit]:
-    """A resource without a name, or with one that Kubernetes does not take. Capital letters are for sidecars that read files."""
+    """A resource without a name that Kubernetes accepts. Where a sidecar reads files, capital letters are accepted."""
     for document in _dapr(project):
         if (
             _NAME.fullmatch(document.name)
@@ -71,17 +72,17 @@ def name_missing(project: DoctorProject) -> Iterator[Hit]:
             continue
         if document.name and PLACEHOLDER.search(document.name):
             continue
-        told = f"{document.name!r} is no name for Kubernetes" if document.name else "It has no metadata.name"
-        yield hit(document, ("metadata", "name"), f"{told}.", "Give it a name of small letters, digits, - and .")
+        told = f"{document.name!r} is not a name that Kubernetes accepts" if document.name else "It has no metadata.name"
+        yield hit(document, ("metadata", "name"), f"{told}.", "Use lower-case letters, digits, - and .")
 
 
 @rule(
     "name-collides",
     FindingLevel.ERROR,
-    "Only one of the two can be: in Kubernetes the second takes the place of the first, and a sidecar that reads files does not start.",
+    "Only one of them can exist: in Kubernetes the second replaces the first, and a sidecar that reads files does not start.",
 )
 def name_collides(project: DoctorProject) -> Iterator[Hit]:
-    """Two resources of one kind and name in a file, or two of Dapr that a sidecar reads from one folder."""
+    """Two resources of the same kind and name in one file, or two Dapr resources in a folder that a sidecar reads."""
     seen: dict[tuple[str, ...], list[ConfigDocument]] = {}
     for document in project.documents:
         if not document.kind or not document.name or document.kind == "Automation" or document.is_patch:
@@ -90,13 +91,15 @@ def name_collides(project: DoctorProject) -> Iterator[Hit]:
         first = next((each for each in same if _collide(project, each, document)), None)
         if first is not None:
             place = f"{first.file}, line {first.line('metadata', 'name')}"
-            message = f"{document.kind} {document.name} stands in {place} too."
-            yield hit(document, ("metadata", "name"), message, "Give one of them another name, or keep them in folders beside each other.")
+            message = f"{document.kind} {document.name} is also defined in {place}."
+            yield hit(
+                document, ("metadata", "name"), message, "Give one of them another name, or keep them in separate folders side by side."
+            )
         same.append(document)
 
 
 def _collide(project: DoctorProject, one: ConfigDocument, other: ConfigDocument) -> bool:
-    """Manifests in several files may be alternatives; Dapr reads all files of a folder, and of Configurations the ones that it is given."""
+    """Whether both resources end up in one place. Dapr reads all files of a folder, but manifests in several files may be alternatives."""
     if not one.api.startswith("dapr.io/"):
         return one.file == other.file
     if one.file.parent != other.file.parent or (not one.namespace and not overlap(one.scopes, other.scopes)):
@@ -110,50 +113,54 @@ def _group(document: ConfigDocument) -> str:
     return document.api.rpartition("/")[0]
 
 
-@rule("scope-misspelt", FindingLevel.ERROR, "No sidecar of that name reads the resource, and the one that is meant does not have it.")
+@rule("scope-misspelt", FindingLevel.ERROR, "No sidecar has that app id, so the application that is meant does not load the resource.")
 def scope_misspelt(project: DoctorProject) -> Iterator[Hit]:
-    """A scope that is nearly the app id which other resources name."""
+    """A scope that looks like a misspelling of an app id that other resources name."""
     counts = Counter(scope for document in _dapr(project) for scope in document.scopes)
     for document in _dapr(project):
         for number, scope in enumerate(document.scopes):
             others = [name for name, count in counts.items() if count > counts[scope]]
             if fix := known.one_typo(scope, others):
                 span = replacing(document.value_span("scopes", number), fix)
-                yield hit(document, ("scopes", number), f"Others name {fix}, and this one {scope}.", f"Write {fix}.", span)
+                yield hit(document, ("scopes", number), f"Other resources name {fix}, and this one names {scope}.", f"Write {fix}.", span)
 
 
-@rule("document-too-long", FindingLevel.ERROR, "daprd 1.18 reads such a document without end, and takes memory until the machine has none.")
+@rule(
+    "document-too-long",
+    FindingLevel.ERROR,
+    "daprd 1.18 never finishes reading such a document, and uses memory until the machine has none left.",
+)
 def document_too_long(project: DoctorProject) -> Iterator[Hit]:
-    """A document of Dapr with more than 64 KiB."""
+    """A Dapr resource of more than 64 KiB."""
     for document in _dapr(project):
         if document.node is not None and document.node.end_mark.index - document.node.start_mark.index > _LONGEST:
-            yield hit(document, (), "The document is longer than 64 KiB.", "Write several resources, each in a document of its own.")
+            yield hit(document, (), "The document is longer than 64 KiB.", "Split it into several resources, each in its own document.")
 
 
 @rule(
     "scopes-missing",
     FindingLevel.WARNING,
-    "Every sidecar of the namespace has it: any of them may read the runs or take the events.",
+    "Every sidecar of the namespace loads it, and any of them may read the runs or receive the events.",
     of_lack=True,
 )
 def scopes_missing(project: DoctorProject) -> Iterator[Hit]:
-    """A component, endpoint or subscription that names no application, where all others beside it do."""
+    """A component, endpoint or subscription without scopes, where all others beside it have scopes."""
     return (found for found, is_only_one in _without_scopes(project) if is_only_one)
 
 
 @rule(
     "scopes-none",
     FindingLevel.ADVICE,
-    "Every sidecar of the namespace has it: any of them may read its data or take its events.",
+    "Every sidecar of the namespace loads it, and any of them may read its data or receive its events.",
     of_lack=True,
 )
 def scopes_none(project: DoctorProject) -> Iterator[Hit]:
-    """A component, endpoint or subscription that names no application, as others beside it do not."""
+    """A component, endpoint or subscription without scopes, where others beside it have none either."""
     return (found for found, is_only_one in _without_scopes(project) if not is_only_one)
 
 
 def _without_scopes(project: DoctorProject) -> Iterator[tuple[Hit, bool]]:
-    """The resources that every sidecar reads, each with whether it is the only such one beside others."""
+    """The resources that every sidecar loads, each with whether it is the only such resource beside others."""
     listed = [each for each in project.of_kind("Component", "HTTPEndpoint", "Subscription", dapr=True) if not each.is_patch]
     workloads = {pod.document: annotation(pod, "dapr.io/app-id") for pod in with_sidecar(project)}
     for document in listed:
@@ -164,7 +171,10 @@ def _without_scopes(project: DoctorProject) -> Iterator[tuple[Hit, bool]]:
         is_only_one = bool(scopes) and not any(_is_open(each) for each in beside)
         is_shared = any(workloads[each] not in scopes for each in project.related(document, workloads))
         told = f"{document.kind} {document.name} has no scopes."
-        yield hit(document, ("metadata", "name"), told, "Add scopes with the app ids that need it."), is_only_one and not is_shared
+        yield (
+            hit(document, ("metadata", "name"), told, "Add scopes with the app ids of the applications that need it."),
+            is_only_one and not is_shared,
+        )
 
 
 def _is_open(document: ConfigDocument) -> bool:
@@ -172,10 +182,10 @@ def _is_open(document: ConfigDocument) -> bool:
     return document.get("scopes") in (None, []) and not kind.startswith(("middleware.", "nameresolution."))
 
 
-@rule("scopes-misplaced", FindingLevel.ERROR, "Dapr does not see them, so every sidecar has the resource.")
+@rule("scopes-misplaced", FindingLevel.ERROR, "Dapr does not see them, so every sidecar loads the resource.")
 def scopes_misplaced(project: DoctorProject) -> Iterator[Hit]:
-    """`scopes` below `spec` or `metadata`; they stand at the top."""
+    """`scopes` under `spec` or `metadata` instead of at the top level."""
     for document in _dapr(project):
         for place in ("spec", "metadata"):
             if isinstance(document.get(place, "scopes"), list):
-                yield hit(document, (place, "scopes"), f"scopes stand below {place}.", "Move them to the top, beside spec.")
+                yield hit(document, (place, "scopes"), f"scopes is under {place}.", "Move it to the top level, beside spec.")

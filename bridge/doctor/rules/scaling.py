@@ -1,4 +1,4 @@
-"""What scales workloads, and the webhook that gives them a sidecar."""
+"""Rules about autoscalers, and about the webhook that injects sidecars."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def _scaled(project: DoctorProject, document: ConfigDocument) -> PodTemplate | N
 @rule(
     "scaler-without-request",
     FindingLevel.ERROR,
-    "Utilization is a share of requests: with a container that has none the autoscaler does nothing.",
+    "Utilization is a percentage of the request. If one container has no request, the autoscaler does nothing.",
 )
 def scaler_without_request(project: DoctorProject) -> Iterator[Hit]:
-    """An autoscaler on the utilization of CPU or memory for Pods of which a container, or the sidecar, requests none."""
+    """An autoscaler on CPU or memory utilization for Pods in which a container or the sidecar has no resource request."""
     for document in project.of_kind("HorizontalPodAutoscaler"):
         pod = _scaled(project, document)
         old = ("spec", "targetCPUUtilizationPercentage")
         if pod is not None and document.get(*old) is not None and (missing := _missing(pod, "cpu")):
-            yield hit(document, old, f"{' and '.join(missing)} of {pod.document.name} requests no cpu.", "Add the requests.")
+            yield hit(document, old, f"{' and '.join(missing)} of {pod.document.name} requests no cpu.", "Add the resource requests.")
         for index, metric in document.items("spec", "metrics"):
             resource = metric.get("resource") if isinstance(metric, dict) and metric.get("type") == "Resource" else None
             if pod is None or not isinstance(resource, dict) or not _by_utilization(resource):
@@ -42,12 +42,12 @@ def scaler_without_request(project: DoctorProject) -> Iterator[Hit]:
             name = str(resource.get("name"))
             if missing := _missing(pod, name):
                 path: tuple[Key, ...] = ("spec", "metrics", index)
-                mend = "Add the requests, or measure one container (type: ContainerResource)."
+                mend = "Add the resource requests, or measure a single container (type: ContainerResource)."
                 yield hit(document, path, f"{' and '.join(missing)} of {pod.document.name} requests no {name}.", mend)
 
 
 def _missing(pod: PodTemplate, name: str) -> list[str]:
-    """The containers that request nothing of the resource."""
+    """The containers without a request for the resource."""
     missing = [str(each.get("name")) for _, each in pod.containers() if not _requests(each, name)]
     if pod.has_sidecar and not annotation(pod, f"dapr.io/sidecar-{name}-request"):
         missing.append(f"daprd (annotation dapr.io/sidecar-{name}-request)")
@@ -65,15 +65,15 @@ def _requests(container: dict[str, object], name: str) -> bool:
     return any(isinstance(each, dict) and name in each for each in found)
 
 
-@rule("two-scalers", FindingLevel.ERROR, "Both set the number of replicas, one against the other.")
+@rule("two-scalers", FindingLevel.ERROR, "Both set the number of replicas, and work against each other.")
 def two_scalers(project: DoctorProject) -> Iterator[Hit]:
-    """An autoscaler and a ScaledObject beside each other, or two of a kind in a file, for one workload."""
+    """A HorizontalPodAutoscaler and a ScaledObject beside each other, or two of a kind in one file, for the same workload."""
     seen: dict[tuple[str, str, str], list[ConfigDocument]] = {}
     for document in _scalers(project):
         same = seen.setdefault((document.namespace, *_target(document)), [])
         for first in same:
             if together(first.file, document.file) if first.kind != document.kind else first.file == document.file:
-                told = f"{first.kind} {first.name} scales {_target(document)[1]} too."
+                told = f"{first.kind} {first.name} also scales {_target(document)[1]}."
                 yield hit(document, ("spec", "scaleTargetRef"), told, "Keep one of them.")
                 break
         same.append(document)
@@ -97,13 +97,13 @@ def scaler_target_unknown(project: DoctorProject) -> Iterator[Hit]:
         if document.file in names and kind in WORKLOADS and (kind, name) not in everywhere:
             path = ("spec", "scaleTargetRef", "name")
             of_kind = [each for each_kind, each in names[document.file] if each_kind == kind]
-            found = hit(document, path, f"There is no {kind} {name}.", "Correct the name.")
+            found = hit(document, path, f"No {kind} is named {name}.", "Correct the name.")
             yield misspelt(found, document, path, of_kind)
 
 
-@rule("trigger-incomplete", FindingLevel.ERROR, "KEDA does not scale by it: it refuses the trigger, and nothing else says so.")
+@rule("trigger-incomplete", FindingLevel.ERROR, "KEDA refuses the trigger and does not scale by it, and nothing else reports this.")
 def trigger_incomplete(project: DoctorProject) -> Iterator[Hit]:
-    """A trigger of KEDA on Service Bus without an entity, or one with an authentication that is not in its file, where there are others."""
+    """A KEDA trigger on Service Bus without a queue or subscription, or a trigger with an unknown TriggerAuthentication."""
     authentications = [each for each in project.of_kind("TriggerAuthentication") if each.api.startswith("keda.sh/")]
     for document in project.of_kind("ScaledObject", "ScaledJob"):
         beside = {each.name for each in authentications if each.file == document.file}
@@ -113,7 +113,7 @@ def trigger_incomplete(project: DoctorProject) -> Iterator[Hit]:
             is_bus = isinstance(trigger, dict) and trigger.get("type") == "azure-servicebus"
             if is_bus and not given.get("queueName") and not (given.get("topicName") and given.get("subscriptionName")):
                 mend = "Add queueName, or topicName and subscriptionName."
-                yield hit(document, path, "The trigger names no queue and no subscription.", mend)
+                yield hit(document, path, "The trigger names neither a queue nor a subscription.", mend)
             place = (*path, "authenticationRef", "name")
             named = document.get(*place)
             is_other = document.get(*path, "authenticationRef", "kind", default="TriggerAuthentication") == "TriggerAuthentication"
@@ -122,22 +122,22 @@ def trigger_incomplete(project: DoctorProject) -> Iterator[Hit]:
                 yield misspelt(found, document, place, beside)
 
 
-@rule("scaler-bounds", FindingLevel.ERROR, "Kubernetes refuses it.")
+@rule("scaler-bounds", FindingLevel.ERROR, "Kubernetes rejects the autoscaler.")
 def scaler_bounds(project: DoctorProject) -> Iterator[Hit]:
-    """An autoscaler whose least is more than its most."""
+    """An autoscaler whose minimum is larger than its maximum."""
     for document in project.of_kind("HorizontalPodAutoscaler", "ScaledObject"):
         fields = ("minReplicas", "maxReplicas") if document.kind.startswith("H") else ("minReplicaCount", "maxReplicaCount")
         least, most = (number(document.get("spec", each)) for each in fields)
         if least is not None and most is not None and least > most:
-            yield hit(document, ("spec", fields[0]), f"{fields[0]} {least} is more than {fields[1]} {most}.", "Exchange them.")
+            yield hit(document, ("spec", fields[0]), f"{fields[0]} {least} is more than {fields[1]} {most}.", "Swap the two values.")
 
 
-@rule("injector-ignored", FindingLevel.WARNING, "While the injector is down Pods start without a sidecar, and nobody is told.")
+@rule("injector-ignored", FindingLevel.WARNING, "While the injector is down, Pods start without a sidecar and nothing reports it.")
 def injector_ignored(project: DoctorProject) -> Iterator[Hit]:
-    """The webhook of Dapr's injector with failurePolicy Ignore."""
+    """The webhook of Dapr's sidecar injector with the failurePolicy Ignore."""
     for document in project.of_kind("MutatingWebhookConfiguration"):
         for index, each in document.items("webhooks"):
             if isinstance(each, dict) and "dapr" in str(each.get("name", "")) and each.get("failurePolicy") == "Ignore":
                 path: tuple[Key, ...] = ("webhooks", index, "failurePolicy")
-                mend = "Write Fail (chart: dapr_sidecar_injector.webhookFailurePolicy)."
+                mend = "Write Fail (in Dapr's chart: dapr_sidecar_injector.webhookFailurePolicy)."
                 yield hit(document, path, "failurePolicy is Ignore.", mend, replacing(document.value_span(*path), "Fail"))

@@ -1,4 +1,4 @@
-"""Secrets in components and endpoints: those that stand in the file, and the stores that are to give them."""
+"""Rules about secrets in components and endpoints: secrets in plain text, and references to secret stores."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def _components(project: DoctorProject) -> Iterator[ConfigDocument]:
     return project.of_kind("Component", dapr=True)
 
 
-@rule("secret-in-file", FindingLevel.ERROR, "Whoever reads the file, the repository or the resource in the cluster has the secret.")
+@rule("secret-in-file", FindingLevel.ERROR, "Whoever can read the file, the repository or the resource in the cluster has the secret.")
 def secret_in_file(project: DoctorProject) -> Iterator[Hit]:
-    """A secret that stands in a component, an endpoint or the environment of a container."""
+    """A secret in plain text in a component or an HTTPEndpoint."""
     for document in _components(project):
         for index, name in metadata(document):
             value = metadata_text(document, name)
             if value and _is_secret(name, value):
                 path = ("spec", "metadata", index, "name")
-                mend = "Put it into a secret store, and name it with secretKeyRef."
-                yield hit(document, path, f"{name} stands in the file as plain text.", mend)
+                mend = "Put it into a secret store, and refer to it with secretKeyRef."
+                yield hit(document, path, f"{name} is in the file as plain text.", mend)
     for document in project.of_kind("HTTPEndpoint", dapr=True):
         for index, header in document.items("spec", "headers"):
             name = str(header.get("name", "")) if isinstance(header, dict) else ""
             value = str(header.get("value") or "") if isinstance(header, dict) else ""
             if value and not PLACEHOLDER.search(value) and re.search(r"key|token|authorization|secret", name, re.IGNORECASE):
-                yield hit(document, ("spec", "headers", index), f"{name} stands in the file as plain text.", "Name it with secretKeyRef.")
+                yield hit(document, ("spec", "headers", index), f"{name} is in the file as plain text.", "Refer to it with secretKeyRef.")
 
 
 def _is_secret(name: str, value: str) -> bool:
@@ -53,9 +53,9 @@ def _is_secret(name: str, value: str) -> bool:
     return is_named and not is_truth(value) and not _FILE.fullmatch(value)
 
 
-@rule("secret-store-unknown", FindingLevel.ERROR, "The references are not resolved: values are empty, calls go out without a key.")
+@rule("secret-store-unknown", FindingLevel.ERROR, "The references are not resolved: values are empty, and calls are sent without a key.")
 def secret_store_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A store that is not among the components; or none, while all other references beside it name one."""
+    """A secret store that is not among the components, or none although all other references beside it name one."""
     for document in project.of_kind("Component", "HTTPEndpoint", dapr=True):
         if not _has_references(document):
             continue
@@ -66,7 +66,7 @@ def secret_store_unknown(project: DoctorProject) -> Iterator[Hit]:
             found = hit(document, path, f"No secret store is named {store}.", f"There is {', '.join(sorted(stores))}.")
             yield misspelt(found, document, path, stores)
         elif not store and stores and _others_name_one(project, document):
-            mend = f"Add auth: {{secretStore: {min(stores)}}}; without it the secrets of Kubernetes are meant."
+            mend = f"Add auth: {{secretStore: {min(stores)}}}; without it Dapr reads Kubernetes Secrets."
             yield hit(document, ("metadata", "name"), f"{document.name} has secretKeyRef and names no secret store.", mend)
 
 

@@ -1,4 +1,4 @@
-"""Components of Service Bus together with the list of entities: locks, times, and how many events are in hand."""
+"""Rules about Service Bus components together with the list of entities: locks, timeouts and concurrency."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUS = ("pubsub.azure.servicebus.topics", "pubsub.azure.servicebus", "pubsub.azur
 
 
 def _on_service_bus(project: DoctorProject) -> Iterator[ConfigDocument]:
-    """The components that bring events from Service Bus."""
+    """The components that deliver events from Service Bus."""
     return (each for each in project.of_kind("Component", dapr=True) if component_type(each) in BUS)
 
 
@@ -34,22 +34,22 @@ def read_by(project: DoctorProject, component: ConfigDocument, consumer: str) ->
     return [each.properties for _, _, each in found if each.name == consumer]
 
 
-@rule("single-delivery", FindingLevel.WARNING, "Any restart while an event is in hand makes a dead letter of it.")
+@rule("single-delivery", FindingLevel.WARNING, "Any restart during a delivery turns the event into a dead letter.")
 def single_delivery(project: DoctorProject) -> Iterator[Hit]:
-    """MaxDeliveryCount 1, in a component that makes its subscriptions or in the list of entities."""
+    """A MaxDeliveryCount of 1, in a component that creates its subscriptions or in the list of entities."""
     for component in _on_service_bus(project):
         if number(metadata_text(component, "maxDeliveryCount")) == 1:
-            yield hit(component, metadata_place(component, "maxDeliveryCount"), "maxDeliveryCount is 1.", "Take 3 or more.")
+            yield hit(component, metadata_place(component, "maxDeliveryCount"), "maxDeliveryCount is 1.", "Set it to 3 or more.")
     for path, entities in project.entities.items():
         [document] = project.of_file(path)
         for place, name, properties in entityplaces.read_from(entities):
             if properties.max_delivery_count == 1:
-                yield hit(document, (*place, "Properties", "MaxDeliveryCount"), f"MaxDeliveryCount of {name} is 1.", "Take 3 or more.")
+                yield hit(document, (*place, "Properties", "MaxDeliveryCount"), f"MaxDeliveryCount of {name} is 1.", "Set it to 3 or more.")
 
 
-@rule("lock-too-long", FindingLevel.ERROR, "Service Bus refuses the entity: a lock lasts five minutes at most.")
+@rule("lock-too-long", FindingLevel.ERROR, "Service Bus rejects the entity, because a lock lasts at most five minutes.")
 def lock_too_long(project: DoctorProject) -> Iterator[Hit]:
-    """LockDuration above PT5M."""
+    """A LockDuration above PT5M."""
     for path, entities in project.entities.items():
         [document] = project.of_file(path)
         for place, name, properties in entityplaces.read_from(entities):
@@ -58,13 +58,17 @@ def lock_too_long(project: DoctorProject) -> Iterator[Hit]:
                     document,
                     (*place, "Properties", "LockDuration"),
                     f"LockDuration of {name} is longer than PT5M.",
-                    "Write PT5M or less; locks are renewed.",
+                    "Write PT5M or less. Locks are renewed while work is in progress.",
                 )
 
 
-@rule("lock-not-renewed", FindingLevel.ERROR, "The lock ends before it is renewed: the event is delivered once more while it is worked on.")
+@rule(
+    "lock-not-renewed",
+    FindingLevel.ERROR,
+    "The lock expires before it is renewed, so the event is delivered again while it is being handled.",
+)
 def lock_not_renewed(project: DoctorProject) -> Iterator[Hit]:
-    """lockRenewalInSec that is not shorter than the lock."""
+    """A lockRenewalInSec that is not shorter than the lock duration."""
     for component in _on_service_bus(project):
         seconds = number(metadata_text(component, "lockRenewalInSec"))
         renewal = _RENEWAL if seconds is None else timedelta(seconds=seconds)
@@ -72,19 +76,22 @@ def lock_not_renewed(project: DoctorProject) -> Iterator[Hit]:
         locks = [each.lock_duration for each in read_by(project, component, metadata_text(component, "consumerID") or "")]
         lock = min(locks, default=timedelta(seconds=own) if own else _LOCK)
         if renewal >= lock:
-            message = f"Locks are renewed every {show(renewal)}, and last {show(lock)}."
+            message = f"Locks are renewed every {show(renewal)} and last {show(lock)}."
             yield hit(
-                component, metadata_place(component, "lockRenewalInSec"), message, "Renew after a third of the lock: 20 for a minute."
+                component,
+                metadata_place(component, "lockRenewalInSec"),
+                message,
+                "Renew after a third of the lock duration: 20 for a lock of one minute.",
             )
 
 
 @rule(
     "handler-ends-first",
     FindingLevel.ERROR,
-    "The delivery ends while its function still runs, and the event is delivered once more: a second start.",
+    "The delivery times out while the function is still running. The event is delivered again, and the function starts a second time.",
 )
 def handler_ends_first(project: DoctorProject) -> Iterator[Hit]:
-    """handlerTimeoutInSec below the longest timeout of a function call."""
+    """A handlerTimeoutInSec that is not longer than the longest timeout of a function call."""
     for component in _on_service_bus(project):
         if not any(feeds_bridge(each) for each in subscribed_to(project, component)):
             continue
@@ -93,30 +100,30 @@ def handler_ends_first(project: DoctorProject) -> Iterator[Hit]:
         handler = _HANDLER if seconds is None else timedelta(seconds=seconds)
         longest = max(each.timeout for each in (policies.otherwise, *policies.by_app.values()))
         if timedelta(0) < handler <= longest:
-            message = f"A delivery ends after {show(handler)}, and a call may take {show(longest)} ({path.parent.name}/{path.name})."
+            message = f"A delivery times out after {show(handler)}, and a call may take {show(longest)} ({path.parent.name}/{path.name})."
             yield hit(
-                component, metadata_place(component, "handlerTimeoutInSec"), message, "Take a handlerTimeoutInSec above it, such as 300."
+                component, metadata_place(component, "handlerTimeoutInSec"), message, "Set a longer handlerTimeoutInSec, such as 300."
             )
 
 
-@rule("messages-held", FindingLevel.WARNING, "One replica locks events that it cannot take while another is idle.")
+@rule("messages-held", FindingLevel.WARNING, "One replica locks events that it cannot handle yet while another replica is idle.")
 def messages_held(project: DoctorProject) -> Iterator[Hit]:
-    """maxActiveMessages above maxConcurrentHandlers."""
+    """A maxActiveMessages above maxConcurrentHandlers."""
     for component in _on_service_bus(project):
         active = number(metadata_text(component, "maxActiveMessages")) or 1000
         handlers = number(metadata_text(component, "maxConcurrentHandlers"))
         if handlers and active > handlers:
-            message = f"{active} events are locked, and {handlers} are handled at a time."
-            yield hit(component, metadata_place(component, "maxActiveMessages"), message, "Give both the same number.")
+            message = f"{active} events are locked at a time, but only {handlers} are handled."
+            yield hit(component, metadata_place(component, "maxActiveMessages"), message, "Set both to the same number.")
 
 
 @rule(
     "setting-without-effect",
     FindingLevel.WARNING,
-    "The sidecar makes no subscriptions, so those of the broker have what they were made with.",
+    "The sidecar creates no subscriptions, so those of the broker keep the properties that they were created with.",
 )
 def setting_without_effect(project: DoctorProject) -> Iterator[Hit]:
-    """Properties of a subscription in a component that does not manage entities."""
+    """Properties of a subscription in a component that has disableEntityManagement."""
     names = ("maxDeliveryCount", "lockDurationInSec", "defaultMessageTimeToLiveInSec", "autoDeleteOnIdleInSec")
     for component in _on_service_bus(project):
         if is_true(metadata_text(component, "disableEntityManagement")):
@@ -124,5 +131,5 @@ def setting_without_effect(project: DoctorProject) -> Iterator[Hit]:
                 if metadata_text(component, name) is not None:
                     place = metadata_place(component, name)
                     yield hit(
-                        component, place, f"{name} has no effect with disableEntityManagement.", "Set it where the subscription is made."
+                        component, place, f"{name} has no effect with disableEntityManagement.", "Set it where the subscription is created."
                     )

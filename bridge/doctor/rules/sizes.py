@@ -1,4 +1,4 @@
-"""How large an input may be, against what the bus carries."""
+"""Rules about the size of inputs, compared with the largest message of the bus."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SIZE = TypeAdapter(ByteSize)
 
 
 def _limits(project: DoctorProject) -> Iterator[tuple[ConfigDocument, tuple[Key, ...], int | None, int | None]]:
-    """Each place that limits inputs of a bridge with Service Bus, the limit, and how much the bus is said to carry."""
+    """Each place that limits the inputs of a bridge on Service Bus, with the limit and the largest message of the bus, if one is set."""
     for document in project.settings_files:
         if document.get("runtime") == "dapr" or document.get("servicebus") is not None:
             yield document, ("max_input_bytes",), _bytes(document.get("max_input_bytes")), _bytes(document.get("max_event_bytes"))
@@ -40,12 +40,12 @@ def _bytes(value: object) -> int | None:
 @rule(
     "inputs-above-bus",
     FindingLevel.ERROR,
-    "A request of that size is taken for good by its own limit, and refused or lost where the bus carries it.",
+    "A request of that size passes the limit, but the bus then refuses or loses it.",
 )
 def inputs_above_bus(project: DoctorProject) -> Iterator[Hit]:
-    """A limit for inputs above what the bus is said to carry (`max_event_bytes`), or else above what Service Bus Standard does (256 kB)."""
+    """An input limit above `max_event_bytes`, the largest message of the bus, or above 256 kB (Service Bus Standard) if that is not set."""
     for document, path, inputs, carried in _limits(project):
         if inputs is not None and inputs > (carried or _STANDARD):
             told = f"the {carried:,} of max_event_bytes" if carried else "the 256 kB of Service Bus Standard"
-            mend = "Take a smaller one, such as 200000; on Premium, which carries more, say how much with max_event_bytes, such as 1000000."
+            mend = "Set a smaller limit, such as 200000. On Premium, which allows more, set max_event_bytes as well, such as 1000000."
             yield hit(document, path, f"Inputs may have {inputs:,} bytes, more than {told}.", mend)

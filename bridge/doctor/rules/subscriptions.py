@@ -1,4 +1,4 @@
-"""Subscriptions of Dapr: what they name, where their events go, and what becomes of those that fail."""
+"""Rules about Dapr subscriptions: the components and topics that they name, their routes, and their dead letters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _route(document: ConfigDocument) -> str:
 
 
 def feeds_bridge(document: ConfigDocument) -> bool:
-    """Whether the events of a subscription are delivered to the bridge."""
+    """Whether the subscription delivers its events to the bridge."""
     return _route(document).startswith(_DELIVERIES)
 
 
@@ -32,9 +32,9 @@ def subscribed_to(project: DoctorProject, component: ConfigDocument) -> list[Con
     return [each for each in project.beside(component, "Subscription") if each.get("spec", "pubsubname") == component.name]
 
 
-@rule("pubsub-unknown", FindingLevel.ERROR, "The sidecar never subscribes: no event of the topic arrives.")
+@rule("pubsub-unknown", FindingLevel.ERROR, "The sidecar never subscribes, so no event of the topic arrives.")
 def pubsub_unknown(project: DoctorProject) -> Iterator[Hit]:
-    """A subscription to a component that is not beside it, or is no pub/sub."""
+    """A subscription to a component that is not beside it, or is not a pub/sub component."""
     for document in _subscriptions(project):
         names = [each.name for each in project.beside(document, "Component") if component_type(each).startswith("pubsub.")]
         named = str(document.get("spec", "pubsubname", default=""))
@@ -44,9 +44,9 @@ def pubsub_unknown(project: DoctorProject) -> Iterator[Hit]:
             yield misspelt(found, document, path, names)
 
 
-@rule("topic-not-allowed", FindingLevel.ERROR, "The sidecar refuses the subscription: no event of the topic arrives.")
+@rule("topic-not-allowed", FindingLevel.ERROR, "The sidecar refuses the subscription, so no event of the topic arrives.")
 def topic_not_allowed(project: DoctorProject) -> Iterator[Hit]:
-    """A subscription to a topic that the component's subscriptionScopes or allowedTopics do not give the application."""
+    """A subscription to a topic that subscriptionScopes or allowedTopics of the component do not allow for the application."""
     for document in _subscriptions(project):
         topic = str(document.get("spec", "topic", default=""))
         for bus in project.beside(document, "Component"):
@@ -65,23 +65,26 @@ def _allowed(bus: ConfigDocument, topic: str, apps: list[str]) -> bool:
 
 
 @rule(
-    "subscription-incomplete", FindingLevel.ERROR, "The sidecar does not know what to bring, or where to, and leaves it out.", of_lack=True
+    "subscription-incomplete",
+    FindingLevel.ERROR,
+    "The sidecar cannot tell what to deliver or where, and ignores the subscription.",
+    of_lack=True,
 )
 def subscription_incomplete(project: DoctorProject) -> Iterator[Hit]:
-    """A subscription without component, topic or route."""
+    """A subscription without a component, a topic or a route."""
     for document in _subscriptions(project):
         if not document.get("spec", "topic"):
-            yield hit(document, ("spec",), "It has no topic.", "Add spec.topic.")
+            yield hit(document, ("spec",), "The subscription has no topic.", "Add spec.topic.")
         if not document.get("spec", "pubsubname"):
-            yield hit(document, ("spec",), "It names no pub/sub component.", "Add spec.pubsubname.")
+            yield hit(document, ("spec",), "The subscription names no pub/sub component.", "Add spec.pubsubname.")
         if not _route(document) and not document.get("spec", "routes", "rules"):
             field = "routes.default" if document.api.endswith("v2alpha1") else "route"
-            yield hit(document, ("spec",), "It has no route.", f"Add spec.{field} with the path that takes the events.")
+            yield hit(document, ("spec",), "The subscription has no route.", f"Add spec.{field} with the path that receives the events.")
 
 
-@rule("routing-rule-invalid", FindingLevel.ERROR, "The sidecar leaves the subscription out, or has no path for the event.")
+@rule("routing-rule-invalid", FindingLevel.ERROR, "The sidecar ignores the subscription, or has no path for the event.")
 def routing_rule_invalid(project: DoctorProject) -> Iterator[Hit]:
-    """A rule of a subscription whose match is no expression in CEL, or that has no path."""
+    """A routing rule of a subscription that has no path, or whose match is not a CEL expression."""
     for document in _subscriptions(project):
         for index, each in document.items("spec", "routes", "rules"):
             path: tuple[Key, ...] = ("spec", "routes", "rules", index)
@@ -89,12 +92,16 @@ def routing_rule_invalid(project: DoctorProject) -> Iterator[Hit]:
                 continue
             match = str(each.get("match") or "").strip()
             if match and not trip.is_expression(match):
-                yield hit(document, (*path, "match"), f"{match!r} is no expression in CEL.", 'Write it like event.type == "order.made".')
+                yield hit(document, (*path, "match"), f"{match!r} is not a CEL expression.", 'Write it like event.type == "order.made".')
             if not each.get("path"):
-                yield hit(document, path, "The rule has no path.", "Add the path that takes these events.")
+                yield hit(document, path, "The rule has no path.", "Add the path that receives these events.")
 
 
-@rule("subscription-twice", FindingLevel.ERROR, "Both read the topic with one consumer: which of the routes gets an event is chance.")
+@rule(
+    "subscription-twice",
+    FindingLevel.ERROR,
+    "Both read the topic as one consumer, so it is a matter of chance which of the routes receives an event.",
+)
 def subscription_twice(project: DoctorProject) -> Iterator[Hit]:
     """Two subscriptions of one sidecar to the same topic."""
     seen: list[ConfigDocument] = []
@@ -112,15 +119,15 @@ def subscription_twice(project: DoctorProject) -> Iterator[Hit]:
             yield hit(
                 document,
                 ("spec", "topic"),
-                f"{same[0].name} subscribes to {source[1]} too.",
-                "Keep one, with rules if there are two routes.",
+                f"{same[0].name} also subscribes to {source[1]}.",
+                "Keep one of them, with routing rules if there are two routes.",
             )
         seen.append(document)
 
 
-@rule("dead-letters-in-a-circle", FindingLevel.ERROR, "What cannot be delivered is published to where it came from, without end.")
+@rule("dead-letters-in-a-circle", FindingLevel.ERROR, "An event that cannot be delivered is published to its own topic again, without end.")
 def dead_letters_in_a_circle(project: DoctorProject) -> Iterator[Hit]:
-    """A deadLetterTopic that is the topic itself."""
+    """A deadLetterTopic that is the subscription's own topic."""
     for document in _subscriptions(project):
         topic = document.get("spec", "topic")
         if topic and document.get("spec", "deadLetterTopic") == topic:
@@ -130,20 +137,20 @@ def dead_letters_in_a_circle(project: DoctorProject) -> Iterator[Hit]:
 @rule(
     "dead-letter-topic-on-service-bus",
     FindingLevel.WARNING,
-    "The sidecar settles the event when its retries end: MaxDeliveryCount never counts, and the reason is lost.",
+    "The sidecar settles the event after its last retry, so MaxDeliveryCount is never reached and the reason is lost.",
 )
 def dead_letter_topic_on_service_bus(project: DoctorProject) -> Iterator[Hit]:
-    """A deadLetterTopic of a subscription on Service Bus, which has dead letters of its own."""
+    """A deadLetterTopic of a subscription on Service Bus, which has dead-letter queues of its own."""
     for document in _subscriptions(project):
         bus = next((each for each in project.beside(document, "Component") if each.name == document.get("spec", "pubsubname")), None)
         if document.get("spec", "deadLetterTopic") and bus is not None and "servicebus" in component_type(bus):
             mend = "Remove it, and let the subscription forward its dead letters (ForwardDeadLetteredMessagesTo)."
-            yield hit(document, ("spec", "deadLetterTopic"), "It has a deadLetterTopic on Service Bus.", mend)
+            yield hit(document, ("spec", "deadLetterTopic"), "The subscription is on Service Bus and has a deadLetterTopic.", mend)
 
 
-@rule("bridge-topic-missing", FindingLevel.ERROR, "Events of the topic never reach the bridge: requests wait, or runs never end.")
+@rule("bridge-topic-missing", FindingLevel.ERROR, "Events of the missing topic never reach the bridge: requests wait, or runs never end.")
 def bridge_topic_missing(project: DoctorProject) -> Iterator[Hit]:
-    """A set that brings topics to the bridge and lacks one of them."""
+    """A set of files that subscribes the bridge to some of its topics but not to all of them."""
     ours = [each for each in _subscriptions(project) if feeds_bridge(each)]
     for document in ours:
         beside = [each for each in ours if each in project.beside(document, "Subscription")]
@@ -152,27 +159,27 @@ def bridge_topic_missing(project: DoctorProject) -> Iterator[Hit]:
         topics = {str(each.get("spec", "topic")) for each in beside}
         for topic in _BRIDGE_TOPICS:
             if topic not in topics:
-                mend = f"Add one with the route {_DELIVERIES}{topic}/bridge."
-                yield hit(document, ("metadata", "name"), f"No subscription brings {topic} to the bridge.", mend)
+                mend = f"Add a subscription with the route {_DELIVERIES}{topic}/bridge."
+                yield hit(document, ("metadata", "name"), f"No subscription delivers {topic} to the bridge.", mend)
 
 
-@rule("bridge-route-wrong", FindingLevel.ERROR, "The bridge takes an event for one of another topic, or has no such path.")
+@rule("bridge-route-wrong", FindingLevel.ERROR, "The bridge takes the event for one of another topic, or has no such path.")
 def bridge_route_wrong(project: DoctorProject) -> Iterator[Hit]:
-    """A route to the bridge that does not begin with the name of its topic."""
+    """A route to the bridge whose path does not name the topic of the subscription."""
     for document in _subscriptions(project):
         topic, route = str(document.get("spec", "topic", default="")), _route(document)
         if route.startswith(_DELIVERIES) and topic and route.removeprefix(_DELIVERIES).split("/")[0] != topic:
             path = ("spec", "routes", "default") if document.get("spec", "routes") else ("spec", "route")
-            yield hit(document, path, f"{topic} goes to {route}.", f"Write {_DELIVERIES}{topic}/bridge.")
+            yield hit(document, path, f"Events of {topic} go to {route}.", f"Write {_DELIVERIES}{topic}/bridge.")
 
 
 @rule(
     "subscription-not-in-list",
     FindingLevel.ERROR,
-    "Service Bus has no such subscription, and the sidecar may not make one: it ends, or never reads.",
+    "Service Bus has no such subscription, and the sidecar may not create one. The sidecar exits, or never receives an event.",
 )
 def subscription_not_in_list(project: DoctorProject) -> Iterator[Hit]:
-    """A subscription of the bridge to a topic that the list of entities does not have."""
+    """A subscription of the bridge to a topic that is missing from the list of entities."""
     for document in _subscriptions(project):
         near = nearest(project.entities, document.file)
         topic = str(document.get("spec", "topic", default=""))
@@ -186,11 +193,11 @@ def subscription_not_in_list(project: DoctorProject) -> Iterator[Hit]:
 @rule(
     "raw-events",
     FindingLevel.ERROR,
-    "Dapr wraps what is no CloudEvent to its taste and drops what it cannot read, before the bridge can keep it.",
+    "Dapr wraps anything that is not a CloudEvent into one of its own, and drops what it cannot read before the bridge can keep it.",
     of_lack=True,
 )
 def raw_events(project: DoctorProject) -> Iterator[Hit]:
     """A subscription of the bridge without rawPayload."""
     for document in _subscriptions(project):
         if feeds_bridge(document) and str(document.get("spec", "metadata", "rawPayload", default="")).lower() != "true":
-            yield hit(document, ("spec",), "It has no rawPayload.", 'Add metadata: {rawPayload: "true"} below spec.')
+            yield hit(document, ("spec",), "The subscription has no rawPayload.", 'Add metadata: {rawPayload: "true"} under spec.')

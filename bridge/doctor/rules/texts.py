@@ -1,4 +1,4 @@
-"""Places in which Kubernetes takes text only, so that a number or a truth value must stand in quotes."""
+"""Rules about places where Kubernetes accepts only strings, so that a number or boolean must be in quotes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _TEMPLATES: tuple[tuple[Key, ...], ...] = (
 )
 
 
-@rule("text-expected", FindingLevel.ERROR, "Kubernetes refuses the resource: the value must be text.")
+@rule("text-expected", FindingLevel.ERROR, "Kubernetes rejects the resource, because the value must be a string.")
 def text_expected(project: DoctorProject) -> Iterator[Hit]:
-    """A number or a truth value among annotations, labels, variables, data, or the metadata of a subscription or a trigger."""
+    """A number or boolean without quotes in an annotation, label, variable, data entry, or the metadata of a subscription or trigger."""
     for document, place in _places(project):
         value = document.get(*place)
         if isinstance(value, bool | int | float):
@@ -47,7 +47,7 @@ def _places(project: DoctorProject) -> Iterator[Place]:
 
 
 def _maps(document: ConfigDocument) -> Iterator[tuple[Key, ...]]:
-    """The mappings of a resource whose values are text."""
+    """The mappings of a resource whose values must be strings."""
     yield from ((*path, group) for path in _TEMPLATES for group in ("annotations", "labels"))
     if document.kind == "Subscription" and document.api.startswith("dapr.io/"):
         yield ("spec", "metadata")

@@ -1,4 +1,4 @@
-"""Workloads in Kubernetes manifests: what the bridge needs of its Pod, probes, resources, secrets."""
+"""Rules about workloads in Kubernetes manifests: what the bridge needs in its Pod, probes, resources and secrets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REFERENCE = re.compile(r"\$\(\w+\)|@Microsoft\.KeyVault|^/|^https?://[^@]+$", r
 
 
 def is_bridge(pod: PodTemplate) -> bool:
-    """Whether the Pod runs the bridge: by its app id, its image or its command."""
+    """Whether the Pod runs the bridge, by its app id or its image."""
     images = [str(each.get("image", "")) for _, each in pod.containers()]
     return annotation(pod, "dapr.io/app-id") == "automation-bridge" or any("automation-bridge" in each for each in images)
 
@@ -27,11 +27,12 @@ def is_bridge(pod: PodTemplate) -> bool:
 @rule(
     "deliveries-over-http",
     FindingLevel.ERROR,
-    "Over HTTP Dapr 1.18 loses deliveries that fail at the same time; the bridge refuses them and takes nothing.",
+    "Over HTTP, Dapr 1.18 loses events whose deliveries fail at the same time. The bridge therefore "
+    "refuses such deliveries and receives nothing.",
     of_lack=True,
 )
 def deliveries_over_http(project: DoctorProject) -> Iterator[Hit]:
-    """A bridge whose sidecar delivers over HTTP."""
+    """A bridge whose sidecar delivers events over HTTP."""
     for pod in with_sidecar(project):
         if is_bridge(pod) and annotation(pod, "dapr.io/app-protocol") not in ("grpc", "grpcs"):
             path = pod.at("metadata", "annotations", "dapr.io/app-protocol")
@@ -39,42 +40,48 @@ def deliveries_over_http(project: DoctorProject) -> Iterator[Hit]:
             yield hit(pod.document, path, "The sidecar of the bridge delivers over HTTP.", "Add dapr.io/app-protocol: grpc.", fix)
 
 
-@rule("app-port-missing", FindingLevel.ERROR, "The sidecar brings nothing to an application whose port it does not know.", of_lack=True)
+@rule("app-port-missing", FindingLevel.ERROR, "The sidecar delivers no events to an application whose port it does not know.", of_lack=True)
 def app_port_missing(project: DoctorProject) -> Iterator[Hit]:
-    """A sidecar of a subscribed application without dapr.io/app-port."""
+    """A sidecar without `dapr.io/app-port`, although its application subscribes to topics."""
     for pod in with_sidecar(project):
         name = annotation(pod, "dapr.io/app-id")
         subscriptions = project.related(pod.document, project.of_kind("Subscription", dapr=True))
         subscribed = is_bridge(pod) or any(name in each.scopes for each in subscriptions)
         if subscribed and not annotation(pod, "dapr.io/app-port"):
             yield hit(
-                pod.document, pod.at("metadata", "annotations"), "It has no dapr.io/app-port.", 'Add it in quotes, for the bridge "8081".'
+                pod.document,
+                pod.at("metadata", "annotations"),
+                "The Pod has no annotation dapr.io/app-port.",
+                'Add it in quotes. For the bridge write "8081".',
             )
 
 
 @rule(
     "body-too-small",
     FindingLevel.WARNING,
-    "A run with a large output is one value of more than 4 MiB, which the sidecar refuses.",
+    "A run with a large output is stored as one value of more than 4 MiB, which the sidecar refuses.",
     of_lack=True,
 )
 def body_too_small(project: DoctorProject) -> Iterator[Hit]:
-    """A bridge whose sidecar has the default limit for bodies, or a smaller one."""
+    """A bridge whose sidecar has the default body size limit of 4 MiB, or a smaller one."""
     for pod in with_sidecar(project):
         value = annotation(pod, "dapr.io/max-body-size")
         if not is_bridge(pod) or annotation(pod, "dapr.io/http-max-request-size"):
             continue
         if not value:
             yield hit(
-                pod.document, pod.at("metadata", "annotations"), "It has no dapr.io/max-body-size.", "Add dapr.io/max-body-size: 16Mi."
+                pod.document,
+                pod.at("metadata", "annotations"),
+                "The Pod has no annotation dapr.io/max-body-size.",
+                "Add dapr.io/max-body-size: 16Mi.",
             )
         elif (size := _quantity(value)) is not None and size <= _DEFAULT_BODY:
             path = pod.at("metadata", "annotations", "dapr.io/max-body-size")
-            yield hit(pod.document, path, f"Bodies may have {value}.", "Write 16Mi.")
+            yield hit(pod.document, path, f"The sidecar accepts bodies of {value}.", "Write 16Mi.")
 
 
 def _quantity(text: str) -> int | None:
-    """The bytes of a quantity of Kubernetes; None for anything else."""
+    """The bytes of a Kubernetes quantity; None for anything else."""
     found = re.fullmatch(r"(\d+)(k|Ki|M|Mi|G|Gi)?", text)
     factors = {None: 1, "k": 10**3, "Ki": 2**10, "M": 10**6, "Mi": 2**20, "G": 10**9, "Gi": 2**30}
     return int(found[1]) * factors[found[2]] if found else None
@@ -83,26 +90,26 @@ def _quantity(text: str) -> int | None:
 @rule(
     "alive-only-when-ready",
     FindingLevel.ERROR,
-    "While the bus is away every Pod is killed again and again, and with it what it has in hand.",
+    "While the bus is unavailable, Kubernetes restarts every Pod again and again, and each restart interrupts the work in progress.",
 )
 def alive_only_when_ready(project: DoctorProject) -> Iterator[Hit]:
-    """A liveness probe that asks whether the bridge is ready."""
+    """A liveness probe on the readiness endpoint `/healthz/ready`."""
     for pod in pods(project):
         for path, _ in pod.containers():
             place = (*path, "livenessProbe", "httpGet", "path")
             if str(pod.document.get(*place, default="")).endswith("/healthz/ready"):
                 span = replacing(pod.document.value_span(*place), "/healthz/live")
-                yield hit(pod.document, place, "The livenessProbe asks /healthz/ready.", "Write /healthz/live.", span)
+                yield hit(pod.document, place, "The livenessProbe calls /healthz/ready.", "Write /healthz/live.", span)
 
 
 @rule(
     "identity-not-asked-for",
     FindingLevel.ERROR,
-    "The sidecar gets no token, and its components cannot be made: INIT_COMPONENT_FAILURE.",
+    "The sidecar gets no token, so its components do not initialize: INIT_COMPONENT_FAILURE.",
     of_lack=True,
 )
 def identity_not_asked_for(project: DoctorProject) -> Iterator[Hit]:
-    """A Pod whose components use workload identity, without the label that gives it one."""
+    """A Pod without the workload identity label, although its components use workload identity."""
     for pod in with_sidecar(project):
         name = annotation(pod, "dapr.io/app-id")
         uses = [
@@ -112,14 +119,14 @@ def identity_not_asked_for(project: DoctorProject) -> Iterator[Hit]:
         ]
         label = pod.document.get(*pod.at("metadata", "labels", "azure.workload.identity/use"))
         if uses and str(label).lower() != "true":
-            told = f"{uses[0]} uses workload identity, and the Pod has no azure.workload.identity/use."
+            told = f"{uses[0]} uses workload identity, but the Pod has no label azure.workload.identity/use."
             yield hit(pod.document, pod.at("metadata", "labels"), told, 'Add the label azure.workload.identity/use: "true" to the Pod.')
 
 
 @rule(
     "service-links",
     FindingLevel.ERROR,
-    "Kubernetes sets BRIDGE_PORT=tcp://… for a Service named bridge, which the bridge takes for its port and does not start.",
+    "For a Service named bridge, Kubernetes sets BRIDGE_PORT=tcp://…. The bridge reads that variable as its port and does not start.",
     of_lack=True,
 )
 def service_links(project: DoctorProject) -> Iterator[Hit]:
@@ -138,7 +145,7 @@ def service_links(project: DoctorProject) -> Iterator[Hit]:
 @rule(
     "readiness-missing",
     FindingLevel.WARNING,
-    "Requests are sent to a Pod before it can take them, or when its sidecar is not there.",
+    "Kubernetes sends requests to a Pod before it can handle them, or while its sidecar is missing.",
     of_lack=True,
 )
 def readiness_missing(project: DoctorProject) -> Iterator[Hit]:
@@ -146,12 +153,12 @@ def readiness_missing(project: DoctorProject) -> Iterator[Hit]:
     for pod in pods(project):
         for path, container in pod.containers():
             if is_bridge(pod) and container.get("ports") and "readinessProbe" not in container and path[-2] == "containers":
-                yield hit(pod.document, path, f"{container.get('name')} has no readinessProbe.", "Add one on /healthz/ready.")
+                yield hit(pod.document, path, f"{container.get('name')} has no readinessProbe.", "Add one that calls /healthz/ready.")
 
 
-@rule("secret-in-environment", FindingLevel.ERROR, "Whoever may read the workload, the repository or a crash report has the secret.")
+@rule("secret-in-environment", FindingLevel.ERROR, "Whoever can read the workload, the repository or a crash report has the secret.")
 def secret_in_environment(project: DoctorProject) -> Iterator[Hit]:
-    """A variable whose name says that it is a secret, with its value in the manifest."""
+    """An environment variable whose name suggests a secret, with its value in the manifest."""
     for pod in pods(project):
         for path, _ in pod.containers():
             for index, each in pod.document.items(*path, "env"):
@@ -163,34 +170,42 @@ def secret_in_environment(project: DoctorProject) -> Iterator[Hit]:
                 )
                 if value and not PLACEHOLDER.search(str(value)) and (is_secret or SECRET_INSIDE.search(str(value))):
                     yield hit(
-                        pod.document, (*path, "env", index), f"{name} stands in the manifest.", "Take it from a Secret with valueFrom."
+                        pod.document,
+                        (*path, "env", index),
+                        f"The value of {name} is in the manifest.",
+                        "Take it from a Secret with valueFrom.",
                     )
 
 
-@rule("image-moves", FindingLevel.ADVICE, "Two Pods of one workload may run different programs, and nobody knows which.")
+@rule("image-moves", FindingLevel.ADVICE, "Two Pods of one workload may run different programs, and nobody can tell which.")
 def image_moves(project: DoctorProject) -> Iterator[Hit]:
-    """An image without a tag or digest, or with latest."""
+    """An image without a tag or digest, or with the tag latest."""
     for pod in pods(project):
         for path, container in pod.containers():
             image = str(container.get("image", ""))
             if image and "@" not in image and (":" not in image.rpartition("/")[2] or image.endswith(":latest")):
-                yield hit(pod.document, (*path, "image"), f"{image} may change.", "Name a version, or better a digest.")
+                yield hit(
+                    pod.document,
+                    (*path, "image"),
+                    f"{image} may point to another image tomorrow.",
+                    "Use a version tag or, better, a digest.",
+                )
 
 
 @rule(
     "memory-unbounded",
     FindingLevel.ADVICE,
-    "A container without a limit may take what its neighbours need, and is ended by the node instead of by its own limit.",
+    "A container without a limit can take the memory that its neighbours need, and is then killed by the node instead of by its own limit.",
     of_lack=True,
 )
 def memory_unbounded(project: DoctorProject) -> Iterator[Hit]:
-    """A container, or a sidecar, without a limit for memory."""
+    """A container or sidecar without a memory limit."""
     for pod in pods(project):
         for path, container in pod.containers():
             resources = container.get("resources")
             limits = resources.get("limits") if isinstance(resources, dict) else None
             if not isinstance(limits, dict) or "memory" not in limits:
-                yield hit(pod.document, path, f"{container.get('name')} has no limit for memory.", "Add resources.limits.memory.")
+                yield hit(pod.document, path, f"{container.get('name')} has no memory limit.", "Add resources.limits.memory.")
         if pod.has_sidecar and not annotation(pod, "dapr.io/sidecar-memory-limit"):
-            mend = "Add dapr.io/sidecar-memory-limit, and GOMEMLIMIT below it in dapr.io/env."
-            yield hit(pod.document, pod.at("metadata", "annotations"), "The sidecar has no limit for memory.", mend)
+            mend = "Add dapr.io/sidecar-memory-limit, and set a lower GOMEMLIMIT in dapr.io/env."
+            yield hit(pod.document, pod.at("metadata", "annotations"), "The sidecar has no memory limit.", mend)
