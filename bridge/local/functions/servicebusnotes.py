@@ -39,7 +39,7 @@ def _of_trigger(function: Function, trigger: ServiceBusTrigger) -> Iterator[str]
 
 
 def _left(trigger: ServiceBusTrigger) -> str:
-    """What becomes of a message after a success. A function that takes the message itself can settle it, and nothing says whether it does."""
+    """What becomes of a message after a success. A function that takes the message itself may settle it; nothing says whether it does."""
     if trigger.deferred:
         return "a message that the function does not settle itself (ServiceBusMessageActions) is not completed after a success"
     return "nothing completes a message after a success"
