@@ -49,7 +49,7 @@ class Traced:
         if span is None:
             await self._app(scope, receive, send)
             return
-        scope = {**scope, SPAN: span.context}
+        scope[SPAN] = span.context
         if span.recording:
             await self._answer_within(span, scope, receive, send)
         else:
@@ -82,7 +82,10 @@ class Traced:
 
 def route(path: str) -> str | None:
     """The route that a path belongs to; None for what is no call of the API, such as a probe."""
-    return next((named for pattern, named in _ROUTES if pattern.fullmatch(path)), None)
+    for pattern, named in _ROUTES:
+        if pattern.fullmatch(path):
+            return named
+    return None
 
 
 def _caller(headers: Iterable[tuple[bytes, bytes]]) -> TraceContext:
