@@ -34,6 +34,7 @@ class OtelTracer:
         self._tracer, self._sampler = provider.get_tracer(SCOPE), provider.sampler
         self._parent_decides, self._bound = isinstance(provider.sampler, ParentBased), _bound(provider.sampler)
         self._ids = provider.id_generator if isinstance(provider.id_generator, _Ids) else None
+        self._random = RandomIdGenerator()
 
     def start(self, kind: SpanKind, name: str, parent: TraceContext, links: Sequence[TraceContext] = ()) -> TraceSpan:
         """A span below `parent`, or the first one of a new trace.
@@ -44,9 +45,9 @@ class OtelTracer:
             if self.skips(parent.traceparent):
                 return _Unrecorded(parent)
         elif self._ids is not None:
-            trace_id = self._ids.generate_trace_id()
+            trace_id = self._random.generate_trace_id()
             if self._drops(trace_id, kind, name):
-                return _Unrecorded(TraceContext(f"00-{trace_id:032x}-{self._ids.generate_span_id():016x}-00"))
+                return _Unrecorded(TraceContext(f"00-{trace_id:032x}-{self._random.generate_span_id():016x}-00"))
             self._ids.chosen = trace_id
         context = trace.set_span_in_context(NonRecordingSpan(_remote(parent)), Context()) if parent.traceparent else _ROOT
         remote = [trace.Link(_remote(each)) for each in links]
