@@ -85,9 +85,7 @@ class Intake:
             spans.accepted(span, accepted.run, created=accepted.created)
             return accepted
 
-    async def _accepted(
-        self, event: Event, caller: Caller, key: IdempotencyKey, trace: TraceContext, *, delivered: bool
-    ) -> Acceptance:
+    async def _accepted(self, event: Event, caller: Caller, key: IdempotencyKey, trace: TraceContext, *, delivered: bool) -> Acceptance:
         existing = await self._runs.get_recent(key.correlation_id) if delivered else await self._runs.get(key.correlation_id)
         if existing is not None:
             return Acceptance(_same(existing, key), created=False)

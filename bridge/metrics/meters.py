@@ -50,6 +50,9 @@ CONVENTIONAL: Mapping[str, Instrument] = {
 }
 
 
+_Series = tuple[str | int, ...]  #: the values from which `collect` makes the labels
+
+
 class _Durations:
     """How many durations of one series lay up to each boundary and beyond the last, and their sum.
 
@@ -77,18 +80,15 @@ class _Sendings(_Durations):
         self.messages = 0
 
 
-_Histograms = Mapping[tuple[str | int, ...], _Durations]  #: by series
-
-
 class Meters:
     """Counts calls and messages, in one thread; any may read. `system` is the name in `messaging.system`. Durations are in seconds."""
 
     def __init__(self, system: str) -> None:
         self._system = system
-        self._served: defaultdict[tuple[str, str, str, int], _Durations] = defaultdict(_Durations)
-        self._called: defaultdict[tuple[str, str, str, int, str], _Durations] = defaultdict(_Durations)
-        self._sent: defaultdict[tuple[str, str], _Sendings] = defaultdict(_Sendings)
-        self._processed: defaultdict[tuple[str, str], _Durations] = defaultdict(_Durations)
+        self._served: defaultdict[_Series, _Durations] = defaultdict(_Durations)
+        self._called: defaultdict[_Series, _Durations] = defaultdict(_Durations)
+        self._sent: defaultdict[_Series, _Sendings] = defaultdict(_Sendings)
+        self._processed: defaultdict[_Series, _Durations] = defaultdict(_Durations)
         self._consumed: Counter[str] = Counter()
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -125,10 +125,10 @@ class Meters:
         yield _histogram("messaging_client_operation_duration", text, self._sent, self._operation)
         yield _histogram("messaging_process_duration", "Duration of processing operation.", self._processed, self._process)
         text = "Number of messages producer attempted to send to the broker."
-        sent = {series: sendings.messages for series, sendings in list(self._sent.items())}
+        sent: Mapping[_Series, int] = {series: sendings.messages for series, sendings in list(self._sent.items())}
         yield _counter("messaging_client_sent_messages", text, sent, self._send)
         text = "Number of messages that were delivered to the application."
-        consumed = {(source,): count for source, count in list(self._consumed.items())}
+        consumed: Mapping[_Series, int] = {(source,): count for source, count in list(self._consumed.items())}
         yield _counter("messaging_client_consumed_messages", text, consumed, self._process)
 
     def _send(self, topic: str, error: str) -> Mapping[str, str]:
@@ -153,7 +153,7 @@ def _client(method: str, app: str, template: str, status: int, error: str) -> Ma
     return {"method": method, "app": app, "template": template, "status": str(status or ""), "error": failed}
 
 
-def _histogram(name: str, text: str, histograms: _Histograms, labelled: Callable[..., Mapping[str, str]]) -> Metric:
+def _histogram(name: str, text: str, histograms: Mapping[_Series, _Durations], labelled: Callable[..., Mapping[str, str]]) -> Metric:
     labels = list(CONVENTIONAL[name].attributes)
     family = HistogramMetricFamily(name, text, labels=labels)
     for series, durations in list(histograms.items()):
@@ -163,7 +163,7 @@ def _histogram(name: str, text: str, histograms: _Histograms, labelled: Callable
     return family
 
 
-def _counter(name: str, text: str, counts: Mapping[tuple[str, ...], int], labelled: Callable[..., Mapping[str, str]]) -> Metric:
+def _counter(name: str, text: str, counts: Mapping[_Series, int], labelled: Callable[..., Mapping[str, str]]) -> Metric:
     labels = list(CONVENTIONAL[name].attributes)
     family = CounterMetricFamily(name, text, labels=labels)
     for series, count in counts.items():
