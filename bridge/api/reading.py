@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -82,15 +83,21 @@ def submission(request: Request, name: str, value: tuple[Any, bytes]) -> Submiss
 
 
 def trace(request: Request) -> tuple[str, str]:
-    """The valid trace context of the request: its span's where it has one, else its caller's.
+    """The valid trace context of the request: its span's where it has one, else its caller's."""
+    span: tuple[str, str] | None = request.scope.get(SPAN)
+    return span if span is not None else caller_trace(request.scope["headers"])
+
+
+def caller_trace(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
+    """The valid trace context in the headers, as ASGI has them: their names are lower case.
 
     Several lines of `tracestate` are one list; with several of `traceparent` there is none.
     """
-    span: tuple[str, str] | None = request.scope.get(SPAN)
-    if span is not None:
-        return span
-    parents = request.headers.getlist("traceparent")
-    return tracecontext.forwarded(parents[0], ",".join(request.headers.getlist("tracestate"))) if len(parents) == 1 else ("", "")
+    parents = [value for name, value in headers if name == b"traceparent"]
+    if len(parents) != 1:
+        return "", ""
+    states = ",".join(value.decode("latin-1") for name, value in headers if name == b"tracestate")
+    return tracecontext.forwarded(parents[0].decode("latin-1"), states)
 
 
 def _said(request: Request, header: str) -> str:

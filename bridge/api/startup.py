@@ -6,6 +6,7 @@ Everything else is told to come again.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -41,10 +42,10 @@ class StartupGate:
         """Answer one request. The server cancels one that is open for too long when the bridge stops, such as one that waits for a bus."""
         has_begun = False
 
-        async def noting(message: Message) -> None:
+        def noting(message: Message) -> Awaitable[None]:
             nonlocal has_begun
             has_begun = True
-            await send(message)
+            return send(message)
 
         try:
             await (self._application or self._answer(scope))(scope, receive, noting)
