@@ -19,10 +19,13 @@ _log = logging.getLogger("bridge.dapr")
 
 
 class Availability:
-    """One component. While it is away its requests end at once, those under way too; whether they were carried out is not known."""
+    """One component. While it is away its requests end at once, those under way too; whether they were carried out is not known.
 
-    def __init__(self, name: str) -> None:
-        self._name, self._why = name, ""
+    `lost` and `found` say in the log and in errors what has become of it.
+    """
+
+    def __init__(self, name: str, lost: str = "is away", found: str = "is there again") -> None:
+        self._name, self._lost, self._found, self._why = name, lost, found, ""
         self._under_way: set[asyncio.Timeout] = set()
         self._checks, self._answered = itertools.count(1), 0
 
@@ -62,13 +65,13 @@ class Availability:
         else:
             self._answered = max(number, self._answered)
             if self._why:
-                _log.info("the %s is there again", self._name)
+                _log.info("the %s %s", self._name, self._found)
             self._why = ""
 
     def lose(self, why: str) -> None:
         """Treat it as away until a check succeeds."""
         if not self._why:
-            _log.warning("the %s is away: %s", self._name, why)
+            _log.warning("the %s %s: %s", self._name, self._lost, why)
         self._why = why
         now = asyncio.get_running_loop().time()
         for each in self._under_way:
@@ -79,4 +82,4 @@ class Availability:
             self.lose(why)
 
     def _unavailable(self) -> Unavailable:
-        return Unavailable(f"The {self._name} is away: {self._why}")
+        return Unavailable(f"The {self._name} {self._lost}: {self._why}")

@@ -274,8 +274,18 @@ async def test_a_call_whose_body_grows_too_large_while_it_is_passed_on_says_no_m
         await client.send(b"POST /api/echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n3\r\n123\r\n")
         await client.send(b"3\r\n456\r\n0\r\n\r\n")
         assert await client.response() == (413, "")
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(gone.wait(), 20)
         go.set()
         await client.send(post(b"1"))
         assert await client.response() == (200, "ok")
         assert not client.reader._buffer  # type: ignore[attr-defined]  # asyncio does not say what is left
+
+
+async def test_the_custom_headers_of_an_app_stay_its_own() -> None:
+    stamped, other = Triggers(), Triggers()
+    stamped.custom_headers = [("X-Stamp", "mine")]
+    for triggers, stamps in (stamped, 1), (other, 0):
+        async with connected(triggers) as client:
+            await client.send(b"GET /admin/host/status HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert await client.response() == (401, "")
+            assert client.heads[0].count("X-Stamp") == stamps
