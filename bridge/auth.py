@@ -2,7 +2,7 @@
 
 The API checks a token; messages on the bus carry none. So the API writes the caller and the time into the event (`authid`, `authtime`) and
 signs it (`authsignature`: an HMAC-SHA256 with the bridge's own key over the caller, the attributes that the API checked and the digest of
-the input). An event without a valid signature gets the identity and roles that the settings give its topic (DESIGN 3.5.7).
+the input). An event without a valid signature gets the identity and roles that the settings give its topic.
 
 A signature is valid for as long as an ended run is kept. Until then a copy of the event is a repeat, which gets the existing run. After
 that the correlation id is free, and a copy must not start the work again in the caller's name.

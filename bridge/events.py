@@ -1,4 +1,4 @@
-"""The events that the bridge sends (contract 3.1), each as the message that carries it."""
+"""The events that the bridge sends, each as the message that carries it."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def work(  # noqa: PLR0913 - the work, and when and where it is sent
 ) -> Message:
     """The message with the work of a bus target: the `automation.invoked` event, or the bare input. It expires at the deadline.
 
-    Its properties say what a function needs to know that does not read the event (contract 3.6). `trace` is the dispatch in the trace of
+    Its properties say what a function needs to know that does not read the event. `trace` is the dispatch in the trace of
     the run.
     """
     target = invocation.control.target.bus
@@ -166,7 +166,7 @@ def of_work(message: Message) -> Event:
 
 
 def invocation_url(public_url: str, invocation_id: str) -> str:
-    """The URL for progress and cancel of an invocation (contract 3.6); empty if the bridge has no public address."""
+    """The URL for progress and cancel of an invocation; empty if the bridge has no public address."""
     return f"{public_url}/v1/invocations/{invocation_id}" if public_url else ""
 
 

@@ -1,4 +1,4 @@
-"""The idempotency key of a request, which tells a repeat from a conflict (contract 3.1: one correlation id, one run)."""
+"""The idempotency key of a request, which tells a repeat from a conflict (one correlation id, one run)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def signed_key(event: Event) -> IdempotencyKey:
 
 
 def is_correlation_id(text: str) -> bool:
-    """Whether a run may have this correlation id (contract 3.1)."""
+    """Whether a run may have this correlation id."""
     return _CORRELATION_ID.fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Turns an `automation.requested` event into its run (contract 3.1): the one that exists, a new one, or a refusal.
+"""Turns an `automation.requested` event into its run: the one that exists, a new one, or a refusal.
 
 The API calls `Intake.accept` with the caller that it authenticated. The pipeline calls it with an event from a topic; its caller is the one
 that the event's signature proves, else the one that the settings name for the topic.

@@ -1,6 +1,6 @@
 """The state changes of a run. Every function takes a run and returns the next one, or the same object if nothing changes.
 
-A run reaches one final status and never leaves it (DESIGN 3.5.2): only `_end` sets one, and every function checks for one first.
+A run reaches one final status and never leaves it: only `_end` sets one, and every function checks for one first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The story of a run, told by the events that move it (DESIGN 4).
+"""The story of a run, told by the events that move it.
 
     automation.requested ─ accept: create or load the run ─ dispatch: set its deadline, publish an automation.invoked per target ─ done
     automation.invoked (HTTP targets) ─ save the attempt ─ call the function under its policy ─ record ─ reply if ended ─ done

@@ -1,5 +1,5 @@
 """Records the outcome of attempts and the end of runs, and publishes the reply of a run that ended. With an outbox this is one transaction;
-without one the record comes first (DESIGN 4: record, then publish, then acknowledge).
+without one the record comes first (record, then publish, then acknowledge).
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Recorder:
             await self._note_reply(after)
 
     async def _publish_reply(self, run: Run) -> None:
-        """Publish the reply. One that the bus refuses for good becomes a dead letter (DESIGN 3.5.3)."""
+        """Publish the reply. One that the bus refuses for good becomes a dead letter."""
         sending: list[TraceSpan] = []
         reply = self._reply(run, sending)
         try:

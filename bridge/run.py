@@ -1,4 +1,4 @@
-"""A run: the record of one request, one key in the store (contract 3.3).
+"""A run: the record of one request, one key in the store.
 
 What only the bridge needs is under `control` and in the last fields of an attempt; `runview` leaves it out. Field names are camelCase in
 JSON. A field that was never set is absent; one that was set to null is null. Inputs and outputs remain the JSON bytes that came in: they

@@ -1,4 +1,4 @@
-"""A run as callers see it: without what only the bridge needs, with `output` if there is one (contract 3.3)."""
+"""A run as callers see it: without what only the bridge needs, with `output` if there is one."""
 
 from __future__ import annotations
 

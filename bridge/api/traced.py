@@ -1,4 +1,4 @@
-"""The span of a call of the API, where telemetry is configured; without it this layer is not there."""
+"""Creates a span for each call of the API. It is installed only where telemetry is configured."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ROUTES = [
 
 
 class Traced:
-    """ASGI middleware. What is inside sees the span of this call in place of the trace context of its caller (`reading.trace`)."""
+    """ASGI middleware. Inner layers see the span of this call instead of the trace context of the caller (`reading.trace`)."""
 
     def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
         self._app, self._tracer = app, tracer
@@ -81,12 +81,15 @@ class Traced:
 
 
 def route(path: str) -> str | None:
-    """The route that a path belongs to; None for what is no call of the API, such as a probe."""
+    """The route of a path; None for a path that needs no span, such as a probe."""
     return next((named for pattern, named in _ROUTES if pattern.fullmatch(path)), None)
 
 
 def _caller(headers: Iterable[tuple[bytes, bytes]]) -> TraceContext:
-    """The trace context of the caller. Several lines of `tracestate` are one list; with several of `traceparent` there is none."""
+    """The trace context of the caller.
+
+    Several lines of `tracestate` form one list. If there are several lines of `traceparent`, there is no trace context.
+    """
     parents = [value for name, value in headers if name == b"traceparent"]
     if len(parents) != 1:
         return NOWHERE

@@ -1,4 +1,4 @@
-"""The catalogue: the automations with their input schema, their permissions and their targets (contract 3.2)."""
+"""The catalogue: the automations with their input schema, their permissions and their targets."""
 
 from __future__ import annotations
 

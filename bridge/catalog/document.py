@@ -1,4 +1,4 @@
-"""The shape of one document of the catalogue file (contract 3.2)."""
+"""The shape of one document of the catalogue file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that say of themselves that the function failed, though their status is 2xx (`failedWhen` in the catalogue, contract 3.2)."""
+"""Answers that say of themselves that the function failed, though their status is 2xx (`failedWhen` in the catalogue)."""
 
 from __future__ import annotations
 

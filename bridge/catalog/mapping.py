@@ -1,4 +1,4 @@
-"""How the request to an HTTP target is made from the input: its path, query, headers and body (contract 3.2)."""
+"""How the request to an HTTP target is made from the input: its path, query, headers and body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One place where an automation runs, as the catalogue has it: a function that is called over HTTP, or a topic or queue (contract 3.2)."""
+"""One place where an automation runs, as the catalogue has it: a function that is called over HTTP, or a topic or queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line (contract 3.4). Every command calls what the API calls."""
+"""The command line. Every command calls what the API calls."""
 
 from __future__ import annotations
 

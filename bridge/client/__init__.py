@@ -1,4 +1,4 @@
-"""A client for the HTTP API (contract 3.3).
+"""A client for the HTTP API.
 
     async with BridgeClient("http://127.0.0.1:8080") as bridge:
         run = await bridge.submit("certificate.inspect", {"pem": pem})

@@ -1,4 +1,4 @@
-"""What the HTTP API answers (contract 3.3): its JSON as types.
+"""What the HTTP API answers: its JSON as types.
 
 These types, with those of `deadletterview` and `configurationview`, are the one place that says what an answer looks like: `/openapi.json`
 is made of them, descriptions included. A key that is `NotRequired` is absent where there is nothing to say. Times are RFC 3339 in UTC.

@@ -1,4 +1,4 @@
-"""What the HTTP API answers about dead letters (contract 3.3)."""
+"""What the HTTP API answers about dead letters."""
 
 from __future__ import annotations
 

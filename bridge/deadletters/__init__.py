@@ -1,4 +1,4 @@
-"""Dead letters: events that led nowhere, kept with the reason, listed, replayed and discarded (DESIGN 3.5.6).
+"""Dead letters: events that led nowhere, kept with the reason, listed, replayed and discarded.
 
 `deadletter.py` is the record, `store.py` keeps and replays records, `replay.py` says what a replay publishes. `parked.py`, `subqueue.py`
 and `brokerletters.py` do the same with what is in the broker's dead-letter sub-queues; `everywhere.py` is the one list of both.

@@ -1,4 +1,4 @@
-"""An index of ids, newest first, in a store that cannot list its keys (DESIGN 4, Index).
+"""An index of ids, newest first, in a store that cannot list its keys.
 
 Each replica appends entries to a log of its own, `<name>/<replica>`. The key `<name>` lists the replicas.
 """

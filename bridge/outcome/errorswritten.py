@@ -1,6 +1,6 @@
-"""Error records that a PowerShell function wrote without failing: how many, and what they mean (`errors` in the catalogue, contract 3.2).
+"""Error records that a PowerShell function wrote without failing: how many, and what they mean (`errors` in the catalogue).
 
-Only the local functions host counts them: in a header of its answer, or in a report on a message (contract 3.6).
+Only the local functions host counts them: in a header of its answer, or in a report on a message.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a function says that answers 202 and goes on working: where its status can be asked, and what the status means (contract 3.2).
+"""What a function says that answers 202 and goes on working: where its status can be asked, and what the status means.
 
 `durable` is the HTTP API of Durable Functions, `location` the asynchronous request-reply pattern: the address in `Location` answers 202
 while the work goes on, then the result, or a redirect to it.

@@ -1,4 +1,4 @@
-"""Classifies the answer of an HTTP call, or the lack of one (contract 3.6)."""
+"""Classifies the answer of an HTTP call, or the lack of one."""
 
 from __future__ import annotations
 

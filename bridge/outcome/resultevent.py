@@ -1,4 +1,4 @@
-"""Reads the data of an `automation.result` event (contract 3.1)."""
+"""Reads the data of an `automation.result` event."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Runs by correlation id: create, change, look up, wait.
 
-Every write names the version that it replaces. After a write that failed the key is read again, and its value decides (DESIGN 4). A cache
+Every write names the version that it replaces. After a write that failed the key is read again, and its value decides. A cache
 holds the runs that this process wrote or read last. If other processes write, too (`Store.shared`), a look-up is answered from the cache
 only for a run that has ended.
 """

@@ -1,4 +1,4 @@
-"""The call of an HTTP target: its input as the catalogue maps it, and the headers that every function gets (contract 3.6)."""
+"""The call of an HTTP target: its input as the catalogue maps it, and the headers that every function gets."""
 
 from __future__ import annotations
 

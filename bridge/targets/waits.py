@@ -1,4 +1,4 @@
-"""What an unfinished run waits for (`waitingFor`, contract 3.3): worked out when somebody looks, never stored."""
+"""What an unfinished run waits for (`waitingFor`): worked out when somebody looks, never stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API refuses with: status, meaning and codes of every problem."""
+"""The problems that the API answers with: status, meaning and codes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PROBLEMS: Mapping[int, tuple[str, Sequence[str]]] = {
 
 
 def problem(status: int) -> Node:
-    """The answer with that status."""
+    """The answer with this status."""
     meaning, codes = PROBLEMS[status]
     headers = {401: ["WWW-Authenticate"], 405: ["Allow"], 415: ["Accept-Encoding"], 503: ["Retry-After"]}.get(status, [])
     schema = {"allOf": [reference("Problem"), {"properties": {"code": {"enum": list(codes)}}}]}

@@ -39,7 +39,7 @@ class Question:
     event: bool = False
 
     def as_event(self) -> dict[str, Any]:
-        """The request as a CloudEvent (contract 3.1)."""
+        """The request as a CloudEvent."""
         return {
             "specversion": "1.0",
             "id": str(uuid4()),
