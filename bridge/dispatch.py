@@ -15,7 +15,7 @@ from bridge.run import Invocation, Run, json_bytes
 from bridge.targets.bus import BusTargets
 from bridge.targets.http import HttpTargets
 
-WHERE_IT_IS = "Store the data and send where it is."  #: what to do about an input that is too large
+WHERE_IT_IS = "Store the data elsewhere and send a reference to it."  #: what to do about an input that is too large
 _AROUND_INPUT = 16 * 1024  #: bytes that the event with the work has at most beyond the input and the id of the request
 _MAY_GROW = 160  #: bytes by which it is larger once it is sent: its times may have got fractions of a second, and it a place in a trace
 

@@ -256,7 +256,7 @@ def deadline(event: Event, automation: Automation, now: datetime) -> datetime:
         return own
     asked = cloudevents.timestamp(asked_for)
     if asked is None:
-        raise Malformed(f"expirytime {asked_for[:40]!r} is not RFC 3339.", hint="Write it like 2026-01-31T12:00:00Z.")
+        raise Malformed(f"expirytime {asked_for[:40]!r} is not an RFC 3339 time.", hint="Write it like 2026-01-31T12:00:00Z.")
     if asked <= now:
         raise DeadlinePassed(f"The deadline {asked_for} has passed; it is {now.isoformat()} here.")
     return own if asked >= own else asked.astimezone(now.tzinfo)

@@ -154,9 +154,7 @@ def require_utf_8(content_type: str) -> None:
     for name, value in _PARAMETER.findall(content_type[:_LONGEST]):
         charset = value.strip('"')
         if name.lower() == "charset" and charset.lower() not in _UTF_8:
-            raise UnsupportedMediaType(
-                f"The charset {charset[:40]!r} is not taken here.", hint="Send JSON as UTF-8, with no other charset."
-            )
+            raise UnsupportedMediaType(f"The charset {charset[:40]!r} is not accepted.", hint="Send JSON as UTF-8, with no other charset.")
 
 
 def _encoding(body: bytes | str) -> str:

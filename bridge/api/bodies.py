@@ -36,7 +36,7 @@ class BodiesInHand:
         """Add to the counted bytes. Raises Full if that exceeds the limit."""
         if self._held + size > self._most:
             raise Full(
-                f"The bodies of the requests under way have {self._held:,} bytes; max_bodies_in_hand allows {self._most:,}.",
+                f"The bodies of the requests in progress have {self._held:,} bytes; max_bodies_in_hand allows {self._most:,}.",
                 retry_after=1,
             )
         self._held += size

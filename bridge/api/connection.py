@@ -122,7 +122,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._timer = None
         if self._at_fault():
-            self._refuse(_TooSlow(f"The request was not whole after {PATIENCE:g} s."))
+            self._refuse(_TooSlow(f"The request was not complete after {PATIENCE:g} s."))
         else:
             self._expect()
 

@@ -79,7 +79,8 @@ class Guard:
         origin = headers.get(b"origin")
         if origin is not None and origin.decode("latin-1").lower() not in {f"http://{host}", f"https://{host}", *self._origins}:
             raise _WrongHost(
-                "The request comes from a page of another origin.", hint="List a loopback origin under cors_origins; others need tokens."
+                "The request comes from a web page of another origin.",
+                hint="List the origin under cors_origins if it is a loopback address. Other origins need tokens.",
             )
 
     def _own_name(self, name: bytes, where: str) -> str:
@@ -87,7 +88,9 @@ class Guard:
         host = name.decode("latin-1").lower()
         named = _HOST.fullmatch(host)
         if named is None or (named[1] or named[2]) not in self._hosts:
-            raise _WrongHost(f"{where} is {host[:100]!r}.", hint="Without tokens the API answers under its loopback address only.")
+            raise _WrongHost(
+                f"{where} is {host[:100]!r}.", hint="Without configured tokens the API answers only requests to its loopback address."
+            )
         return host
 
 
@@ -101,7 +104,7 @@ def _checked(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
                 raise Malformed(f"The header {name.decode('latin-1')[:100]} comes more than once.", hint="Send it once.")
             once[name] = value
         elif name == b"transfer-encoding" and value.lower() != b"chunked":
-            raise Malformed(f"The transfer coding {value.decode('latin-1')[:100]!r} is not taken here.", hint="Send chunked alone.")
+            raise Malformed(f"The transfer coding {value.decode('latin-1')[:100]!r} is not accepted.", hint="Send only chunked.")
     if size > MAX_HEADERS:
         raise HeadersTooLarge(f"The headers have {size:,} bytes; {MAX_HEADERS:,} are allowed.")
     return once

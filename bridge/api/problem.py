@@ -67,4 +67,9 @@ async def of_routing(request: Request, error: Exception) -> Response:
 async def of_mistake(request: Request, error: Exception) -> Response:
     """The answer after a bug in the bridge. The details are logged, but not shown to the caller."""
     _log.error("%s %r failed", request.method, request.url.path[:200], exc_info=error)
-    return answer(BridgeError("The bridge could not answer.", hint="Its log says why. The same request may be sent again."))
+    return answer(
+        BridgeError(
+            "The bridge failed to answer because of an internal error.",
+            hint="The log of the bridge has the details. You may send the same request again.",
+        )
+    )

@@ -31,7 +31,7 @@ async def body(request: Request, limit: int) -> bytes:
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise Malformed("The client went away before the body was whole.")
+            raise Malformed("The client disconnected before the body was complete.")
         part, more = message.get("body", b""), message.get("more_body", False)
         size += len(part)
         if size > limit:
@@ -41,20 +41,20 @@ async def body(request: Request, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The body is larger than {limit:,} bytes.", hint="Store the data and send where it is.")
+    return TooLarge(f"The body is larger than {limit:,} bytes.", hint="Store the data elsewhere and send a reference to it.")
 
 
 def _require_uncoded(request: Request) -> None:
     codings = ", ".join(request.headers.getlist("content-encoding"))
     if codings and codings.lower() != "identity":
-        raise UnsupportedContentCoding(f"The content coding {codings[:100]!r} is not taken here.")
+        raise UnsupportedContentCoding(f"The content coding {codings[:100]!r} is not accepted.")
 
 
 def require_json(request: Request) -> None:
     """Raises UnsupportedMediaType unless the body is declared as JSON in UTF-8."""
     content_type = request.headers.get("content-type", "")
     if not _JSON.fullmatch(content_type):
-        raise UnsupportedMediaType(f"{content_type[:100] or 'No content type'} is not taken here.", hint="Send application/json.")
+        raise UnsupportedMediaType(f"{content_type[:100] or 'No content type'} is not accepted.", hint="Send application/json.")
     require_utf_8(content_type)
 
 
@@ -124,7 +124,7 @@ def moment(request: Request, name: str) -> datetime | None:
         return None
     found = timestamp(text)
     if found is None:
-        raise Malformed(f"{name}={text[:40]!r} is not RFC 3339.", hint="Write it like 2026-01-31T12:00:00Z, and `+` as %2B.")
+        raise Malformed(f"{name}={text[:40]!r} is not an RFC 3339 time.", hint="Write it like 2026-01-31T12:00:00Z, and `+` as %2B.")
     return found
 
 
@@ -153,5 +153,8 @@ def number(request: Request) -> int | None:
     """The replay that the parameter `number` names, None if it is missing. Raises Malformed."""
     text = request.query_params.get("number")
     if text is not None and not re.fullmatch(r"[1-9][0-9]{0,5}", text):
-        raise Malformed(f"number={text[:40]!r} is not the number of a replay.", hint="Send 1 for the first one, or none for the next one.")
+        raise Malformed(
+            f"number={text[:40]!r} is not the number of a replay.",
+            hint="Send 1 for the first replay, or leave the parameter out for the next one.",
+        )
     return None if text is None else int(text)

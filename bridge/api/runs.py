@@ -47,7 +47,7 @@ class Runs:
         runs = self._bridge.follow(request.path_params["correlationId"], reading.caller(request))
         first = await anext(runs, None)
         if first is None:
-            raise NotFound(f"Run {request.path_params['correlationId'][:100]!r} has just come to the end of its time.")
+            raise NotFound(f"Run {request.path_params['correlationId'][:100]!r} has just been removed, because its retention is over.")
         last_event_id = request.headers.get("last-event-id", "")
         if last_event_id and first.status.final and not showing.missed_the_end(last_event_id):
             await runs.aclose()

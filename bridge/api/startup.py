@@ -14,7 +14,8 @@ from bridge.errors import Unavailable
 LIVE, READY = "/healthz/live", "/healthz/ready"
 _CUT_OFF = problem.answer(
     Unavailable(
-        "The bridge stops before the request is finished.", hint="Send the same request again in a moment: it may have been accepted."
+        "The bridge is stopping before the request was finished.",
+        hint="Send the same request again in a moment: it may have been accepted.",
     )
 )
 
@@ -56,4 +57,6 @@ class StartupGate:
         if scope["path"] == READY:
             shown = {"status": "not ready", "parts": {self._component: self._reason}}
             return Response(to_json(shown), 503, media_type="application/json")
-        return problem.answer(Unavailable(f"The bridge waits for its {self._component}.", hint="Send the request again in a moment."))
+        return problem.answer(
+            Unavailable(f"The bridge is starting and waits for its {self._component}.", hint="Send the request again in a moment.")
+        )

@@ -13,14 +13,14 @@ PROBLEMS: Mapping[int, tuple[str, Sequence[str]]] = {
     403: ("The caller's roles do not allow this.", ["Forbidden"]),
     404: ("It does not exist, or the caller may not see it.", ["NotFound", "UnknownAutomation"]),
     405: ("The path has no such method.", ["MethodNotAllowed"]),
-    408: ("The request was not whole in time.", ["RequestTimeout"]),
+    408: ("The request was not complete in time.", ["RequestTimeout"]),
     409: (
         "The correlation id belongs to another request, the run has no output, somebody else was faster, or a deadline has passed.",
         ["CorrelationConflict", "NoOutput", "ChangedMeanwhile", "BeingReplayed", "NotReplayable"],
     ),
     410: ("The run has already ended.", ["AlreadyEnded"]),
     413: ("The body is too large.", ["TooLarge"]),
-    415: ("This content type is not taken here.", ["UnsupportedMediaType"]),
+    415: ("This content type is not accepted.", ["UnsupportedMediaType"]),
     421: ("Without tokens the API answers under its loopback names only, and to no page of another origin.", ["WrongHost"]),
     422: (
         "The input does not fit, or the deadline or reply topic cannot be used.",
