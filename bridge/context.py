@@ -45,7 +45,9 @@ class Context:
         """
         most, size = self.settings.max_event_bytes, len(message.body)
         if most is not None and size > most:
-            raise Undeliverable(f"An event of {size:,} bytes is too large; {most:,} are allowed (max_event_bytes).", hint="Send less.")
+            raise Undeliverable(
+                f"An event of {size:,} bytes is too large; {most:,} are allowed (max_event_bytes).", hint="Send a smaller input."
+            )
 
     async def reschedule(self, delivery: Delivery, after: timedelta, because: str, *, level: str = "debug") -> None:
         """Publish the same message again, for delivery after this time. Raises Unavailable."""

@@ -73,7 +73,7 @@ class Validation:
                 raise TooComplex(
                     f"Whether this input fits the schema of {automation.name} cannot be found out within {SECONDS:g} s "
                     f"and {schemaworker.MEMORY >> 20} MiB of memory.",
-                    hint="Send less, or less deep. Its owner can simplify the schema: fewer definitions that refer to themselves.",
+                    hint="Send a smaller or less nested input. Its owner can simplify the schema: fewer recursive definitions.",
                 ) from None
 
     @asynccontextmanager

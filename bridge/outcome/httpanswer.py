@@ -164,7 +164,7 @@ _HINTS = {
     403: "Check the function key of the app in the settings, and who the app lets in.",
     404: "Check the path of the target in the catalogue, and that this version of the app is deployed.",
     405: "Check the method of the target in the catalogue.",
-    413: "Send less, or send where the input is.",
+    413: "Send a smaller input, or a reference to where it is stored.",
     429: "The app has more work than it can take; lower the target's concurrency.",
     503: "The app is starting, stopped or overloaded.",
     4: "The function refused the input; its log may say why.",

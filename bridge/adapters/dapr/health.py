@@ -1,8 +1,8 @@
-"""Which component is away: what was last seen of the sidecar, of the store and of the bus behind it.
+"""Tracks which component is down: the sidecar, or the store or the bus behind it.
 
-Requests and deliveries tell of themselves. A component that is idle is asked, and a bus or a store that refused to take something is tried
-again: a bridge that is not ready may get no more requests that would show it is well again. A store that is full, or a copy that others
-write to, still answers reads, so reads and writes are told apart.
+Requests and deliveries report their results here. An idle component is probed. So is a bus or store that refused a request, because a
+bridge that is not ready may receive no more requests that would show the recovery. A store that is full, or a read-only replica of one,
+still answers reads, so reads and writes are tracked separately.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _log = logging.getLogger("bridge.dapr")
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """Requests that change nothing of anybody's and raise PortError: `read` and `write` ask the store, `publish` the bus.
+    """Requests that change nothing and raise PortError: `read` and `write` call the store, `publish` the bus.
 
-    `missing` names lacking subscriptions.
+    `missing` names missing subscriptions.
     """
 
     read: Callable[[], Awaitable[object]]
@@ -39,7 +39,7 @@ class Probes:
 
 
 class SidecarHealth:
-    """What is wrong with each component, empty if nothing. Where the sidecar is away, nothing is said of what is behind it."""
+    """What is wrong with each component; empty if nothing is. While the sidecar is down, nothing is reported of what is behind it."""
 
     def __init__(self) -> None:
         self._trouble = {"sidecar": "", "store": "", "bus": "", "subscriptions": ""}
@@ -51,14 +51,14 @@ class SidecarHealth:
         self.store, self.bus = Availability("store"), Availability("bus")
 
     def trouble(self) -> Mapping[str, str]:
-        """What is wrong with `sidecar`, `store`, `bus` and `subscriptions`."""
+        """What is wrong with `sidecar`, `store`, `bus` and `subscriptions`; empty for a healthy component."""
         if self._trouble["sidecar"]:
             return {**dict.fromkeys(self._trouble, ""), "sidecar": self._trouble["sidecar"]}
         store = self.store.why or self._trouble["store"] or self._no_writes
         return {**self._trouble, "store": store, "bus": self.bus.why or self._trouble["bus"]}
 
     def observe(self, kind: str, answer: bytes | SidecarError | None) -> None:
-        """Take note of the answer to a request, None if there was none; `kind` is the first word of the request's path."""
+        """Note the answer to a request, None if there was none. `kind` is the first segment of its path."""
         if answer is None:
             self._trouble["sidecar"] = NO_ANSWER
         elif kind == "healthz":
@@ -69,13 +69,13 @@ class SidecarHealth:
             self._suspected.set()
 
     def observe_reads(self, trouble: str) -> None:
-        """Take note of why a key could not be read, empty if all could: a request for many succeeds although none could be read."""
+        """Note why a key could not be read; empty if all could. A bulk read succeeds even if no key could be read."""
         self._trouble["store"] = trouble
         if trouble:
             self._suspected.set()
 
     def observe_write(self, refused: str) -> None:
-        """Take note of what became of a write: why the store refused it, empty if it was stored."""
+        """Note why the store refused a write; empty if it was stored."""
         self._write_refused = bool(refused)
         if refused:
             self._suspected.set()
@@ -83,14 +83,14 @@ class SidecarHealth:
             self._tell_writes("")
 
     def observe_subscriptions(self, missing: str) -> None:
-        """Take note of what is missing, once two looks say the same: a sidecar that starts has not all subscriptions yet."""
+        """Note what is missing, once two checks agree, because a sidecar that is starting has no complete list yet."""
         confirmed = missing if missing == self._missing else ""
         if confirmed and confirmed != self._trouble["subscriptions"]:
             _log.error("subscriptions: %s", confirmed)
         self._trouble["subscriptions"], self._missing = confirmed, missing
 
     async def watch(self, sidecar: SidecarClient, probes: Probes) -> None:
-        """Look again and again, until cancelled; at once, if a request failed."""
+        """Check the components regularly, and at once after a failed request, until cancelled."""
         looked_at = 0.0
         try:
             while True:
@@ -130,14 +130,14 @@ class SidecarHealth:
             await self._check(self.bus, probes.publish)
 
     async def _check(self, part: Availability, request: Callable[[], Awaitable[object]]) -> None:
-        """Check it, and wait for the outcome as long as until the next look. A component that is back answers the next check."""
+        """Check a component, and wait for the outcome until the next check is due. A component that is back answers that one."""
         check = asyncio.create_task(part.check(request))
         self._checks.add(check)
         check.add_done_callback(self._checks.discard)
         await asyncio.wait({check}, timeout=AWAY)
 
     async def _check_writes(self, write: Callable[[], Awaitable[object]]) -> None:
-        """Write something of no account. One write that was refused says nothing of others; this one does."""
+        """Write a value without meaning. A refused write alone may be the fault of its key, but this one shows the state of the store."""
         try:
             async with asyncio.timeout(availability.SLOW):
                 await write()
@@ -157,5 +157,5 @@ class SidecarHealth:
 
 
 def _trouble_in(answer: bytes | SidecarError) -> str:
-    """What an answer to a message says of the bus, empty if it is well: a message that is too large is no trouble of it."""
+    """What an answer to a publish says about the bus; empty if it is healthy. A message that is too large is not a fault of the bus."""
     return str(answer) if isinstance(answer, SidecarError) and isinstance(publish_error(answer), Unavailable) else ""
