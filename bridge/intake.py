@@ -77,16 +77,15 @@ class Intake:
         request, another Refusal if the request is refused, Unavailable if it could not be made durable.
         """
         key = key or await _key(event, caller.name)
-        if self._tracer is None or self._tracer.skips(tracing.traceparent_of(event)):
-            return await self._accepted(event, caller, key, None, delivered=delivered)
-        with spans.acceptance(self._tracer, event) as span:
+        made = tracing.of_event(event)
+        if self._tracer is None or self._tracer.skips(made.traceparent):
+            return await self._accepted(event, caller, key, made, delivered=delivered)
+        with spans.acceptance(self._tracer, made) as span:
             accepted = await self._accepted(event, caller, key, span.context, delivered=delivered)
             spans.accepted(span, accepted.run, created=accepted.created)
             return accepted
 
-    async def _accepted(
-        self, event: Event, caller: Caller, key: IdempotencyKey, trace: TraceContext | None, *, delivered: bool
-    ) -> Acceptance:
+    async def _accepted(self, event: Event, caller: Caller, key: IdempotencyKey, trace: TraceContext, *, delivered: bool) -> Acceptance:
         existing = await self._runs.get_recent(key.correlation_id) if delivered else await self._runs.get(key.correlation_id)
         if existing is not None:
             return Acceptance(_same(existing, key), created=False)

@@ -11,7 +11,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
 
@@ -19,11 +18,12 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from bridge import crashpoints, logs
+from bridge.counts import LabelledCounter, LabelledGauge
 
 REGISTRY = CollectorRegistry()
 
-STEPS = Counter("bridge_steps_total", "Steps taken, by name and automation.", ["step", "automation"], registry=REGISTRY)
-RUNS_ENDED = Counter("bridge_runs_ended_total", "Runs ended, by automation and final status.", ["automation", "status"], registry=REGISTRY)
+STEPS = LabelledCounter("bridge_steps_total", "Steps taken, by name and automation.", ["step", "automation"], REGISTRY)
+RUNS_ENDED = LabelledCounter("bridge_runs_ended_total", "Runs ended, by automation and final status.", ["automation", "status"], REGISTRY)
 #: Seconds. Each is at most three times the one before it: a percentile can be that far off. From 11 on they are a tenth longer than the
 #: deadlines that people choose, because a run ends TimedOut just after its deadline and would count for the whole next bucket.
 _BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 11, 22, 33, 66, 132, 330, 660, 1980)
@@ -54,7 +54,7 @@ CANARY_LAST_SUCCESS = Gauge(
     ["automation"],
     registry=REGISTRY,
 )
-UNFINISHED_CALLS = Gauge("bridge_calls_under_way", "Function calls under way, by app.", ["app"], registry=REGISTRY)
+UNFINISHED_CALLS = LabelledGauge("bridge_calls_under_way", "Function calls under way, by app.", ["app"], REGISTRY)
 DEAD_LETTERS = Counter("bridge_dead_letters_total", "Dead letters kept, by reason.", ["reason"], registry=REGISTRY)
 #: Why the bridge keeps a dead letter (docs/running.md has the table).
 REASONS = (
@@ -111,7 +111,7 @@ def step(name: str, *, automation: str = "", level: str = "info", **fields: Any)
 
     The process ends here, after the line was written, if that was armed.
     """
-    _counter(name, automation)()
+    STEPS.add(name, automation)
     if _LEVELS[level] >= _least:
         write = getattr(_log, level)
         if automation:
@@ -130,32 +130,16 @@ def retry(source: str, run: str, reason: str) -> None:
     now, (last, others) = time.monotonic(), _retries.get(source, (-math.inf, 0))
     if now - last < RETRIES_EVERY:
         _retries[source] = (last, others + 1)
-        _counter("retry", "")()
+        STEPS.add("retry", "")
         return
     _retries[source] = (now, 0)
     fields: dict[str, Any] = {"others": others} if others else {}
     step("retry", level="warning", run=run, source=source, reason=reason, **fields)
 
 
-def under_way(app: str) -> AbstractContextManager[object]:
-    """Count a call of the app as under way while the context is open."""
-    return _calls_of(app).track_inprogress()
-
-
-@lru_cache(maxsize=4096)
-def _calls_of(app: str) -> Gauge:
-    return UNFINISHED_CALLS.labels(app)
-
-
-@lru_cache(maxsize=4096)
-def _counter(name: str, automation: str) -> Callable[[], None]:
-    """The counter of one step. Its look-up costs twice as much as counting, so it is done once for each pair of labels."""
-    return STEPS.labels(name, automation).inc
-
-
 def ended(automation: str, status: str, seconds: float, run: str, *, submitter: str = "") -> None:
     """Count and log the end of a run; one that CANARY asked for is counted apart, too."""
-    _ended_counter(automation, status)()
+    RUNS_ENDED.add(automation, status)
     _seconds_of(automation)(seconds)
     if submitter == CANARY:
         CANARY_RUNS_ENDED.labels(automation, status).inc()
@@ -175,17 +159,12 @@ def start_counting(automations: Iterable[str], statuses: Iterable[str]) -> None:
     for reason in REASONS:
         DEAD_LETTERS.labels(reason)
     for name in _SELDOM:
-        _counter(name, "")
+        STEPS.show(name, "")
     for automation in automations:
         for name in _SELDOM_OF_AUTOMATIONS:
-            _counter(name, automation)
+            STEPS.show(name, automation)
         for status in ends:
-            _ended_counter(automation, status)
-
-
-@lru_cache(maxsize=4096)
-def _ended_counter(automation: str, status: str) -> Callable[[], None]:
-    return RUNS_ENDED.labels(automation, status).inc
+            RUNS_ENDED.show(automation, status)
 
 
 @lru_cache(maxsize=4096)

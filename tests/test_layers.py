@@ -58,6 +58,7 @@ BANDS = [
         "telemetry",
         "certificates",
         "logs",
+        "counts",
         "crashpoints",
         "steadytime",
         "grpcserver",

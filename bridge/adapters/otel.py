@@ -14,7 +14,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, TraceIdRatioBased
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
 from bridge.tracing import Attributes, SpanKind, TraceContext, TraceSpan
@@ -32,20 +32,23 @@ class OtelTracer:
 
     def __init__(self, provider: TracerProvider) -> None:
         self._tracer, self._sampler = provider.get_tracer(SCOPE), provider.sampler
-        self._parent_decides = isinstance(provider.sampler, ParentBased)
+        self._parent_decides, self._bound = isinstance(provider.sampler, ParentBased), _bound(provider.sampler)
         self._ids = provider.id_generator if isinstance(provider.id_generator, _Ids) else None
+        self._random = RandomIdGenerator()
 
     def start(self, kind: SpanKind, name: str, parent: TraceContext, links: Sequence[TraceContext] = ()) -> TraceSpan:
         """A span below `parent`, or the first one of a new trace.
 
-        The sampler is asked about a new trace before the SDK makes anything, because that costs many times what its answer does.
+        Whether a new trace is recorded is decided before the SDK makes anything, because that costs many times what the decision does.
         """
-        if self.skips(parent.traceparent):
-            return _Unrecorded(parent)
-        if not parent.traceparent and self._ids is not None:
-            trace_id = self._ids.choose()
-            if self._sampler.should_sample(_ROOT, trace_id, name, _KINDS[kind]).decision is Decision.DROP:
-                return _Unrecorded(TraceContext(f"00-{trace_id:032x}-{self._ids.generate_span_id():016x}-00"))
+        if parent.traceparent:
+            if self.skips(parent.traceparent):
+                return _Unrecorded(parent)
+        elif self._ids is not None:
+            trace_id = self._random.generate_trace_id()
+            if self._drops(trace_id, kind, name):
+                return _Unrecorded(TraceContext(f"00-{trace_id:032x}-{self._random.generate_span_id():016x}-00"))
+            self._ids.chosen = trace_id
         context = trace.set_span_in_context(NonRecordingSpan(_remote(parent)), Context()) if parent.traceparent else _ROOT
         remote = [trace.Link(_remote(each)) for each in links]
         span = self._tracer.start_span(name, context=context, kind=_KINDS[kind], links=remote, record_exception=False)
@@ -55,20 +58,30 @@ class OtelTracer:
         """Whether the sampler leaves the decision to the parent, and nobody records its trace."""
         return self._parent_decides and traceparent[54:55] in _EVEN
 
+    def _drops(self, trace_id: int, kind: SpanKind, name: str) -> bool:
+        """Whether the new trace of this id is not recorded."""
+        if self._bound is not None:
+            return trace_id & TraceIdRatioBased.TRACE_ID_LIMIT >= self._bound
+        return self._sampler.should_sample(_ROOT, trace_id, name, _KINDS[kind]).decision is Decision.DROP
+
+
+def _bound(sampler: Sampler) -> int | None:
+    """A new trace is recorded if the lower half of its id is less than this; None if the sampler has to be asked.
+
+    Most requests are asked about in vain, and the SDK takes many times as long for its answer as it takes to compare two numbers.
+    """
+    root = getattr(sampler, "_root", None) if isinstance(sampler, ParentBased) else sampler
+    return root.bound if type(root) is TraceIdRatioBased else None
+
 
 class _Ids(RandomIdGenerator):
     """Ids of the SDK, but a trace id may be chosen before its first span is made."""
 
-    _chosen = 0
-
-    def choose(self) -> int:
-        """The id of the next trace."""
-        self._chosen = super().generate_trace_id()
-        return self._chosen
+    chosen = 0  #: the id of the next trace that the SDK makes; 0 for any
 
     def generate_trace_id(self) -> int:
         """The one that was chosen, else a new one."""
-        chosen, self._chosen = self._chosen, 0
+        chosen, self.chosen = self.chosen, 0
         return chosen or super().generate_trace_id()
 
 

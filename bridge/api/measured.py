@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from time import perf_counter
 
 from starlette.routing import Route
@@ -30,10 +30,10 @@ class Measured:
             return
         begun, status = perf_counter(), 0
 
-        async def noting(message: Message) -> None:
+        def noting(message: Message) -> Awaitable[None]:
             nonlocal status
             status = message.get("status", status)
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, noting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -82,15 +83,21 @@ def submission(request: Request, name: str, value: tuple[Any, bytes]) -> Submiss
 
 
 def trace(request: Request) -> tuple[str, str]:
-    """The trace context of the request: that of its span if it has one, or else that of its caller.
+    """The trace context of the request: that of its span if it has one, or else that of its caller."""
+    span: tuple[str, str] | None = request.scope.get(SPAN)
+    return span if span is not None else caller_trace(request.scope["headers"])
+
+
+def caller_trace(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
+    """The trace context in the headers of an ASGI request, whose names are in lower case; empty if it is not valid.
 
     Several lines of `tracestate` form one list. If there are several lines of `traceparent`, the request has no trace context.
     """
-    span: tuple[str, str] | None = request.scope.get(SPAN)
-    if span is not None:
-        return span
-    parents = request.headers.getlist("traceparent")
-    return tracecontext.forwarded(parents[0], ",".join(request.headers.getlist("tracestate"))) if len(parents) == 1 else ("", "")
+    parents = [value for name, value in headers if name == b"traceparent"]
+    if len(parents) != 1:
+        return "", ""
+    states = ",".join(value.decode("latin-1") for name, value in headers if name == b"tracestate")
+    return tracecontext.forwarded(parents[0].decode("latin-1"), states)
 
 
 def _said(request: Request, header: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -39,10 +40,10 @@ class StartupGate:
         """Answer one request. When the bridge stops, the server cancels requests that take too long, such as one that waits for a bus."""
         has_begun = False
 
-        async def noting(message: Message) -> None:
+        def noting(message: Message) -> Awaitable[None]:
             nonlocal has_begun
             has_begun = True
-            await send(message)
+            return send(message)
 
         try:
             await (self._application or self._answer(scope))(scope, receive, noting)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge import logs
-from bridge.api.reading import SPAN
-from bridge.cloudevents import tracecontext
+from bridge.api import reading
 from bridge.tracing import NOWHERE, TraceContext, Tracer, TraceSpan, spans
 
 #: The calls that ask for a run. All others get a span only if their caller is in a trace: whoever looks for the end of a run asks a hundred
@@ -46,22 +45,20 @@ class Traced:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request within its span."""
         span = self._span(scope) if scope["type"] == "http" else None
-        if span is None:
-            await self._app(scope, receive, send)
-            return
-        scope = {**scope, SPAN: span.context}
-        if span.recording:
-            await self._answer_within(span, scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+        if span is not None:
+            scope[reading.SPAN] = span.context
+            if span.recording:
+                await self._answer_within(span, scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
     async def _answer_within(self, span: TraceSpan, scope: Scope, receive: Receive, send: Send) -> None:
         status = 0
 
-        async def noting(message: Message) -> None:
+        def noting(message: Message) -> Awaitable[None]:
             nonlocal status
             status = message.get("status", status)
-            await send(message)
+            return send(message)
 
         token = logs.TRACE.set(span.context)
         try:
@@ -71,27 +68,18 @@ class Traced:
             spans.door_closed(span, status)
 
     def _span(self, scope: Scope) -> TraceSpan | None:
-        caller = _caller(scope["headers"])
-        if scope["method"] == "OPTIONS" or not (caller.traceparent or scope["method"] == "POST"):
+        traceparent, tracestate = reading.caller_trace(scope["headers"])
+        if scope["method"] == "OPTIONS" or not (traceparent or scope["method"] == "POST"):
             return None
         named = route(scope["path"])
-        if named is None or not (caller.traceparent or named in _ASKING):
+        if named is None or not (traceparent or named in _ASKING):
             return None
-        return spans.door(self._tracer, scope, named, caller)
+        return spans.door(self._tracer, scope, named, TraceContext(traceparent, tracestate) if traceparent else NOWHERE)
 
 
 def route(path: str) -> str | None:
     """The route of a path; None for a path that needs no span, such as a probe."""
-    return next((named for pattern, named in _ROUTES if pattern.fullmatch(path)), None)
-
-
-def _caller(headers: Iterable[tuple[bytes, bytes]]) -> TraceContext:
-    """The trace context of the caller.
-
-    Several lines of `tracestate` form one list. If there are several lines of `traceparent`, there is no trace context.
-    """
-    parents = [value for name, value in headers if name == b"traceparent"]
-    if len(parents) != 1:
-        return NOWHERE
-    states = ",".join(value.decode("latin-1") for name, value in headers if name == b"tracestate")
-    return TraceContext(*tracecontext.forwarded(parents[0].decode("latin-1"), states))
+    for pattern, named in _ROUTES:
+        if pattern.fullmatch(path):
+            return named
+    return None

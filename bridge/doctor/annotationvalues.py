@@ -30,6 +30,7 @@ _NUMBERS = re.compile(
 _QUANTITIES = re.compile(r"sidecar-(cpu|memory)-(request|limit)|max-body-size|read-buffer-size")
 _QUANTITY = re.compile(r"\d+(\.\d+)?([numkMGTPE]|[KMGTPE]i|[eE]\d+)?")
 _WORDS = {"app-protocol": ("http", "https", "grpc", "grpcs", "h2c"), "log-level": ("debug", "info", "warn", "error", "fatal")}
+_NAMES = frozenset({"api-token-secret", "app-token-secret", "config"})  #: annotations that name another resource
 _APP_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,56}[a-z0-9])?")
 
 
@@ -71,6 +72,8 @@ def _others(key: str, value: str) -> str:
     if key == "block-shutdown-duration":
         is_duration = go_duration(value) is not None and (number(value) or 0) == 0
         return "" if is_duration else "Write a duration with a unit, such as 15s."
+    if key in _NAMES:
+        return "Write the name of the Secret or Configuration that is meant." if is_truth(value) else ""
     if key == "app-id":
         return "" if _APP_ID.fullmatch(value) else "Write small letters, digits and -, at most 58 of them."
     if key in ("env", "env-from-secret"):

@@ -96,6 +96,18 @@ def pod_annotations() -> frozenset[str]:
     return frozenset(_content()["annotations"])
 
 
+def features() -> list[str]:
+    """The preview features that a Configuration may switch."""
+    found: list[str] = _content()["features"]
+    return found
+
+
+def calls(protocol: str) -> list[str]:
+    """The calls of a sidecar that a Configuration may allow: names for HTTP, names with their versions such as `state.v1` for gRPC."""
+    found: list[str] = _content()["apis"][protocol]
+    return found
+
+
 def kinds() -> dict[str, Any]:
     """The shape of each `apiVersion kind` of Dapr: a mapping of fields, a list with one shape, a type, or None for any value."""
     found: dict[str, Any] = _content()["kinds"]
@@ -111,6 +123,12 @@ def shape_of(api: str, kind: str) -> Any:
 def resolved(shape: Any) -> Any:
     """The shape behind a name such as `#PodSpec`; any other shape is returned unchanged."""
     return _kubernetes()["types"][shape[1:]] if isinstance(shape, str) and shape.startswith("#") else shape
+
+
+def scalers() -> list[str]:
+    """The types of KEDA's triggers."""
+    found: list[str] = _kubernetes()["scalers"]
+    return found
 
 
 @cache

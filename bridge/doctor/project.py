@@ -69,7 +69,7 @@ class DoctorProject:
 
     def beside(self, document: ConfigDocument, *kinds: str) -> list[ConfigDocument]:
         """The documents of these kinds that Dapr reads together with this one. The document itself is included if it is of such a kind."""
-        return [each for each in self.of_kind(*kinds, dapr=True) if together(each.file, document.file) and _same_namespace(each, document)]
+        return [each for each in self.of_kind(*kinds, dapr=True) if together(each.file, document.file) and same_namespace(each, document)]
 
 
 @lru_cache(maxsize=2**16)
@@ -79,7 +79,8 @@ def together(one: Path, other: Path) -> bool:
     return below == above or above in below.parents
 
 
-def _same_namespace(one: ConfigDocument, other: ConfigDocument) -> bool:
+def same_namespace(one: ConfigDocument, other: ConfigDocument) -> bool:
+    """Whether both may be in one namespace; none said is any."""
     return not one.namespace or not other.namespace or one.namespace == other.namespace
 
 

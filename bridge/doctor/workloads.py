@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bridge.doctor.document import ConfigDocument, Key
@@ -65,3 +65,9 @@ def annotation(pod: PodTemplate, name: str) -> str:
     """The value of a Pod's annotation; empty if it has none."""
     value = pod.document.get(*pod.at("metadata", "annotations", name))
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def listed(container: Mapping[str, object], name: str) -> list[object]:
+    """The entries of a list of a container, such as its ports; none if there is no list."""
+    found = container.get(name)
+    return found if isinstance(found, list) else []

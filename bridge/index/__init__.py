@@ -142,7 +142,7 @@ class Index:
 
     def _lifetime(self, entries: Sequence[Entry]) -> timedelta:
         now = self._clock.now()
-        latest = max((entry.due for entry in entries if entry.due is not None), default=now)
+        latest = max([entry.due for entry in entries if entry.due is not None], default=now)
         return self._keep + max(latest - now, timedelta(0))
 
 

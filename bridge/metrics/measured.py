@@ -19,14 +19,13 @@ class MeasuredBus:
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Publish, and count the messages of each topic."""
-        begun, error = perf_counter(), ""
+        begun = perf_counter()
         try:
             await self._bus.publish(messages)
         except BaseException as fault:
-            error = _kind(fault)
+            self._meters.sent([each.topic for each in messages], _kind(fault), perf_counter() - begun)
             raise
-        finally:
-            _sent(self._meters, messages, error, perf_counter() - begun)
+        self._meters.sent([each.topic for each in messages], "", perf_counter() - begun)
 
     async def subscribe(self, source: str, handler: Handler, *, concurrency: int) -> None:
         """Subscribe the handler, and measure it."""
@@ -43,14 +42,14 @@ class MeasuredOutbox:
         """Commit, and count the messages of each topic."""
         if not messages:
             return await self._outbox.commit(write, messages, obsolete)
-        begun, error = perf_counter(), ""
+        begun = perf_counter()
         try:
-            return await self._outbox.commit(write, messages, obsolete)
+            etag = await self._outbox.commit(write, messages, obsolete)
         except BaseException as fault:
-            error = _kind(fault)
+            self._meters.sent([each.topic for each in messages], _kind(fault), perf_counter() - begun)
             raise
-        finally:
-            _sent(self._meters, messages, error, perf_counter() - begun)
+        self._meters.sent([each.topic for each in messages], "", perf_counter() - begun)
+        return etag
 
 
 class MeasuredFunctions:
@@ -61,15 +60,13 @@ class MeasuredFunctions:
 
     async def call(self, call: FunctionCall) -> FunctionResponse:
         """Call, and measure from the call to the answer."""
-        begun, status, error = perf_counter(), 0, ""
+        begun = perf_counter()
         try:
             answer = await self._functions.call(call)
-            status = answer.status
         except BaseException as fault:
-            error = _kind(fault)
+            self._meters.called(call.method, call.app, call.template, 0, _kind(fault), perf_counter() - begun)
             raise
-        finally:
-            self._meters.called(call.method, call.app, call.template, status, error, perf_counter() - begun)
+        self._meters.called(call.method, call.app, call.template, answer.status, "", perf_counter() - begun)
         return answer
 
     def starting(self, app: str, /) -> bool:
@@ -85,16 +82,14 @@ def handling(handler: Handler, source: str, meters: Meters) -> Handler:
     """The handler of the deliveries of `source`, measured."""
 
     async def handle(delivery: Delivery) -> Ack:
-        begun, error = perf_counter(), ""
+        begun = perf_counter()
         meters.consumed(source)
         try:
             answer = await handler(delivery)
-            error = ABANDONED if answer is Ack.RETRY else ""
         except BaseException as fault:
-            error = _kind(fault)
+            meters.processed(source, _kind(fault), perf_counter() - begun)
             raise
-        finally:
-            meters.processed(source, error, perf_counter() - begun)
+        meters.processed(source, ABANDONED if answer is Ack.RETRY else "", perf_counter() - begun)
         return answer
 
     return handle
@@ -107,11 +102,3 @@ def _kind(fault: BaseException) -> str:
     if isinstance(fault, BridgeError):
         return fault.code
     return INTERRUPTED if isinstance(fault, CancelledError) else type(fault).__name__
-
-
-def _sent(meters: Meters, messages: Sequence[Message], error: str, seconds: float) -> None:
-    counts: dict[str, int] = {}
-    for each in messages:
-        counts[each.topic] = counts.get(each.topic, 0) + 1
-    for topic, count in counts.items():
-        meters.sent(topic, count, error, seconds)

@@ -8,8 +8,8 @@ caller sent.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
@@ -50,17 +50,34 @@ CONVENTIONAL: Mapping[str, Instrument] = {
 }
 
 
-class _Durations(dict[tuple[str | int, ...], tuple[list[int], list[float]]]):
-    """By series how many durations lay up to each boundary and beyond the last, and their sum.
+_Series = tuple[str | int, ...]  #: the values from which `collect` makes the labels
+
+
+class _Durations:
+    """How many durations of one series lay up to each boundary and beyond the last, and their sum.
 
     Prometheus' own histogram takes three times as long for each, with locks that one thread does not need.
     """
 
-    def add(self, series: tuple[str | int, ...], seconds: float) -> None:
+    __slots__ = ("counts", "sum")
+
+    def __init__(self) -> None:
+        self.counts, self.sum = [0] * (len(BOUNDS) + 1), 0.0
+
+    def add(self, seconds: float) -> None:
         """Count one."""
-        counts, total = self.get(series) or self.setdefault(series, ([0] * (len(BOUNDS) + 1), [0.0]))
-        counts[bisect_left(BOUNDS, seconds)] += 1
-        total[0] += seconds
+        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.sum += seconds
+
+
+class _Sendings(_Durations):
+    """The operations that sent messages, and how many these were."""
+
+    __slots__ = ("messages",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages = 0
 
 
 class Meters:
@@ -68,45 +85,51 @@ class Meters:
 
     def __init__(self, system: str) -> None:
         self._system = system
-        self._served, self._called, self._lasted, self._processed = _Durations(), _Durations(), _Durations(), _Durations()
-        self._sent: Counter[tuple[str | int, ...]] = Counter()
-        self._consumed: Counter[tuple[str | int, ...]] = Counter()
+        self._served: defaultdict[_Series, _Durations] = defaultdict(_Durations)
+        self._called: defaultdict[_Series, _Durations] = defaultdict(_Durations)
+        self._sent: defaultdict[_Series, _Sendings] = defaultdict(_Sendings)
+        self._processed: defaultdict[_Series, _Durations] = defaultdict(_Durations)
+        self._consumed: Counter[str] = Counter()
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
     def served(self, method: str, scheme: str, route: str, status: int, seconds: float) -> None:
         """A request to the API was answered; `route` is empty for a path that is none, `status` 0 if there was no answer."""
         known = method if method in METHODS else OTHER
-        self._served.add((known, "https" if scheme == "https" else "http", route, status), seconds)
+        self._served[known, "https" if scheme == "https" else "http", route, status].add(seconds)
 
     def called(self, method: str, app: str, template: str, status: int, error: str, seconds: float) -> None:  # noqa: PLR0913, PLR0917 - attributes
         """A function was called; `template` is its path with the names of parameters, `error` why there was no answer."""
-        self._called.add((method, app, template, status, error), seconds)
+        self._called[method, app, template, status, error].add(seconds)
 
-    def sent(self, topic: str, messages: int, error: str, seconds: float) -> None:
-        """Messages were sent to a topic or queue in one operation, or could not be because of the error."""
-        self._sent[topic, error] += messages
-        self._lasted.add((topic, error), seconds)
+    def sent(self, topics: Sequence[str], error: str, seconds: float) -> None:
+        """A message was sent to each of these topics and queues, all in one operation, or could not be because of the error."""
+        for topic in set(topics):
+            sendings = self._sent[topic, error]
+            sendings.messages += topics.count(topic)
+            sendings.add(seconds)
 
     def consumed(self, source: str) -> None:
         """A message was delivered from a queue or "topic/subscription"."""
-        self._consumed[source,] += 1
+        self._consumed[source] += 1
 
     def processed(self, source: str, error: str, seconds: float) -> None:
         """It was handled; `error` says if it will come again, or was cut off."""
-        self._processed.add((source, error), seconds)
+        self._processed[source, error].add(seconds)
 
     def collect(self) -> Iterator[Metric]:
         """All series, as a collector of Prometheus."""
         yield _histogram("http_server_request_duration", "Duration of HTTP server requests.", self._served, _server)
         yield _histogram("http_client_request_duration", "Duration of HTTP client requests.", self._called, _client)
         text = "Duration of messaging operation initiated by a producer or consumer client."
-        yield _histogram("messaging_client_operation_duration", text, self._lasted, self._operation)
+        yield _histogram("messaging_client_operation_duration", text, self._sent, self._operation)
         yield _histogram("messaging_process_duration", "Duration of processing operation.", self._processed, self._process)
         text = "Number of messages producer attempted to send to the broker."
-        yield _counter("messaging_client_sent_messages", text, self._sent, self._send)
+        sent: Mapping[_Series, int] = {series: sendings.messages for series, sendings in list(self._sent.items())}
+        yield _counter("messaging_client_sent_messages", text, sent, self._send)
         text = "Number of messages that were delivered to the application."
-        yield _counter("messaging_client_consumed_messages", text, self._consumed, self._process)
+        consumed: Mapping[_Series, int] = {(source,): count for source, count in list(self._consumed.items())}
+        yield _counter("messaging_client_consumed_messages", text, consumed, self._process)
 
     def _send(self, topic: str, error: str) -> Mapping[str, str]:
         return {"system": self._system, "operation": "send", "destination": topic, "error": error}
@@ -130,20 +153,20 @@ def _client(method: str, app: str, template: str, status: int, error: str) -> Ma
     return {"method": method, "app": app, "template": template, "status": str(status or ""), "error": failed}
 
 
-def _histogram(name: str, text: str, durations: _Durations, labelled: Callable[..., Mapping[str, str]]) -> Metric:
+def _histogram(name: str, text: str, histograms: Mapping[_Series, _Durations], labelled: Callable[..., Mapping[str, str]]) -> Metric:
     labels = list(CONVENTIONAL[name].attributes)
     family = HistogramMetricFamily(name, text, labels=labels)
-    for series, (counts, total) in list(durations.items()):
-        up_to = zip((*map(str, BOUNDS), "+Inf"), accumulate(tuple(counts)), strict=True)
+    for series, durations in list(histograms.items()):
+        up_to = zip((*map(str, BOUNDS), "+Inf"), accumulate(tuple(durations.counts)), strict=True)
         named = labelled(*series)
-        family.add_metric([named[each] for each in labels], list(up_to), total[0])
+        family.add_metric([named[each] for each in labels], list(up_to), durations.sum)
     return family
 
 
-def _counter(name: str, text: str, counts: Counter[tuple[str | int, ...]], labelled: Callable[..., Mapping[str, str]]) -> Metric:
+def _counter(name: str, text: str, counts: Mapping[_Series, int], labelled: Callable[..., Mapping[str, str]]) -> Metric:
     labels = list(CONVENTIONAL[name].attributes)
     family = CounterMetricFamily(name, text, labels=labels)
-    for series, count in list(counts.items()):
+    for series, count in counts.items():
         named = labelled(*series)
         family.add_metric([named[each] for each in labels], count)
     return family

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 _SIMPLE = re.compile(r"\s*consecutiveFailures\s*(>=?)\s*(\d{1,6})\s*")
 _DIVIDES = re.compile("[/%]")
+_MACROS = frozenset({"all", "exists", "exists_one", "map", "filter"})  #: which name a variable of their own
+_RECEIVER_AND_NAME = 2  #: what stands before the arguments of a call
+_TYPES = frozenset({"int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type"})
 _LONGEST = 500  #: characters of an expression
 
 
@@ -73,6 +76,17 @@ def is_expression(text: str) -> bool:
     except (celparser.CELParseError, RecursionError):
         return False
     return True
+
+
+def variables(text: str) -> list[str]:
+    """The names that an expression reads, in their order. Types, fields and what a macro such as `exists` names do not count."""
+    import celpy  # noqa: PLC0415 - as below
+
+    tree = celpy.Environment().compile(text)
+    calls = [each for each in tree.find_data("member_dot_arg") if each.children[1] in _MACROS and len(each.children) > _RECEIVER_AND_NAME]
+    bound = {str(name.children[0]) for each in calls for name in [*each.children[2].find_data("ident")][:1]}
+    names = dict.fromkeys(str(each.children[0]) for each in tree.find_data("ident"))
+    return [each for each in names if each not in bound | _TYPES]
 
 
 def _check_once(text: str, counts: Counts) -> None:

@@ -238,8 +238,11 @@ class HttpTargets:
         trace = None if span is None else span.context
         headers = functioncall.headers(run, invocation, self._run_clock.ahead(run), self._context.public_url, trace)
         call = functioncall.made(run, target, left, headers)
-        with telemetry.under_way(target.app):
+        telemetry.UNFINISHED_CALLS.change(+1, target.app)
+        try:
             answer = await self._answer(call)
+        finally:
+            telemetry.UNFINISHED_CALLS.change(-1, target.app)
         if span is not None and isinstance(answer, FunctionResponse):
             spans.attempt_answered(span, answer.status)
         outcome = self._explained(answers.classified(answer, target, self._settings.max_output_bytes), target)

@@ -102,7 +102,7 @@ def of_run(run: Run) -> TraceContext:
 def work_for(run: Run) -> None:
     """Let the log lines and the spans of this task belong to the trace of the run, if it is in one."""
     if run.control.traceparent:
-        logs.TRACE.set(of_run(run))
+        logs.TRACE.set((run.control.traceparent, run.control.tracestate))
 
 
 def work_for_nothing() -> None:

@@ -39,9 +39,9 @@ def door_closed(span: TraceSpan, status: int) -> None:
 
 
 @contextmanager
-def acceptance(tracer: Tracer, event: Event) -> Iterator[TraceSpan]:
-    """The check of a request and the storing of its run, below what made the event, with a link to the call that brought it."""
-    made, here = tracing.of_event(event), tracing.here()
+def acceptance(tracer: Tracer, made: TraceContext) -> Iterator[TraceSpan]:
+    """The check of a request and the storing of its run, below where its event was `made`, with a link to the call that brought it."""
+    here = tracing.here()
     parent = here if not made.traceparent or made.trace_id == here.trace_id else made
     links = [here] if here.traceparent and here.trace_id != parent.trace_id else []
     with _within(tracer.start(SpanKind.INTERNAL, "accept", parent, links)) as span:

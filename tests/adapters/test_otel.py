@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
 
 from bridge.cloudevents import tracecontext
 from bridge.tracing import NOWHERE, SpanKind, TraceContext
@@ -60,15 +61,33 @@ def test_only_a_sampler_that_heeds_the_parent_leaves_out_what_nobody_records(sam
     assert bool(recorded.spans) == recorded_at_all
 
 
-def test_of_new_traces_the_share_of_the_sampler_is_recorded_and_every_context_says_whether_its_trace_is() -> None:
-    sampler = TraceIdRatioBased(0.25)
-    recorded = Recorded(ParentBased(sampler))
+QUARTER = TraceIdRatioBased(0.25)
+
+
+class OfAnotherKind(Sampler):
+    """A sampler whose decisions nobody can know without asking it."""
+
+    def should_sample(self, *args: Any, **named: Any) -> SamplingResult:
+        return QUARTER.should_sample(*args, **named)
+
+    def get_description(self) -> str:
+        return "of another kind"
+
+
+@pytest.mark.parametrize("sampler", [QUARTER, OfAnotherKind(), ParentBased(QUARTER), ParentBased(OfAnotherKind())])
+def test_of_new_traces_the_share_of_the_sampler_is_recorded_and_every_context_says_whether_its_trace_is(sampler: Sampler) -> None:
+    recorded = Recorded(sampler)
     spans = [recorded.tracer.start(SpanKind.SERVER, "call", NOWHERE) for _ in range(400)]
     for span in spans:
         span.end()
     sampled = {span.context.trace_id for span in spans if span.context.sampled}
     assert {f"{each.context.trace_id:032x}" for each in recorded.spans} == sampled
     assert len({span.context.traceparent for span in spans}) == 400
-    assert all((int(span.context.trace_id[16:], 16) < sampler.bound) == span.context.sampled for span in spans)
+    assert all((int(span.context.trace_id[16:], 16) < QUARTER.bound) == span.context.sampled for span in spans)
     assert 40 < len(sampled) < 160
+
+
+def test_whatever_belongs_to_a_new_trace_that_is_not_recorded_is_passed_over() -> None:
+    recorded = Recorded(ParentBased(QUARTER))
+    spans = [recorded.tracer.start(SpanKind.SERVER, "call", NOWHERE) for _ in range(100)]
     assert [recorded.tracer.skips(span.context.traceparent) for span in spans] == [not span.context.sampled for span in spans]

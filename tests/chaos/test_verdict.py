@@ -83,7 +83,7 @@ def test_an_effect_of_a_run_that_nobody_knows(ledger: Ledger) -> None:
     assert judge(ledger).wrong == ("r-2/t: run 1 times with the attempts []",)
 
 
-@pytest.mark.parametrize(("reason", "well"), [("Malformed", True), ("GaveUp", False)])
+@pytest.mark.parametrize(("reason", "well"), [("Malformed", True), ("CrashedProcess", True), ("GaveUp", False)])
 def test_an_event_that_leads_nowhere_has_its_dead_letter(ledger: Ledger, reason: str, well: bool) -> None:
     ledger.marks["bad-1-1"] = "Malformed"
     ledger.kept({"reason": reason, "body": '{"id": "bad-1-1"'})

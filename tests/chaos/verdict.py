@@ -8,6 +8,7 @@ from tests.chaos.ledger import Ledger
 
 #: Outcomes of an attempt after which another one may follow (promise 4).
 REPEATABLE = frozenset(("Failed", "Unknown"))
+CRASHED = "CrashedProcess"  #: the reason of any event that was in hand at three kills, whatever else is wrong with it
 SETTLED = "csharp"  #: the target whose attempts succeed once its function has sent what it was given
 
 
@@ -27,7 +28,7 @@ def judge(ledger: Ledger) -> Verdict:
     unreplied = sorted(each for each in known if not ledger.replies.get(each))
     doubled = sorted(each for each, count in ledger.effects.items() if not _explained(ledger, each, count))
     twice = sorted(each for each, seen in ledger.endings.items() if len(seen) > 1)
-    lost = sorted(mark for mark, reason in ledger.marks.items() if reason not in ledger.letters.get(mark, ()))
+    lost = sorted(mark for mark, reason in ledger.marks.items() if not {reason, CRASHED} & ledger.letters.get(mark, set()))
     wrong = (
         *(f"{each}: accepted over {ledger.accepted[each]}, and it has not ended or nobody knows it" for each in missing),
         *(f"{each}: ended without a reply" for each in unreplied),

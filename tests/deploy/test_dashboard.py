@@ -39,11 +39,12 @@ def exported() -> list[str]:
     for status in ("Succeeded", "Failed"):
         telemetry.ended("seen", status, 1.5, "r-1", submitter=telemetry.CANARY)
     telemetry.DEAD_LETTERS.labels("GaveUp").inc()
-    with telemetry.under_way("seen-app"):
-        certificates.EXPIRY.labels("tls://127.0.0.1:50002", "CN=root").set(NOW + 86400)
-        found = _series(generate_latest(telemetry.REGISTRY).decode())
-        # Tests before this one in the same process may have had runs of automations that nobody knows, which have no name in the metrics.
-        return [each for each in found if 'automation=""' not in each or each.startswith("bridge_steps_total")]
+    telemetry.UNFINISHED_CALLS.change(+1, "seen-app")
+    certificates.EXPIRY.labels("tls://127.0.0.1:50002", "CN=root").set(NOW + 86400)
+    found = list(_series(generate_latest(telemetry.REGISTRY).decode()))
+    telemetry.UNFINISHED_CALLS.change(-1, "seen-app")
+    # Tests before this one in the same process may have had runs of automations that nobody knows, which have no name in the metrics.
+    return [each for each in found if 'automation=""' not in each or each.startswith("bridge_steps_total")]
 
 
 def _series(exposition: str) -> Iterator[str]:

@@ -45,8 +45,8 @@ def test_what_a_function_refuses_or_does_not_answer_is_an_error_of_the_client(st
 
 def test_messages_are_counted_by_topic_and_subscription() -> None:
     meters = Meters("dapr")
-    meters.sent("work", 3, "", 0.1)
-    meters.sent("work", 2, "Unavailable", 0.1)
+    meters.sent(["work"] * 3, "", 0.1)
+    meters.sent(["work"] * 2, "Unavailable", 0.1)
     meters.consumed("automation-results/bridge")
     meters.processed("automation-results/bridge", "", 0.1)
     meters.consumed("automation-deadletters")

@@ -1,7 +1,7 @@
 """Writes what Dapr knows, from its own sources: `python -m tools.dapr.known`. It needs Go, which fetches them.
 
-Component types, the names of their metadata, annotations, and the fields of Dapr's own kinds, for `bridge doctor`. A component that has no
-description among the sources has no list of names, so nothing is said of its metadata.
+Component types, the names of their metadata, annotations, calls of the sidecar, and the fields of Dapr's own kinds, for `bridge doctor`.
+A component that has no description among the sources has no list of names, so nothing is said of its metadata.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ _RETRY = ("Policy", "Duration", "InitialInterval", "RandomizationFactor", "Multi
 #: What another component takes for one of its versions, by the constructor that Dapr registers.
 _BUILT_FROM = {"state.cockroachdb": "state.postgresql"}
 _FIELD = re.compile(r"^\t([A-Z][A-Za-z0-9]+)\s+[*\[\]a-zA-Z.]+\s*(?:`.*)?$", re.MULTILINE)
+_FEATURE = re.compile(r'^\t\w+ +Feature = "(\w+)"', re.MULTILINE)
+_GROUP = re.compile(r'EndpointGroupName = "(\w+)"')
+_GRPC = re.compile(r'^\t"(\w+\.v\w+)": \{', re.MULTILINE)
 _LITERAL = re.compile(r'"([A-Za-z][A-Za-z0-9]+)"')
 
 
@@ -67,6 +70,8 @@ def known() -> dict[str, Any]:
         "versions": dict(sorted(_versions(dapr))),
         "values": dict(sorted(_values(dapr, contrib))),
         "annotations": sorted(_annotations(dapr)),
+        "apis": dict(sorted(_apis(dapr).items())),
+        "features": sorted(_FEATURE.findall((dapr / "pkg/config/configuration.go").read_text())),
         "kinds": dict(sorted(_kinds(dapr))),
     }
 
@@ -155,6 +160,15 @@ def _in_code(folder: Path, contrib: Path) -> Iterator[str]:
 def _annotations(dapr: Path) -> set[str]:
     text = (dapr / "pkg/injector/annotations/annotations.go").read_text()
     return {*re.findall(r'"(dapr\.io/[a-z0-9-]+)"', text), *_OWN_ANNOTATIONS}
+
+
+def _apis(dapr: Path) -> dict[str, list[str]]:
+    """The names of a sidecar's calls that a Configuration may allow by protocol; those of gRPC with their versions, such as `state.v1`."""
+    groups = (dapr / "pkg/api/http/endpoints/endpointgroup.go").read_text()
+    return {
+        "grpc": sorted(_GRPC.findall((dapr / "pkg/api/grpc/endpoints.go").read_text())),
+        "http": sorted(_GROUP.findall(groups)),
+    }
 
 
 def _kinds(dapr: Path) -> Iterator[tuple[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ _GROUPS = {
     "networking/v1": ("networking.k8s.io/v1", ("Ingress", "NetworkPolicy")),
 }
 _KEDA = ("scaledobjects", "scaledjobs", "triggerauthentications")
+_CASE = re.compile(r"^\tcase (.*):$", re.MULTILINE)
 _STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r'^\t(?:(\w+) +)?([*\[\]\w.]+)\s+`json:"([^",]*)', re.MULTILINE)
 _ALIAS = re.compile(r"^type (\w+) (string|int32|int64|bool)$", re.MULTILINE)
@@ -54,7 +56,13 @@ def fields() -> dict[str, Any]:
         kinds |= {f"{api} {name}": {key: each for key, each in types.fields(name) if key != "status"} for name in names}
     crds = definitions.fetch(definitions.KEDA)
     kinds |= dict(each for name in _KEDA for each in known.of_definition(crds / f"keda.sh_{name}.yaml"))
-    return {"kinds": kinds, "types": dict(sorted(core.found.items()))}
+    scalers = definitions.fetch(replace(definitions.KEDA, folder="pkg/scaling")) / "scalers_builder.go"
+    return {"kinds": kinds, "types": dict(sorted(core.found.items())), "scalers": sorted(_scalers(scalers.read_text()))}
+
+
+def _scalers(text: str) -> set[str]:
+    """The types of triggers among the cases of the function that makes scalers, but for those of KEDA's own tests."""
+    return {name for names in _CASE.findall(text) for name in re.findall(r'"([a-z0-9-]+)"', names)} - {"external-mock"}
 
 
 class _Types:

@@ -10,7 +10,7 @@ from bridge.doctor import known
 from bridge.doctor.document import ConfigDocument
 from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, replacing, rule
 from bridge.doctor.project import DoctorProject, overlap
-from bridge.doctor.values import component_type, go_duration, is_true, metadata, metadata_place, metadata_text
+from bridge.doctor.values import component_type, go_duration, is_true, metadata, metadata_place, metadata_text, number
 from bridge.doctor.workloads import is_deployed
 
 
@@ -132,13 +132,13 @@ def keys_by_app_id(project: DoctorProject) -> Iterator[Hit]:
             yield hit(document, ("spec", "metadata"), f"{document.name} has no keyPrefix.", 'Add keyPrefix with the value "name".')
 
 
-@rule("init-timeout", FindingLevel.ERROR, "daprd does not load the component.")
+@rule("init-timeout", FindingLevel.ERROR, "daprd takes its default of 5 s in silence, or does not load the component.")
 def init_timeout(project: DoctorProject) -> Iterator[Hit]:
     """A `spec.initTimeout` that is not a Go duration."""
     for document in _components(project):
         value: Any = document.get("spec", "initTimeout")
-        if value is not None and go_duration(value) is None:
-            yield hit(document, ("spec", "initTimeout"), f"{value!r} is not a duration.", "Write it like 30s or 1m.")
+        if value is not None and (go_duration(value) is None or number(value) is not None):
+            yield hit(document, ("spec", "initTimeout"), f"{value!r} is not a duration.", "Write it with its unit, like 30s or 1m.")
 
 
 @rule("namespace-incomplete", FindingLevel.ERROR, "The component finds no server of that name, and daprd exits.")

@@ -128,9 +128,11 @@ def schedule_invalid(project: DoctorProject) -> Iterator[Hit]:
 
 @rule("job-with-sidecar", FindingLevel.ADVICE, "The sidecar keeps running after the job is done, so its Pod never ends.")
 def job_with_sidecar(project: DoctorProject) -> Iterator[Hit]:
-    """A Job with a sidecar that is not a native sidecar."""
+    """A Job with a sidecar that is not a native sidecar, and that no container ends with /v1.0/shutdown."""
     for pod in pods(project):
-        if pod.document.kind in ("Job", "CronJob") and pod.has_sidecar and not is_true(annotation(pod, "dapr.io/enable-native-sidecar")):
+        is_job = pod.document.kind in ("Job", "CronJob") and pod.has_sidecar
+        is_ended = any("/v1.0/shutdown" in str(each) for _, each in pod.containers())
+        if is_job and not is_ended and not is_true(annotation(pod, "dapr.io/enable-native-sidecar")):
             mend = 'Let the job call POST /v1.0/shutdown of the sidecar at its end, or add dapr.io/enable-native-sidecar: "true".'
             yield hit(pod.document, pod.at("metadata", "annotations", "dapr.io/enabled"), f"{pod.document.kind} has a sidecar.", mend)
 

@@ -43,6 +43,18 @@ _NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 #: Names that whoever writes the component chooses.
 _FREE = {"bindings.graphql": re.compile(r"header:.+"), "pubsub.pulsar": re.compile(r".+\.(json|avro|proto|raw)schema")}
+_KAFKA: dict[str, tuple[str, ...]] = {
+    "authtype": ("none", "password", "mtls", "certificate", "oidc", "oidc_private_key_jwt", "awsiam"),
+    "initialoffset": ("newest", "oldest"),
+}
+_REDIS: dict[str, tuple[str, ...]] = {"redistype": ("node", "cluster")}
+#: Words besides which a component takes no other, by its type and the name of the metadata.
+_ALL_WORDS: dict[str, dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("pubsub.kafka", "bindings.kafka"), _KAFKA),
+    **dict.fromkeys(("pubsub.redis", "state.redis", "lock.redis", "configuration.redis", "bindings.redis"), _REDIS),
+}
+#: Numbers that must be more than 0.
+_POSITIVE = frozenset({"maxrequestspersecond"})
 _COUNTED = re.compile(r"InSec|InMs|PerSec|^max(ActiveMessages|ConcurrentHandlers|DeliveryCount)$|^concurrency$|^queueDepth$|^redisDB$")
 
 
@@ -125,22 +137,28 @@ def number_expected(project: DoctorProject) -> Iterator[Hit]:
             if (counts or known.value_of(kind, name) == "number") and not _is_number(value, whole=counts):
                 told = "not a whole number" if counts else "not a number"
                 yield hit(document, place, f"{name} is {value!r}, which is {told}.", "Write digits only, in quotes.")
+            elif name.lower() in _POSITIVE and (not _is_number(value, whole=False) or float(value) <= 0):
+                yield hit(document, place, f"{name} is {value!r}.", "Write a number of more than 0, in quotes.")
 
 
 @rule("metadata-value", FindingLevel.ERROR, "The component rejects the value and daprd exits, or the default applies silently.")
 def metadata_value(project: DoctorProject) -> Iterator[Hit]:
-    """A metadata value that is not a valid boolean or duration, or is a misspelt keyword of the component."""
+    """A metadata value that is not a valid boolean or duration, or is not one of the keywords of the component."""
     for document in _components(project):
         for place, name, value in _plain(document):
             wanted = known.value_of(component_type(document), name)
+            words = _ALL_WORDS.get(component_type(document), {}).get(name.lower(), ())
             if name.lower() == "direction" and component_type(document).startswith("bindings."):
-                wanted = ["input", "output", "input, output"]
-            if wanted == "bool" and not is_truth(value):
+                continue  # direction-unknown reports this
+            if words and value.lower() not in words:
+                found = hit(document, place, f"{name} is {value!r}.", f"Write {', '.join(words[:-1])} or {words[-1]}.")
+                yield misspelt(found, document, place, words)
+            elif wanted == "bool" and not is_truth(value):
                 found = hit(document, place, f"{name} is {value!r}, which Dapr reads as false.", 'Write "true" or "false".')
                 yield misspelt(found, document, place, ("true", "false"))
             elif wanted == "duration" and go_duration(value) is None:
                 yield hit(document, place, f"{name} is {value!r}, which is not a duration.", "Write it like 500ms, 30s or 1m30s.")
-            elif isinstance(wanted, list) and value.lower() not in {str(each).lower() for each in wanted}:
+            elif not words and isinstance(wanted, list) and value.lower() not in {str(each).lower() for each in wanted}:
                 found = hit(document, place, f"{name} is {value!r}, which {component_type(document)} does not know.", "")
                 yield from [misspelt(found, document, place, wanted)] if known.near(value, wanted) else []
 

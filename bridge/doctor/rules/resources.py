@@ -117,12 +117,16 @@ def _group(document: ConfigDocument) -> str:
 def scope_misspelt(project: DoctorProject) -> Iterator[Hit]:
     """A scope that looks like a misspelling of an app id that other resources name."""
     counts = Counter(scope for document in _dapr(project) for scope in document.scopes)
+    workloads = {pod.document: annotation(pod, "dapr.io/app-id") for pod in with_sidecar(project)}
     for document in _dapr(project):
+        running = {workloads[each] for each in project.related(document, workloads)} if document.scopes else set()
         for number, scope in enumerate(document.scopes):
-            others = [name for name, count in counts.items() if count > counts[scope]]
+            others = [name for name, count in counts.items() if count > counts[scope]] if scope not in running else []
+            others += [name for name in running if name in counts and scope not in running]
             if fix := known.one_typo(scope, others):
                 span = replacing(document.value_span("scopes", number), fix)
-                yield hit(document, ("scopes", number), f"Other resources name {fix}, and this one names {scope}.", f"Write {fix}.", span)
+                told = f"An application is named {fix}" if fix in running else f"Other resources name {fix}"
+                yield hit(document, ("scopes", number), f"{told}, and this one names {scope}.", f"Write {fix}.", span)
 
 
 @rule(

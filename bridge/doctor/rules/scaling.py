@@ -101,35 +101,19 @@ def scaler_target_unknown(project: DoctorProject) -> Iterator[Hit]:
             yield misspelt(found, document, path, of_kind)
 
 
-@rule("trigger-incomplete", FindingLevel.ERROR, "KEDA refuses the trigger and does not scale by it, and nothing else reports this.")
-def trigger_incomplete(project: DoctorProject) -> Iterator[Hit]:
-    """A KEDA trigger on Service Bus without a queue or subscription, or a trigger with an unknown TriggerAuthentication."""
-    authentications = [each for each in project.of_kind("TriggerAuthentication") if each.api.startswith("keda.sh/")]
-    for document in project.of_kind("ScaledObject", "ScaledJob"):
-        beside = {each.name for each in authentications if each.file == document.file}
-        for index, trigger in document.items("spec", "triggers") if document.api.startswith("keda.sh/") else ():
-            path: tuple[Key, ...] = ("spec", "triggers", index)
-            given = document.mapping(*path, "metadata")
-            is_bus = isinstance(trigger, dict) and trigger.get("type") == "azure-servicebus"
-            if is_bus and not given.get("queueName") and not (given.get("topicName") and given.get("subscriptionName")):
-                mend = "Add queueName, or topicName and subscriptionName."
-                yield hit(document, path, "The trigger names neither a queue nor a subscription.", mend)
-            place = (*path, "authenticationRef", "name")
-            named = document.get(*place)
-            is_other = document.get(*path, "authenticationRef", "kind", default="TriggerAuthentication") == "TriggerAuthentication"
-            if isinstance(named, str) and beside and is_other and named not in {each.name for each in authentications}:
-                found = hit(document, place, f"No TriggerAuthentication is named {named}.", f"There is {', '.join(sorted(beside))}.")
-                yield misspelt(found, document, place, beside)
-
-
-@rule("scaler-bounds", FindingLevel.ERROR, "Kubernetes rejects the autoscaler.")
+@rule("scaler-bounds", FindingLevel.ERROR, "Kubernetes rejects the autoscaler, or every rollout starts Pods that are stopped at once.")
 def scaler_bounds(project: DoctorProject) -> Iterator[Hit]:
-    """An autoscaler whose minimum is larger than its maximum."""
+    """An autoscaler whose minimum is larger than its maximum, or a workload with more replicas than its autoscaler allows."""
     for document in project.of_kind("HorizontalPodAutoscaler", "ScaledObject"):
         fields = ("minReplicas", "maxReplicas") if document.kind.startswith("H") else ("minReplicaCount", "maxReplicaCount")
         least, most = (number(document.get("spec", each)) for each in fields)
         if least is not None and most is not None and least > most:
             yield hit(document, ("spec", fields[0]), f"{fields[0]} {least} is more than {fields[1]} {most}.", "Swap the two values.")
+        pod = _scaled(project, document)
+        replicas = number(pod.document.get("spec", "replicas")) if pod is not None and pod.document.file == document.file else None
+        if pod is not None and replicas is not None and most is not None and replicas > most:
+            told = f"replicas {replicas} is more than {fields[1]} {most} of {document.name}."
+            yield hit(pod.document, ("spec", "replicas"), told, "Remove replicas: the autoscaler sets them.")
 
 
 @rule("injector-ignored", FindingLevel.WARNING, "While the injector is down, Pods start without a sidecar and nothing reports it.")

@@ -84,7 +84,7 @@ def subscription_incomplete(project: DoctorProject) -> Iterator[Hit]:
 
 @rule("routing-rule-invalid", FindingLevel.ERROR, "The sidecar ignores the subscription, or has no path for the event.")
 def routing_rule_invalid(project: DoctorProject) -> Iterator[Hit]:
-    """A routing rule of a subscription that has no path, or whose match is not a CEL expression."""
+    """A routing rule of a subscription that has no path, or whose match is not a CEL expression about the event."""
     for document in _subscriptions(project):
         for index, each in document.items("spec", "routes", "rules"):
             path: tuple[Key, ...] = ("spec", "routes", "rules", index)
@@ -93,8 +93,29 @@ def routing_rule_invalid(project: DoctorProject) -> Iterator[Hit]:
             match = str(each.get("match") or "").strip()
             if match and not trip.is_expression(match):
                 yield hit(document, (*path, "match"), f"{match!r} is not a CEL expression.", 'Write it like event.type == "order.made".')
+            elif match and (names := [each for each in trip.variables(match) if each != "event"]):
+                mend = f"Write event.{names[0]}: a rule sees nothing but the event."
+                yield hit(document, (*path, "match"), f"{names[0]} is unknown in {match!r}.", mend)
             if not each.get("path"):
                 yield hit(document, path, "The rule has no path.", "Add the path that receives these events.")
+
+
+@rule(
+    "default-route-missing",
+    FindingLevel.ADVICE,
+    "An event that no rule matches is acknowledged and lost, with one line in the sidecar's log.",
+    of_lack=True,
+)
+def default_route_missing(project: DoctorProject) -> Iterator[Hit]:
+    """A subscription with routing rules and no default route."""
+    for document in _subscriptions(project):
+        if document.get("spec", "routes", "rules") and not document.get("spec", "routes", "default"):
+            yield hit(
+                document,
+                ("spec", "routes"),
+                "The subscription has rules and no default.",
+                "Add default with the path that receives all other events.",
+            )
 
 
 @rule(

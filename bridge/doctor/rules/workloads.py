@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from bridge.doctor.findings import FindingLevel, Hit, hit, replacing, rule
-from bridge.doctor.project import DoctorProject
+from bridge.doctor.project import DoctorProject, same_namespace
 from bridge.doctor.rules.secrets import SECRET_INSIDE
 from bridge.doctor.values import PLACEHOLDER, metadata_text
 from bridge.doctor.workloads import PodTemplate, annotation, pods, with_sidecar
@@ -105,22 +105,31 @@ def alive_only_when_ready(project: DoctorProject) -> Iterator[Hit]:
 @rule(
     "identity-not-asked-for",
     FindingLevel.ERROR,
-    "The sidecar gets no token, so its components do not initialize: INIT_COMPONENT_FAILURE.",
+    "The Pod gets no token, so what it connects to rejects it, and components of its sidecar do not initialize: INIT_COMPONENT_FAILURE.",
     of_lack=True,
 )
 def identity_not_asked_for(project: DoctorProject) -> Iterator[Hit]:
-    """A Pod without the workload identity label, although its components use workload identity."""
-    for pod in with_sidecar(project):
-        name = annotation(pod, "dapr.io/app-id")
-        uses = [
-            each.name
-            for each in project.of_kind("Component", dapr=True)
-            if name in each.scopes and "workloadidentity" in (metadata_text(each, "azureAuthMethods") or "").lower()
-        ]
+    """A Pod without the workload identity label, although its components or its service account use workload identity."""
+    for pod in pods(project):
         label = pod.document.get(*pod.at("metadata", "labels", "azure.workload.identity/use"))
-        if uses and str(label).lower() != "true":
-            told = f"{uses[0]} uses workload identity, but the Pod has no label azure.workload.identity/use."
+        used = _uses_identity(project, pod)
+        if used and str(label).lower() != "true" and not pod.document.is_patch:
+            told = f"{used} workload identity, but the Pod has no label azure.workload.identity/use."
             yield hit(pod.document, pod.at("metadata", "labels"), told, 'Add the label azure.workload.identity/use: "true" to the Pod.')
+
+
+def _uses_identity(project: DoctorProject, pod: PodTemplate) -> str:
+    """What of a Pod uses workload identity, with its verb: a component of its sidecar, or its service account; empty if nothing does."""
+    name = annotation(pod, "dapr.io/app-id")
+    for each in project.of_kind("Component", dapr=True) if pod.has_sidecar else ():
+        if name in each.scopes and "workloadidentity" in (metadata_text(each, "azureAuthMethods") or "").lower():
+            return f"{each.name} uses"
+    account = pod.document.get(*pod.at("spec", "serviceAccountName"))
+    for each in project.of_kind("ServiceAccount"):
+        is_its = each.name == account and each.file == pod.document.file and same_namespace(each, pod.document)
+        if is_its and each.get("metadata", "annotations", "azure.workload.identity/client-id"):
+            return f"The service account {account} has"
+    return ""
 
 
 @rule(
@@ -179,17 +188,13 @@ def secret_in_environment(project: DoctorProject) -> Iterator[Hit]:
 
 @rule("image-moves", FindingLevel.ADVICE, "Two Pods of one workload may run different programs, and nobody can tell which.")
 def image_moves(project: DoctorProject) -> Iterator[Hit]:
-    """An image without a tag or digest, or with the tag latest."""
+    """An image, also of the sidecar, without a tag or digest, or with the tag latest."""
     for pod in pods(project):
-        for path, container in pod.containers():
-            image = str(container.get("image", ""))
+        images = [((*path, "image"), str(container.get("image", ""))) for path, container in pod.containers()]
+        named = "dapr.io/sidecar-image"
+        for place, image in [*images, (pod.at("metadata", "annotations", named), annotation(pod, named))]:
             if image and "@" not in image and (":" not in image.rpartition("/")[2] or image.endswith(":latest")):
-                yield hit(
-                    pod.document,
-                    (*path, "image"),
-                    f"{image} may point to another image tomorrow.",
-                    "Use a version tag or, better, a digest.",
-                )
+                yield hit(pod.document, place, f"{image} may point to another image tomorrow.", "Use a version tag or, better, a digest.")
 
 
 @rule(

@@ -18,7 +18,7 @@ from bridge.local.functions.keys import AppKeys, KeyAccess
 
 VERSION = "4.1037.0.0"  #: of the Functions host whose behaviour was recorded
 UNAUTHORIZED = HttpResponse(401, [("WWW-Authenticate", "Bearer")])
-NOT_RUNNING = HttpResponse(503, [], b"Function host is not running.")
+NOT_RUNNING = HttpResponse(503, [], b"Function host is not running.", early=True)
 _JSON = [("Content-Type", "application/json; charset=utf-8")]
 _PING = HttpResponse(200, [("Cache-Control", "no-store,no-cache"), ("Pragma", "no-cache")])
 _HOME = b"""<!DOCTYPE html>
@@ -53,12 +53,18 @@ class AppState:
     functions: Sequence[ListedFunction] = ()
     errors: Sequence[str] = ()
     homepage: bool = True
+    offline: bytes | None = None  #: the page of an app that was taken offline
     started: float = field(default_factory=time.monotonic)
+
+    @property
+    def runs(self) -> bool:
+        """Whether the functions run."""
+        return self.offline is None and not self.errors
 
     @property
     def state(self) -> str:
         """The word that Azure's host has for it."""
-        return "Error" if self.errors else "Running"
+        return "Offline" if self.offline is not None else "Error" if self.errors else "Running"
 
 
 class AdminPages:
@@ -67,6 +73,12 @@ class AdminPages:
     def __init__(self, state: AppState, keys: AppKeys) -> None:
         self._state, self._keys = state, keys
         self._functions = {each.name.lower(): each for each in state.functions}
+
+    @property
+    def not_running(self) -> HttpResponse:
+        """What a request gets while the functions do not run."""
+        page = self._state.offline
+        return NOT_RUNNING if page is None else HttpResponse(503, [("Content-Type", "text/html")], page, early=True)
 
     def home(self) -> HttpResponse:
         """The page at `/`, where no function is."""
@@ -82,25 +94,26 @@ class AdminPages:
         if path.startswith("/runtime/webhooks/"):
             return UNAUTHORIZED
         if path == "/admin/vfs":
-            return self._refusal(request) or HttpResponse(403)
+            return self.refusal(request) or HttpResponse(403)
         if path in _CLOSED:
-            return self._refusal(request) or HttpResponse(404)
+            return self.refusal(request) or HttpResponse(404)
         if request.method != "GET":
             return None
         if path == "/admin/host/status":
-            return self._refusal(request) or self._status()
+            return self.refusal(request) or self._status()
         if path == "/admin/bridge/functions":
-            return self._refusal(request) or _json(
+            return self.refusal(request) or _json(
                 {"errors": list(self._state.errors), "functions": [_row(each) for each in self._state.functions]}
             )
         if path == "/admin/functions":
             host = request.headers.get("host", "")
-            return self._refusal(request) or _json([_shown(each, host) for each in self._state.functions if each.listed])
+            return self.refusal(request) or _json([_shown(each, host) for each in self._state.functions if each.listed])
         if path.startswith(manualruns.PATH):
-            return self._refusal(request) or self._function(request)
+            return self.refusal(request) or self._function(request)
         return None
 
-    def _refusal(self, request: HttpRequest) -> HttpResponse | None:
+    def refusal(self, request: HttpRequest) -> HttpResponse | None:
+        """The response for whoever lacks the master key."""
         access = self._keys.access(request.headers, request.query, "admin")
         if access is KeyAccess.MASTER:
             return None

@@ -52,6 +52,18 @@ def of_request(route: Mapping[str, str | None], query: Mapping[str, str], body: 
     return over(kept, {name: {"string": text} for name, text in route.items() if text is not None})
 
 
+def with_request(function: str, parameter: str, found: dict[str, Value]) -> dict[str, Value]:
+    """The metadata of a request with the request itself, under the name of the trigger's parameter and as `$request`.
+
+    What the caller names like the parameter is hidden by it. `$request` of the caller stays, and so does `sys`: what Azure's host has
+    under that name moves to `$sys` (FunctionBinding.cs and SystemBindingData.cs of azure-webjobs-sdk).
+    """
+    all_of_it = over(over({"$request": THE_TRIGGER}, found), {parameter: THE_TRIGGER})
+    if any(name.lower() == "sys" for name in all_of_it):
+        return over(all_of_it, {"$sys": {"json": newtonsoftwriter.compact(system(function))}})
+    return all_of_it
+
+
 def over(own: dict[str, Any], merged: Mapping[str, Any]) -> dict[str, Any]:
     """The own entries, under their names, with the values that `merged` has for them in any letter case, and what else it has."""
     return _joined([*own.items(), *merged.items()]) if merged else own

@@ -140,6 +140,9 @@ class Feed(Protocol):
     async def act(self, lock: str, action: MessageAction) -> None:
         """Do what the function says; a `settle` that follows changes nothing. Raises FeedError."""
 
+    def settled_as(self, lock: str) -> ActionKind | None:
+        """What the function has done with its message itself, until the `settle` that follows; None if nothing that settles it."""
+
     def session(self, lock: str) -> HeldSession:
         """The session of a message. Raises FeedError if it has none."""
 

@@ -23,6 +23,7 @@ from bridge.local.functions import (
     functionjson,
     hostjson,
     keys,
+    offlinepage,
     powershell,
     routelist,
     timers,
@@ -84,7 +85,7 @@ class RunningApp:
     entry: keys.AppEntry
     invocations: AppInvocations
     listeners: Sequence[ServiceBusListener | BatchListener | TimerListener]
-    stopped: bool = False  #: whether it only says why it does not run
+    stopped: bool = False  #: whether it cannot run, and only says why
 
     @property
     def busy(self) -> bool:
@@ -192,14 +193,14 @@ def _functions(hello: WorkerHello, configuration: AppConfiguration, feeds: AppFe
 
 
 @asynccontextmanager
-async def stopped(app: AppFolder, problems: Sequence[str], port: int, data_dir: Path) -> AsyncIterator[RunningApp]:
-    """Answer for an app that cannot run: 503 for its functions, and the reasons at `/admin/host/status`."""
+async def stopped(app: AppFolder, state: AppState, port: int, data_dir: Path) -> AsyncIterator[RunningApp]:
+    """Answer for an app that does not run: 503 for its functions, and why at `/admin/host/status`."""
     app_keys = keys.of_folder(data_dir / _KEYS / app.directory.name)
     invocations = AppInvocations(app.name, None)
     statuses = TimerStatuses(data_dir / _TIMERS / app.directory.name)
-    async with serving(HttpTriggers((), Http(), app_keys, invocations, 0, statuses, state=AppState(errors=problems)), port) as url:
-        entry = {**_entry(url, app_keys, "nothing"), "problem": _shown(app, problems)}
-        yield RunningApp(entry, invocations, (), stopped=True)
+    async with serving(HttpTriggers((), Http(), app_keys, invocations, 0, statuses, state=state), port) as url:
+        problem = _shown(app, state.errors) if state.offline is None else f"It was taken offline by {offlinepage.FILE} in its folder"
+        yield RunningApp({**_entry(url, app_keys, "nothing"), "problem": problem}, invocations, (), stopped=state.offline is None)
 
 
 def _shown(app: AppFolder, problems: Sequence[str]) -> str:

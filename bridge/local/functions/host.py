@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 
 from bridge.errors import ConfigurationError
-from bridge.local.functions import apps, functionapp
+from bridge.local.functions import apps, functionapp, offlinepage
+from bridge.local.functions.adminpages import AppState
 from bridge.local.functions.applogs import AppLogs
 from bridge.local.functions.apps import AppFolder
 from bridge.local.functions.functionapp import AppConfiguration, RunningApp
@@ -117,6 +118,11 @@ async def _start(  # noqa: PLR0913, PLR0917 - what every app is given
     async def start(index: int, app: AppFolder, configuration: AppConfiguration | ConfigurationError) -> RunningApp:
         port = options.port + index if options.port else 0
         async with at_once:
+            if (page := offlinepage.read(app.directory)) is not None:
+                offline = await stack.enter_async_context(functionapp.stopped(app, AppState(offline=page), port, options.data_dir))
+                file.add(app.name, offline.entry)
+                log.warning("%s does not run: %s in its folder takes it offline. Remove it and start again.", app.name, offlinepage.FILE)
+                return offline
             try:
                 if isinstance(configuration, ConfigurationError):
                     raise configuration
@@ -124,7 +130,9 @@ async def _start(  # noqa: PLR0913, PLR0917 - what every app is given
             except ConfigurationError as problem:
                 refused.extend(problem.problems)
                 log.error("%s does not run: %s", app.name, problem)  # noqa: TRY400 - the fault is the app's
-                stopped = await stack.enter_async_context(functionapp.stopped(app, problem.problems, port, options.data_dir))
+                stopped = await stack.enter_async_context(
+                    functionapp.stopped(app, AppState(errors=problem.problems), port, options.data_dir)
+                )
                 file.add_stopped(app.name, stopped.entry)
                 return stopped
         for listener in running.listeners:

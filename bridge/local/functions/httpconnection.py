@@ -10,6 +10,7 @@ import asyncio
 import logging
 import re
 from collections import deque
+from dataclasses import replace
 from typing import cast
 
 import httptools
@@ -336,8 +337,8 @@ class HttpConnection(asyncio.Protocol):
                 self._transport.close()
             return
         with_body = exchange.request.method != "HEAD"
-        if self._triggers.custom_headers:
-            response.headers = with_custom(response.headers, self._triggers.custom_headers)
+        if self._triggers.custom_headers and not response.early:
+            response = replace(response, headers=with_custom(response.headers, self._triggers.custom_headers))
         try:
             self._transport.write(written(response, with_body=with_body, keep_alive=exchange.keep_alive))
         except (TypeError, ValueError) as wrong:

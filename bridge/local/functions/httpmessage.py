@@ -43,6 +43,7 @@ class HttpResponse:
     headers: Sequence[tuple[str, str]] = ()
     body: bytes = b""
     streamed: bool = False  #: whether all of it was written to the sink of the request already
+    early: bool = False  #: whether it is decided before the `customHeaders` of host.json count
 
 
 def with_custom(headers: Sequence[tuple[str, str]], custom: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:

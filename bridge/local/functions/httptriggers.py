@@ -39,6 +39,7 @@ log = logging.getLogger("bridge.functions")
 _NAMES = frozenset({"127.0.0.1", "localhost"})
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json; charset=utf-8"
+_TOO_MANY = HttpResponse(429, [("x-function-scaleout", "1")], early=True)
 _WORKER_SECONDS = 10.0  #: how long a call waits for a worker that is started again, as it does in Azure
 _ERRORS_WRITTEN = "x-errors-written"
 _NOT_SENT = "x-outputs-not-sent"
@@ -74,7 +75,7 @@ class HttpTriggers:
         self.routes = RouteTable((each.route for each in self._triggers.values()), http.route_prefix)
         self._keys = app_keys
         self._invocations, self._link = invocations, link
-        self._runs = not state.errors
+        self._runs = state.runs
         self._pages = AdminPages(state, app_keys)
         indexed = (each.name for each in state.functions if each.indexed)
         self._by_hand = manualruns.ManualRuns(functions, app_keys, invocations, timers, indexed)
@@ -86,11 +87,13 @@ class HttpTriggers:
         """The function that the request runs, or the response that refuses it. This is decided before the body is read."""
         if request.headers.get("host", "").partition(":")[0].lower() not in _NAMES:
             return HttpResponse(421)
-        own = self._own(request) if request.path[:7].lower() in ("/admin/", "/runtim") else None
+        begin = request.path[:7].lower()
+        early = None if begin in ("/admin", "/admin/") else self._unavailable(request.path)
+        own = early or (self._own(request) if begin in ("/admin/", "/runtim") else None)
         if own is not None:
             return own
         if not self._runs:
-            return NOT_RUNNING
+            return self._pages.not_running
         match = self.routes.match(request.method, request.path)
         if match is None:
             return self._pages.home() if request.path == "/" else HttpResponse(404)
@@ -101,11 +104,22 @@ class HttpTriggers:
         refused = self._refusal(trigger, match.function, request)
         return refused or TriggeredFunction(match.function, trigger, match.parameters, streams=self._invocations.forwards)
 
+    def _unavailable(self, path: str) -> HttpResponse | None:
+        """The response while the app takes no requests: decided before their keys, and before it is known which function they are for."""
+        if not self._runs:
+            return self._pages.not_running
+        if self._limit.impossible:
+            self._log_refused(path, "extensions.http of host.json lets no request run; write -1 for no limit")
+            return HttpResponse(500)
+        return _TOO_MANY if self._limit.full else None
+
     def _own(self, request: HttpRequest) -> TriggeredFunction | HttpResponse | None:
         """The answer of the host itself; None if the path is not one of its own."""
         by_hand = request.method == "POST" and request.path.lower().startswith(manualruns.PATH)
-        if not by_hand or not self._runs:
+        if not by_hand:
             return self._pages.answer(request)
+        if not self._runs:
+            return self._pages.refusal(request) or self._pages.not_running
         named = self._by_hand.admit(request)
         return named if isinstance(named, HttpResponse) else TriggeredFunction(named[0], named[1], {})
 
@@ -117,11 +131,6 @@ class HttpTriggers:
                 return HttpResponse(401)
             if disabled and access is not KeyAccess.MASTER:
                 return HttpResponse(404)
-        if self._limit.impossible:
-            self._log_refused(function, "extensions.http of host.json lets no request run; write -1 for no limit")
-            return HttpResponse(500)
-        if self._limit.full:
-            return HttpResponse(429, [("x-function-scaleout", "1")])
         too_large = int(request.headers.get("content-length") or 0) > self.largest_body
         return HttpResponse(413) if too_large else None
 
@@ -130,7 +139,7 @@ class HttpTriggers:
         if isinstance(triggered.trigger, ManualTrigger):
             return self._by_hand.start(triggered.function, triggered.trigger, body)
         if self._limit.full:
-            return HttpResponse(429, [("x-function-scaleout", "1")])
+            return _TOO_MANY
         work, function = self._work(request), self._functions[triggered.function]
         if function.broken:
             return self._broken(function, work)
@@ -166,7 +175,7 @@ class HttpTriggers:
             )
         if self._invocations.rpc:
             key = self._keys.shown(request.headers, request.query, triggered.function)
-            made = httpvalues.invocation(triggered.trigger.parameter, triggered.parameters, request, body, key)
+            made = httpvalues.invocation(triggered.function, triggered.trigger.parameter, triggered.parameters, request, body, key)
             return made if work is None else replace(made, work=work, traceparent=request.headers.get("traceparent", ""))
         if not self._invocations.typed:
             return _invocation(triggered, request, body, work)

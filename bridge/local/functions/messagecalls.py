@@ -4,6 +4,9 @@ For work of the bridge, a failure is reported to it before the message is abando
 canceled, ends the work, and the message is completed. A message whose deadline has passed is completed, and its function not called, once
 the bridge has accepted the report on it. Where the completion of the message is all that ends the work, the bridge hears of it after the
 outputs were sent and before the message is completed.
+
+A function may settle its message itself. One that it has completed is not delivered again, so the bridge is told more than once, if need
+be, how the call ended. One that it has given back, deferred or made a dead letter has not ended the work.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from bridge.local.functions import bridgework, outputs
 from bridge.local.functions.bindings import Function, ServiceBusTrigger
 from bridge.local.functions.bridgework import BridgeWork
 from bridge.local.functions.crashpoints import HostCrashPoint
-from bridge.local.functions.feed import Feed, FeedError, Received, Settlement
+from bridge.local.functions.feed import ActionKind, Feed, FeedError, Received, Settlement
 from bridge.local.functions.invocations import OUTPUT_NOT_SENT, AppInvocations, InvocationRequest
 from bridge.local.functions.reports import BridgeLink
 from bridge.local.functions.worker import InvocationResponse
@@ -28,7 +31,8 @@ from bridge.local.functions.worker import InvocationResponse
 log = logging.getLogger("bridge.functions")
 
 _FIRST = {"int": 1}  #: the delivery count of a message that comes for the first time
-_UNREPORTED_PAUSE = 1.0  #: seconds before a late message is abandoned that could not be reported, because it comes back at once
+_TRIES = 10  #: to tell the bridge what no later delivery can
+_UNREPORTED_PAUSE = 1.0  #: seconds before a late message is abandoned that could not be reported, or before it is reported again
 
 
 class MessageCalls:
@@ -44,7 +48,32 @@ class MessageCalls:
         Raises WorkerDown if the function could not start.
         """
         response = await self._invocations.repeated(self._function, request, partial(self._once, works))
-        return [await self.verdict(response, work) for work in works]
+        locks = request.held.sessions if request.held is not None else dict.fromkeys(map(str, range(len(works))))
+        pairs = zip(locks, works, strict=True)
+        return [await self._verdict(response, work, self._feed.settled_as(lock)) for lock, work in pairs]
+
+    async def _verdict(self, response: InvocationResponse, work: BridgeWork | None, own: ActionKind | None) -> Settlement:
+        """What becomes of a message with which the function has done this itself."""
+        if own is None:
+            return await self.verdict(response, work)
+        if own is ActionKind.COMPLETE and work is not None:
+            await self._completed_itself(response, work)
+        elif own is not ActionKind.COMPLETE and not response.ok:
+            await self.verdict(response, work)
+        return Settlement.LEAVE
+
+    async def _completed_itself(self, response: InvocationResponse, work: BridgeWork) -> None:
+        """Tell the bridge how a call ended whose message is gone: no later delivery can say it."""
+        if not response.ok:
+            told: dict[str, Any] = {"status": "failed", "error": bridgework.error_of(response, self._link.log_name)}
+        elif work.settles:
+            told = self._settled(response)
+        else:
+            return
+        for _ in range(_TRIES):
+            if await self._link.reports.accepted(work, told) or work.is_late:
+                return
+            await asyncio.sleep(_UNREPORTED_PAUSE)
 
     async def _once(self, works: Sequence[BridgeWork | None], function: Function, request: InvocationRequest) -> InvocationResponse:
         passed(HostCrashPoint.TAKEN_NOT_RUN)
@@ -78,12 +107,16 @@ class MessageCalls:
         if not self._trigger.completes:
             return Settlement.LEAVE
         if work is not None and work.settles:
-            told = {"outputsNotSent": unsent} if (unsent := outputs.not_sent_text(self._function, response)) else {}
-            known = await self._link.reports.accepted(work, {"status": "running", "settlement": "completed", **told})
+            known = await self._link.reports.accepted(work, self._settled(response))
             return Settlement.COMPLETE if known else Settlement.ABANDON
         if work is not None and response.canceled and outputs.sets_nothing(self._function, response):
             await self._link.reports.accepted(work, {"status": "failed", "error": bridgework.RETURNED_CANCELED})
         return Settlement.COMPLETE
+
+    def _settled(self, response: InvocationResponse) -> dict[str, Any]:
+        """What the bridge is told of a call whose success completes its message."""
+        told = {"outputsNotSent": unsent} if (unsent := outputs.not_sent_text(self._function, response)) else {}
+        return {"status": "running", "settlement": "completed", **told}
 
     async def _reported(self, response: InvocationResponse, work: BridgeWork | None) -> Settlement:
         """Tell the bridge why the function failed, or was not called. The latter ends the message, but only if the bridge knows.

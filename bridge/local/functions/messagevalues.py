@@ -47,7 +47,7 @@ def of_message(trigger: ServiceBusTrigger, received: Received, *, typed: bool) -
 def of_batch(trigger: ServiceBusTrigger, batch: Sequence[Received], *, typed: bool, collections: bool = False) -> InvocationRequest:
     """The invocation for a batch, which is not empty. `collections` is whether a typed worker has kinds for texts and bytes."""
     own = metadata.of_batch(batch)
-    entries = {name: {"json": newtonsoftwriter.compact(each)} for name, each in own.items()} if typed else own
+    entries = {name: _listed(name, each, collections=collections) for name, each in own.items()} if typed else own
     try:
         return _request(trigger, batch, _values(trigger, batch, typed=typed and not collections), entries)
     except NotBindable as problem:
@@ -146,6 +146,15 @@ def _parsed(text: str) -> Any:
         return newtonsoftreader.parse(text) if text.strip() else None
     except ValueError as problem:
         raise NotBindable(f"a message of the batch is no JSON ({problem}), so none can be handed over; write dataType string") from None
+
+
+def _listed(name: str, values: object, *, collections: bool) -> Value:
+    """What a batch has under a name, for a worker that has or has not kinds for lists."""
+    if collections and name in metadata.TEXT_LISTS:
+        return {"collection_string": values}
+    if collections and name in metadata.NUMBER_LISTS:
+        return {"collection_sint64": values}
+    return {"json": newtonsoftwriter.compact(values)}
 
 
 def _typed(name: str, value: object) -> Value:

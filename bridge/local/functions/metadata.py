@@ -13,6 +13,12 @@ from bridge.local.functions.feed import Received
 
 OBJECTS = frozenset({"MessageReceiver", "MessageSession", "MessageActions", "SessionActions", "ReceiveActions", "Client"})
 TIMES = frozenset({"EnqueuedTimeUtc", "EnqueuedTime", "ExpiresAtUtc", "ExpiresAt"})
+_TEXTS = (
+    *("DeadLetterSource", "LockToken", "MessageId", "ContentType", "ReplyTo", "To", "Subject", "Label", "CorrelationId"),
+    *("SessionId", "ReplyToSessionId", "PartitionKey", "TransactionPartitionKey"),
+)
+#: Names of a batch whose lists the extension has as arrays of texts and of whole numbers; to .NET the others are JSON.
+TEXT_LISTS, NUMBER_LISTS = frozenset(f"{name}Array" for name in _TEXTS), frozenset({"SequenceNumberArray"})
 _NEVER = "9999-12-31T23:59:59.9999999"
 
 

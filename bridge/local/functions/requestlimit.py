@@ -6,15 +6,12 @@ import asyncio
 
 
 class RequestLimit:
-    """Bounds the requests of an app: `concurrent` run, and the others wait, up to `outstanding` in all. -1 is no limit.
-
-    Without a limit on outstanding requests none waits.
-    """
+    """Bounds the requests of an app: `concurrent` run, and the others wait, up to `outstanding` in all. -1 is no limit."""
 
     def __init__(self, concurrent: int, outstanding: int) -> None:
         self.impossible = 0 in (concurrent, outstanding) or min(concurrent, outstanding) < -1  #: no request can run then, as in Azure
         self._places = asyncio.Semaphore(concurrent) if concurrent >= 0 else None
-        self._largest = outstanding if outstanding >= 0 else concurrent
+        self._largest = outstanding
         self._outstanding = 0
 
     @property

@@ -27,15 +27,22 @@ def _of_trigger(function: Function, trigger: ServiceBusTrigger) -> Iterator[str]
         yield f"{name}: no message can be handed over as dataType stream: each fails uncalled, here and in Azure; write string or binary"
     if not trigger.completes:
         yield (
-            f"{name}: autoCompleteMessages is false, so nothing completes a message after a success: its lock ends, it comes again, and"
+            f"{name}: autoCompleteMessages is false, so {_left(trigger)}: its lock ends, it comes again, and"
             " after MaxDeliveryCount deliveries it is a dead letter, here and in Azure"
         )
-    if trigger.many and trigger.data_type is DataType.UNDEFINED:
+    if trigger.many and trigger.data_type is DataType.UNDEFINED and not trigger.deferred:
         yield f"{name}: one message that is no JSON fails its whole batch, here and in Azure; write dataType string to take any text"
     if trigger.many:
         yield f"{name}: the locks of a batch are not renewed, here or in Azure: a call that takes longer than LockDuration runs again"
     if function.retry is not None:
         yield f"{name}: retries happen while the messages stay locked, and each delivery has all of them again; Azure announces their end"
+
+
+def _left(trigger: ServiceBusTrigger) -> str:
+    """What becomes of a message after a success. A function that takes the message itself may settle it; nothing says whether it does."""
+    if trigger.deferred:
+        return "a message that the function does not settle itself (ServiceBusMessageActions) is not completed after a success"
+    return "nothing completes a message after a success"
 
 
 def of_refused(name: str, described: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -57,14 +57,12 @@ def body_of(content_type: str, body: bytes) -> Value:
 
 
 def _http_metadata(function: str, parameter: str, route: Mapping[str, str | None], request: HttpRequest, body: bytes) -> dict[str, Any]:
-    """The metadata of a request, with the request itself under two names. See `bodymerge.of_request`."""
+    """The metadata of a request. See `bodymerge.of_request` and `bodymerge.with_request`."""
     query = _last_ones(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
     headers = {name: ",".join(texts) for name, texts in requestheaders.named(request.sent_headers).items()}
     merged: dict[str, Any] = {"Headers": {"json": json.dumps(headers)}, "Query": {"json": json.dumps(query)}}
     merged = bodymerge.over(merged, bodymerge.of_request(route, query, body.decode("utf-8-sig", "replace")))
-    if any(name.lower() == "sys" for name in merged):
-        merged["$sys"] = {"json": json.dumps(bodymerge.system(function))}
-    return {**merged, parameter: bodymerge.THE_TRIGGER, "$request": bodymerge.THE_TRIGGER}
+    return bodymerge.with_request(function, parameter, merged)
 
 
 def _last_ones(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from bridge.local.functions.rpc import dotnetapp
 
 from . import dotnet_kit
 from .conftest import Host, Hosts, need
+from .test_bridgework import TOKEN, ReportedTo
 from .trigger_vector_broker import VectorNamespace, properties, queue
 
 Json = dict[str, Any]
@@ -54,6 +55,13 @@ class BusApp:
         await _until(lambda: len(sent) >= count, f"{count} messages in {entity}")
         return sorted(each["body"]["text"] for each in sent)
 
+    async def dead(self, entity: str) -> list[Any]:
+        """The dead letters of an entity, once there are any."""
+        async with asyncio.timeout(30):
+            while not (dead := list(await self.namespace.broker.peek(f"{entity}/$DeadLetterQueue", 1, 10, None))):
+                await asyncio.sleep(0.05)
+        return dead
+
     async def outcomes(self, entity: str, count: int) -> list[str]:
         """How the messages of an entity were settled, in order."""
         events = self.namespace.broker.events[entity]
@@ -70,7 +78,7 @@ async def _until(fact: Callable[[], bool], what: str) -> None:
 
 
 @asynccontextmanager
-async def _running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BusApp]:
+async def _running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> AsyncIterator[BusApp]:
     dotnet = dotnet_kit.runner()
     need(dotnet is not None, dotnet_kit.NEEDED)
     monkeypatch.setenv(dotnetapp.VARIABLE, str(dotnet))
@@ -87,7 +95,7 @@ async def _running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         values = {"FUNCTIONS_WORKER_RUNTIME": "dotnet-isolated", "ServiceBus": namespace.connection_string}
         (tmp_path / "apps" / "bus" / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": values}))
         try:
-            host = await asyncio.to_thread(hosts.start, data_dir, tmp_path / "apps", tmp_path / "host.json")
+            host = await asyncio.to_thread(hosts.start, data_dir, tmp_path / "apps", tmp_path / "host.json", *arguments)
             yield BusApp(namespace, host)
         finally:
             hosts.kill()
@@ -151,7 +159,7 @@ async def test_a_function_settles_its_own_message(tmp_path: Path, monkeypatch: p
         assert await app.outcomes("settle", 3) == ["accepted", "modified", "accepted"]
         await app.send("settle", "deadletter-with")
         assert (await app.outcomes("settle", 4))[-1] == "reject"
-        (dead,) = await app.namespace.broker.peek("settle/$DeadLetterQueue", 1, 10, None)
+        (dead,) = await app.dead("settle")
         changed = {str(name): value for name, value in dead.properties_to_add.items()}
         assert (changed["DeadLetterReason"], changed["DeadLetterErrorDescription"]) == ("own reason", "own description")
         assert changed["changed"] == "dead"
@@ -160,6 +168,31 @@ async def test_a_function_settles_its_own_message(tmp_path: Path, monkeypatch: p
         await app.send("settle-auto", "once")
         assert await app.outcomes("settle-auto", 1) == ["accepted"]
         assert "could not be settled" not in app.host.log
+
+
+async def test_the_bridge_hears_how_a_call_ended_that_has_completed_its_message_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ReportedTo() as bridge, _running(tmp_path, monkeypatch, "--public-url", bridge.url) as app:
+        for entity, body in ("settle-auto", "auto"), ("settle", "deadletter"), ("settle", "complete,throw"), ("settle", "abandon"):
+            named = {
+                "invocationid": f"r/{body}",
+                "invocationurl": f"{bridge.url}/{entity}/{body.partition(',')[0]}",
+                "invocationtoken": TOKEN,
+            }
+            given = [[name, {"type": "string", "value": text}] for name, text in {**named, "completes": "settled"}.items()]
+            await app.namespace.send(entity, [{"body": {"text": body}, "applicationProperties": given}])
+        assert len(await app.dead("settle")) == 1
+        assert await app.outcomes("settle", 4)
+        completed = {"status": "running", "settlement": "completed"}
+        told = {"/settle-auto/auto": completed, "/settle/abandon": completed, "/settle/complete": "thrown by instruction"}
+
+        def reported() -> Json:
+            ends = [(path, report) for path, _, report in bridge.reports if "errorsWritten" not in report]
+            assert len(ends) <= len(told)
+            return {path: report["error"]["message"] if report["status"] == "failed" else report for path, report in ends}
+
+        await _until(lambda: reported() == told, f"{told}")
 
 
 async def test_a_function_works_with_the_session_of_its_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,10 +148,33 @@ async def test_a_body_over_the_limit_is_refused(start_host: StartHost, http: aio
 
 
 async def test_requests_over_the_limit_are_refused_at_once(start_host: StartHost, http: aiohttp.ClientSession) -> None:
-    host = start_host(host_json={"extensions": {"http": {"maxConcurrentRequests": 1}}})
+    host = start_host(host_json={"extensions": {"http": {"maxConcurrentRequests": 1, "maxOutstandingRequests": 1}}})
     statuses = await asyncio.gather(*(_status(http, host, "sleep?seconds=0.5") for _ in range(3)))
 
     assert sorted(statuses) == [204, 429, 429]
+
+
+async def test_requests_wait_for_their_turn_where_only_those_that_run_are_limited(
+    start_host: StartHost, http: aiohttp.ClientSession
+) -> None:
+    host = start_host(host_json={"extensions": {"http": {"maxConcurrentRequests": 1}}})
+    statuses = await asyncio.gather(*(_status(http, host, "sleep?seconds=0.2") for _ in range(3)))
+
+    assert statuses == [204, 204, 204]
+
+
+async def test_over_the_limit_neither_keys_nor_paths_are_looked_at(start_host: StartHost, http: aiohttp.ClientSession) -> None:
+    limits = {"maxOutstandingRequests": 1, "customHeaders": {"X-Stamp": "host"}}
+    host = start_host(host_json={"extensions": {"http": limits}})
+    running = asyncio.create_task(_status(http, host, "nap?seconds=30&name=first"))
+    await asyncio.to_thread(host.wait_for_log, "naps first")
+
+    for path in ("/api/things/a", "/api/nowhere", "/", "/runtime/webhooks/x"):
+        async with http.get(f"{host.app['url']}{path}") as answer:
+            assert (answer.status, answer.headers["x-function-scaleout"], answer.headers.get("X-Stamp")) == (429, "1", None)
+    async with http.get(f"{host.app['url']}/admin/host/ping") as answer:
+        assert (answer.status, answer.headers.get("X-Stamp")) == (200, "host")
+    running.cancel()
 
 
 async def test_a_function_over_its_time_is_killed_with_its_worker_and_the_next_one_runs(

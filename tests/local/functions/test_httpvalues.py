@@ -12,7 +12,7 @@ from bridge.local.functions import requesttarget
 from bridge.local.functions.handlervalues import BadAnswer
 from bridge.local.functions.httpmessage import HttpRequest, HttpResponse
 from bridge.local.functions.httpstream import BodyPieces
-from bridge.local.functions.rpc import httpvalues, returnedvalues, typedvalues
+from bridge.local.functions.rpc import httpvalues, invocationmessages, returnedvalues, typedvalues
 from bridge.local.functions.rpc.protocol import TypedData
 from bridge.local.functions.worker import InvocationResponse
 
@@ -56,6 +56,29 @@ def test_the_key_of_a_function_is_in_the_query_and_not_beside_it() -> None:
 def test_a_name_of_the_caller_takes_the_place_of_the_headers() -> None:
     assert "Headers" not in _metadata("/x?headers=mine")
     assert _metadata("/x?headers=mine")["headers"] == "mine"
+
+
+def _seen(path: str, *knows: str) -> dict[str, str | None]:
+    """The trigger metadata that a worker with these capabilities is sent for a function with the parameter `req`, by kind."""
+    target = requesttarget.read(path.encode())
+    assert target is not None
+    asked = HttpRequest("GET", "http://localhost/x", target.path, target.query, {}, target=target)
+    made = httpvalues.invocation("Stock", "req", {}, asked, b"", None)
+    trigger = {"name": made.parameter, "value": made.value, "metadata": made.metadata}
+    order = {"id": "1", "trigger": trigger, "trace": {"parent": "", "state": ""}}
+    sent = invocationmessages.request(order, "f", frozenset(knows)).invocation_request
+    return {name: each.WhichOneof("data") for name, each in sent.trigger_metadata.items() if name not in ("Headers", "Query")}
+
+
+def test_a_worker_that_finds_the_request_itself_is_not_sent_it_twice() -> None:
+    removed = "RpcHttpTriggerMetadataRemoved"
+    assert _seen("/x?a=1", removed) == {"a": "string"}
+    assert _seen("/x?a=1") == {"a": "string", "req": "http", "$request": "http"}
+    assert _seen("/x?REQ=1&$request=1", removed) == {"$request": "string"}
+
+
+def test_what_the_host_has_as_sys_gives_way_to_what_the_caller_names_so() -> None:
+    assert _seen("/x?Sys=1", "RpcHttpTriggerMetadataRemoved") == {"Sys": "string", "$sys": "json"}
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,18 @@ def test_the_bodies_of_a_batch_may_be_texts_or_bytes(typed: bool) -> None:
     assert _content(many(b"{}", b"text", data_type=DataType.BINARY, typed=typed), "bytes") == encoded
 
 
+def test_the_lists_of_a_batch_keep_their_kind_for_a_worker_that_knows_lists() -> None:
+    trigger = ServiceBusTrigger("message", "q", "", DataType.STRING, many=True)
+    batch = [Received("lock", b"a", {**PROPERTIES, "sessionId": "s", "sequenceNumber": 7}), Received("key", b"b", {"sequenceNumber": 8})]
+    told = messagevalues.of_batch(trigger, batch, typed=True, collections=True).metadata
+
+    assert told["SessionIdArray"] == {"collection_string": ["s", None]}
+    assert told["SequenceNumberArray"] == {"collection_sint64": [7, 8]}
+    assert told["DeliveryCountArray"] == {"json": "[2,null]"}
+    assert told["EnqueuedTimeUtcArray"] == {"json": '["2026-11-28T10:00:00",null]'}
+    assert messagevalues.of_batch(trigger, batch, typed=True).metadata["SessionIdArray"] == {"json": '["s",null]'}
+
+
 @pytest.mark.parametrize("typed", [True, False])
 def test_a_message_that_somebody_made_up_has_nothing_that_only_a_broker_gives_it(typed: bool) -> None:
     made = messagevalues.of_input(ServiceBusTrigger("message", "q", ""), '{"subject": "s"}', typed=typed)

@@ -102,13 +102,17 @@ def test_a_worker_is_told_of_a_function_what_azures_host_tells() -> None:
     reported = StreamingMessage().function_load_request.metadata
     reported.name, reported.script_file, reported.entry_point = "F", "App.dll", "App.F.Run"
     reported.language, reported.function_id = "dotnet-isolated", "7"
-    reported.raw_bindings.append("{}")
+    reported.raw_bindings.append('{"name": "r", "type": "httpTrigger", "direction": "In", "route": "r"}')
+    reported.raw_bindings.append('{"name": "Out", "type": "serviceBus", "direction": "Out", "dataType": "String"}')
     reported.retry_options.max_retry_count = 2
-    reported.bindings["r"].type = "httpTrigger"
     reported.properties["own"] = "1"
     told = indexing.to_load(reported, "7").metadata
     assert {each.name for each, _ in told.ListFields()} == {"name", "script_file", "entry_point", "bindings", "properties"}
-    assert (told.bindings["r"].type, dict(told.properties)) == ("httpTrigger", {"own": "1", "FunctionId": "7"})
+    assert {name: (each.type, each.direction, each.data_type) for name, each in told.bindings.items()} == {
+        "r": ("httpTrigger", 0, 0),
+        "Out": ("serviceBus", 1, 1),
+    }
+    assert dict(told.properties) == {"own": "1", "FunctionId": "7"}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +126,7 @@ def test_a_worker_is_told_of_a_function_what_azures_host_tells() -> None:
 def test_a_policy_of_retries_in_a_file_is_the_one_that_counts(retry: dict[str, Any] | None) -> None:
     binding = {"name": "timer", "type": "timerTrigger", "dataType": "binary"}
     metadata = indexing.from_file({"name": "F", "bindings": [binding], **({"retry": retry} if retry else {})})
-    assert metadata.bindings["timer"].data_type == 2
+    assert indexing.to_load(metadata, "7").metadata.bindings["timer"].data_type == 2
     assert retries.policy(indexing.described(metadata).get("retry")) == retries.policy(retry)
 
 

@@ -19,6 +19,8 @@ RETRY = FunctionRetry(2, 1.0, 1.0, grows=False)
         (Function("f", ServiceBusTrigger("m", "work", "", completes=False)), ["nothing completes a message after a success"]),
         (Function("f", SINGLE, retry=RETRY), ["Azure announces their end"]),
         (Function("f", ServiceBusTrigger("m", "work", "", many=True)), ["fails its whole batch", "not renewed, here or in Azure"]),
+        (Function("f", ServiceBusTrigger("m", "work", "", many=True, deferred=True)), ["not renewed, here or in Azure"]),
+        (Function("f", ServiceBusTrigger("m", "work", "", completes=False, deferred=True)), ["does not settle itself"]),
         (Function("f", ServiceBusTrigger("m", "work", "", DataType.STRING, many=True)), ["not renewed, here or in Azure"]),
         (Function("f", ServiceBusTrigger("m", "work", "", many=True), disabled=True), []),
     ],

@@ -42,17 +42,22 @@ async def known_body(request: HttpRequest, body: bytes) -> bytes:
     return await request.pieces.looked_at() if request.pieces is not None and short else body
 
 
-def invocation(
-    parameter: str, route: Mapping[str, str | None], request: HttpRequest, body: bytes, key: tuple[str, str] | None
+def invocation(  # noqa: PLR0913, PLR0917 - what a request is made of
+    function: str,
+    parameter: str,
+    route: Mapping[str, str | None],
+    request: HttpRequest,
+    body: bytes,
+    key: tuple[str, str] | None,
 ) -> InvocationRequest:
     """The invocation for a request. Of equal names the route's wins, then the query's last one, then the body's property."""
     call = HttpCall(request, {name: text for name, text in route.items() if text is not None}, body, key)
-    given = metadata(route, request, body)
+    given = bodymerge.with_request(function, parameter, metadata(route, request, body))
     return InvocationRequest(parameter, {"call": call}, given, on_behalf_of=request.headers.get("x-invocation-id", ""))
 
 
 def metadata(route: Mapping[str, str | None], request: HttpRequest, body: bytes) -> dict[str, Value]:
-    """The trigger metadata of a request: its headers and its query, and what it tells by name, which may take the place of the two."""
+    """What a request tells by name, with its headers and its query, unless it has told something of those names."""
     last = request.target.last if request.target is not None else {}
     found = bodymerge.of_request(route, last, body.decode("utf-8-sig", "replace"))
     known = {name.lower() for name in found}

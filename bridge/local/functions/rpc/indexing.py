@@ -55,15 +55,28 @@ def _span(duration: Any) -> str:
 
 
 def to_load(metadata: Any, function_id: str) -> Any:
-    """What a worker is told when it shall load a function: as Azure's host does, without what is the host's business alone."""
+    """What a worker is told when it shall load a function: as Azure's host does, without what is the host's business alone.
+
+    The bindings are those that the function was reported with as JSON; not every worker repeats them in the form that it wants them in.
+    """
     made = StreamingMessage().function_load_request
     made.function_id = function_id
     made.metadata.name, made.metadata.directory = metadata.name, metadata.directory
     made.metadata.script_file, made.metadata.entry_point = metadata.script_file, metadata.entry_point
-    for name, binding in metadata.bindings.items():
-        made.metadata.bindings[name].CopyFrom(binding)
+    for raw in metadata.raw_bindings:
+        binding = json.loads(raw)
+        made.metadata.bindings[binding["name"]].CopyFrom(_info(binding))
     made.metadata.properties.update({**metadata.properties, "FunctionId": function_id})
     return made
+
+
+def _info(binding: Json) -> Any:
+    data_type = str(binding.get("dataType") or "undefined").lower()
+    return BindingInfo(
+        type=binding["type"],
+        direction=getattr(BindingInfo, str(binding.get("direction", "in")).lower(), 0),
+        data_type=_DATA_TYPES.index(data_type) if data_type in _DATA_TYPES else 0,
+    )
 
 
 def problem(metadata: Any) -> str:
@@ -81,11 +94,6 @@ def from_file(content: Json) -> Any:
     metadata.directory = str(content.get("directory") or "")
     for each in content.get("bindings") or ():
         metadata.raw_bindings.append(json.dumps(each))
-        info = metadata.bindings[str(each.get("name"))]
-        info.type = str(each.get("type"))
-        info.direction = getattr(BindingInfo, str(each.get("direction", "in")).lower(), 0)
-        data_type = str(each.get("dataType") or "undefined").lower()
-        info.data_type = _DATA_TYPES.index(data_type) if data_type in _DATA_TYPES else 0
     try:
         _fill_retry(metadata.retry_options, retries.policy(retries.described(content.get("retry"))))
     except ValueError as wrong:

@@ -9,6 +9,8 @@ from bridge.local.functions.rpc import typedvalues
 from bridge.local.functions.rpc.protocol import StatusResult, StreamingMessage
 from bridge.local.functions.worker import InvocationResponse, Json
 
+_WITHOUT_REQUEST = "RpcHttpTriggerMetadataRemoved"  #: said by a worker that finds the request without the metadata
+
 
 def request(order: Json, function_id: str, knows: frozenset[str]) -> Any:
     """The message with the InvocationRequest for an order, for a worker that `knows` these capabilities.
@@ -24,8 +26,8 @@ def request(order: Json, function_id: str, knows: frozenset[str]) -> Any:
         given.name = name
         typedvalues.fill(given.data, value, knows)
     for name, value in trigger["metadata"].items():
-        if value != THE_TRIGGER:
-            typedvalues.fill(made.trigger_metadata[name], value)
+        if value != THE_TRIGGER or _WITHOUT_REQUEST not in knows:
+            typedvalues.fill(made.trigger_metadata[name], trigger["value"] if value == THE_TRIGGER else value, knows)
     made.trace_context.trace_parent, made.trace_context.trace_state = order["trace"]["parent"], order["trace"]["state"]
     made.trace_context.SetInParent()
     if retry := order.get("retry"):

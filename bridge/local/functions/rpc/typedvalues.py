@@ -9,16 +9,20 @@ import json
 from base64 import b64decode, b64encode
 from typing import Any
 
+from bridge.local.functions import newtonsoftwriter
 from bridge.local.functions.bodymerge import Value
 from bridge.local.functions.rpc import httpvalues
 
+_LISTS, _EMPTY_ENTRIES = "TypedDataCollection", "IncludeEmptyEntriesInMessagePayload"
 _COLLECTIONS = {"collection_string": "string", "collection_double": "double", "collection_sint64": "sint64"}
+_LIST_KINDS = {**_COLLECTIONS, "collection_bytes": "bytes"}  #: each with the name of its entries
 
 
 def fill(data: Any, value: Value, knows: frozenset[str] = frozenset()) -> None:
     """Put a value into TypedData for a worker that `knows` these capabilities.
 
-    Numbers go as JSON, because the worker of .NET refuses the kinds int and double. Nothing is TypedData without content.
+    Numbers go as JSON, because the worker of .NET refuses the kinds int and double, and so do lists to a worker that does not know their
+    kinds. Nothing is TypedData without content.
     """
     if not value:
         return
@@ -29,12 +33,8 @@ def fill(data: Any, value: Value, knows: frozenset[str] = frozenset()) -> None:
         data.json = json.dumps(content)
     elif kind in ("bytes", "stream"):
         data.bytes = content if isinstance(content, bytes) else b64decode(content)
-    elif kind in _COLLECTIONS:
-        getattr(getattr(data, kind), _COLLECTIONS[kind]).extend(content)
-        getattr(data, kind).SetInParent()
-    elif kind == "collection_bytes":
-        data.collection_bytes.bytes.extend(b64decode(each) for each in content)
-        data.collection_bytes.SetInParent()
+    elif kind in _LIST_KINDS:
+        _fill_list(data, kind, content, knows)
     elif kind == "model_binding_data":
         _fill_model(data.model_binding_data, content)
     elif kind == "collection_model_binding_data":
@@ -44,6 +44,20 @@ def fill(data: Any, value: Value, knows: frozenset[str] = frozenset()) -> None:
     else:
         assert kind == "call", kind  # noqa: S101 - the host makes no other kinds
         httpvalues.fill(data.http, content, knows)
+
+
+def _fill_list(data: Any, kind: str, content: Any, knows: frozenset[str]) -> None:
+    """Entries of a list of texts that are empty or nothing go only to a worker that asks for them."""
+    if _LISTS not in knows:
+        data.json = newtonsoftwriter.compact(content)
+        return
+    entries = content
+    if kind == "collection_string":
+        entries = [each or "" for each in content if each or _EMPTY_ENTRIES in knows]
+    elif kind == "collection_bytes":
+        entries = [b64decode(each) for each in content]
+    getattr(getattr(data, kind), _LIST_KINDS[kind]).extend(entries)
+    getattr(data, kind).SetInParent()
 
 
 def _fill_model(model: Any, content: Value) -> None:

@@ -16,7 +16,17 @@ from bridge.amqp import clientframes
 from bridge.amqp.clientframes import PeerError
 from bridge.amqp.clientlinks import LinkDelivery
 from bridge.amqp.scan import BadEncoding
-from bridge.local.functions.feed import Deliver, FeedError, HeldSession, MessageAction, OutputMessage, ReceivingClient, Settlement, Wanted
+from bridge.local.functions.feed import (
+    ActionKind,
+    Deliver,
+    FeedError,
+    HeldSession,
+    MessageAction,
+    OutputMessage,
+    ReceivingClient,
+    Settlement,
+    Wanted,
+)
 from bridge.local.functions.servicebus import messages as servicebus_messages
 from bridge.local.functions.servicebus import ownoutcomes
 from bridge.local.functions.servicebus.brokerconnection import ANSWER, BrokerConnection
@@ -52,7 +62,7 @@ class ServiceBusFeed:
         self._receivers: dict[str, tuple[Receiving, Deliver]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._held: dict[str, HeldMessage] = {}
-        self._settled_by_function: dict[str, HeldMessage] = {}  #: by its own action, while it still runs
+        self._settled_by_function: dict[str, tuple[HeldMessage, ActionKind]] = {}  #: with its own action, while it still runs
         self._connection: BrokerConnection | None = None
         self._client = ReceivingClient()
         self._connected = asyncio.Event()
@@ -198,11 +208,16 @@ class ServiceBusFeed:
             async with asyncio.timeout(ANSWER):
                 await link.settle(held.delivery.delivery_id, ownoutcomes.outcome(action))
         del self._held[lock]
-        self._settled_by_function[lock] = held
+        self._settled_by_function[lock] = held, action.kind
+
+    def settled_as(self, lock: str) -> ActionKind | None:
+        """See `Feed`."""
+        done = self._settled_by_function.get(lock)
+        return done[1] if done is not None else None
 
     def session(self, lock: str) -> HeldSession:
         """See `Feed`."""
-        held = self._held.get(lock) or self._settled_by_function.get(lock)
+        held = self._held.get(lock) or self._settled_by_function.get(lock, (None,))[0]
         if held is None or held.session is None:
             raise FeedError("no such session is held")
         return held.session
@@ -210,7 +225,7 @@ class ServiceBusFeed:
     async def settle(self, lock: str, verdict: Settlement) -> None:
         """See `Feed`. Where the link is gone, the lock may have outlived it; then the message is settled over the new connection."""
         if (done := self._settled_by_function.pop(lock, None)) is not None:
-            done.receiver.settled(done.delivery)
+            done[0].receiver.settled(done[0].delivery)
             return
         held = self._held.pop(lock, None)
         if held is None:
