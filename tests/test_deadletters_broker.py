@@ -37,7 +37,7 @@ class Both(World):
 
     async def given_back(self) -> bool:
         """Whether nothing is locked any more, a moment later."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while self.queues.locked:
                 await asyncio.sleep(0.01)
         return True

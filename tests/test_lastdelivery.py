@@ -51,7 +51,7 @@ class Two:
         self.world.functions.answers["/api/one"] = [answer]
         await self.world.request("one")
         calling = asyncio.create_task(self.give(self.first))
-        await asyncio.wait_for(called.wait(), 5)
+        await asyncio.wait_for(called.wait(), 20)
         yield answers
         answers.set()
         await calling

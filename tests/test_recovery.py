@@ -47,7 +47,7 @@ async def in_hand(made: World, automation: str = "one", *paths: str) -> None:
         made.functions.answers[path] = [hangs, json_answer("again")]
     await made.request(automation)
     delivering = asyncio.create_task(made.bus.deliver())
-    await asyncio.wait_for(called.wait(), 5)
+    await asyncio.wait_for(called.wait(), 20)
     delivering.cancel()
     await asyncio.gather(delivering, return_exceptions=True)
 
@@ -78,7 +78,7 @@ async def test_the_reply_comes_although_the_process_that_took_it_up_ends_before_
 
     made.bus.publish = no_replies  # type: ignore[method-assign]
     taking = asyncio.create_task(made.bridge.recovery.take_up())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while (await made.run()).status is not Status.SUCCEEDED:
             await asyncio.sleep(0.01)
     taking.cancel()
@@ -111,7 +111,7 @@ async def test_a_run_that_another_replica_has_accepted_is_taken_up_too(made: Wor
 
     made.functions.answers["/api/one"] = [hangs, json_answer("again")]
     delivering = asyncio.create_task(made.bus.deliver())
-    await asyncio.wait_for(called.wait(), 5)
+    await asyncio.wait_for(called.wait(), 20)
     delivering.cancel()
     await asyncio.gather(delivering, return_exceptions=True)
     await as_process(made, "b")
@@ -154,7 +154,7 @@ async def test_it_is_looked_for_until_the_store_is_there(made: World, monkeypatc
     monkeypatch.setattr("bridge.recovery._AGAIN", 0)
     monkeypatch.setattr(made.bridge.recovery._index, "spans", fails_once)
     made.bridge.recovery.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while (await made.run()).status is not Status.SUCCEEDED:
             made.clock.advance(timedelta(seconds=1))
             await asyncio.sleep(0.01)

@@ -23,21 +23,21 @@ def results(request: pytest.FixtureRequest) -> RunStore:
 
 async def test_a_waiter_is_woken_by_the_end(results):
     await results.create(a_run())
-    waiting = asyncio.create_task(results.wait("order-1", 5))
+    waiting = asyncio.create_task(results.wait("order-1", 60))
     await asyncio.sleep(0)
     await results.change("order-1", percent(40))
     await results.change("order-1", succeed)
-    assert (await asyncio.wait_for(waiting, 1)).status is Status.SUCCEEDED
+    assert (await asyncio.wait_for(waiting, 20)).status is Status.SUCCEEDED
 
 
 async def test_a_waiter_sees_what_another_process_changes():
     world = World(shared=True)
     results = world.process()
     await results.create(a_run())
-    waiting = asyncio.create_task(results.wait("order-1", 5))
+    waiting = asyncio.create_task(results.wait("order-1", 60))
     await asyncio.sleep(0)
     await world.process("b").change("order-1", succeed)
-    assert (await asyncio.wait_for(waiting, 2)).status is Status.SUCCEEDED
+    assert (await asyncio.wait_for(waiting, 20)).status is Status.SUCCEEDED
 
 
 def reads_at_most(store: MemoryStore, times: int) -> None:
@@ -91,7 +91,7 @@ async def test_whoever_follows_sees_every_change_until_the_end(results):
     for change in (percent(10), percent(20), succeed):
         await asyncio.sleep(0.01)
         await results.change("order-1", change)
-    assert list(dict.fromkeys(await asyncio.wait_for(following, 1))) == [
+    assert list(dict.fromkeys(await asyncio.wait_for(following, 20))) == [
         ("Pending", None),
         ("Pending", 10),
         ("Pending", 20),
@@ -101,10 +101,10 @@ async def test_whoever_follows_sees_every_change_until_the_end(results):
 
 async def test_many_may_follow_one_run(results):
     await results.create(a_run())
-    waiting = [asyncio.create_task(results.wait("order-1", 5)) for _ in range(10)]
+    waiting = [asyncio.create_task(results.wait("order-1", 60)) for _ in range(10)]
     await asyncio.sleep(0)
     await results.change("order-1", succeed)
-    assert {run.status for run in await asyncio.wait_for(asyncio.gather(*waiting), 1)} == {Status.SUCCEEDED}
+    assert {run.status for run in await asyncio.wait_for(asyncio.gather(*waiting), 20)} == {Status.SUCCEEDED}
 
 
 async def test_following_what_is_not_there_ends_at_once(results):
@@ -150,12 +150,12 @@ async def test_changes_of_this_process_are_followed_without_a_look_into_the_stor
     results = world.process()
     run, _ = await results.create(a_run())
     reads_at_most(world.store, 0)
-    waiting = asyncio.create_task(results.wait("order-1", 5, run))
+    waiting = asyncio.create_task(results.wait("order-1", 60, run))
     await asyncio.sleep(0)
     for change in (percent(10), percent(20), succeed):
         await results.change("order-1", change)
         await asyncio.sleep(0)
-    assert (await asyncio.wait_for(waiting, 1)).status is Status.SUCCEEDED
+    assert (await asyncio.wait_for(waiting, 20)).status is Status.SUCCEEDED
 
 
 async def test_a_look_that_a_change_has_overtaken_shows_the_change():

@@ -22,7 +22,7 @@ async def bridge(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     return made
 
 
-def looking(bridge: World, correlation_id: str = "id-1", wait: float = 5, caller: Caller = LOCAL) -> asyncio.Task[Run]:
+def looking(bridge: World, correlation_id: str = "id-1", wait: float = 60, caller: Caller = LOCAL) -> asyncio.Task[Run]:
     return asyncio.create_task(bridge.bridge.services.bridge.find(correlation_id, caller, wait))
 
 
@@ -31,7 +31,7 @@ async def test_a_run_that_a_topic_brings_during_the_wait_is_found_and_waited_for
     await asyncio.sleep(0.01)
     await bridge.request("one")
     await bridge.bus.deliver()
-    assert (await asyncio.wait_for(found, 3)).status is Status.SUCCEEDED
+    assert (await asyncio.wait_for(found, 20)).status is Status.SUCCEEDED
 
 
 async def test_a_run_that_another_process_makes_is_found_too(bridge: World) -> None:
@@ -41,14 +41,14 @@ async def test_a_run_that_another_process_makes_is_found_too(bridge: World) -> N
     found = looking(bridge, wait=1.5)
     await asyncio.sleep(0.01)
     await (await World(**{name: getattr(bridge, name) for name in bridge.__dataclass_fields__ if name != "bridge"}).start()).ask("work")
-    assert (await asyncio.wait_for(found, 3)).correlation_id == "id-1"
+    assert (await asyncio.wait_for(found, 20)).correlation_id == "id-1"
 
 
 async def test_a_run_that_is_there_but_does_not_end_comes_as_it_is_when_the_wait_is_over(bridge: World) -> None:
     found = looking(bridge, wait=0.3)
     await asyncio.sleep(0.01)
     await bridge.ask("work")
-    assert not (await asyncio.wait_for(found, 3)).status.final
+    assert not (await asyncio.wait_for(found, 20)).status.final
 
 
 async def test_only_a_run_that_does_not_come_is_not_found(bridge: World) -> None:
@@ -75,7 +75,7 @@ async def test_a_run_of_somebody_else_looks_like_one_that_does_not_come(bridge: 
 @pytest.mark.parametrize("correlation_id", ["..", "a b", "x" * 101, ""])
 async def test_what_can_be_no_id_is_not_waited_for(bridge: World, correlation_id: str) -> None:
     with pytest.raises(NotFound):
-        await asyncio.wait_for(looking(bridge, correlation_id, 60), 1)
+        await asyncio.wait_for(looking(bridge, correlation_id, 60), 20)
 
 
 async def test_not_more_than_a_bounded_number_may_wait_like_this(bridge: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,4 +94,4 @@ async def test_a_bridge_that_stops_sends_them_elsewhere(bridge: World) -> None:
     await asyncio.sleep(0.01)
     bridge.bridge.services.bridge.stop_waiting()
     with pytest.raises(Unavailable, match="stops"):
-        await asyncio.wait_for(found, 2)
+        await asyncio.wait_for(found, 20)

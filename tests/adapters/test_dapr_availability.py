@@ -50,7 +50,7 @@ async def test_requests_under_way_end_too_and_all_of_them(store):
     waiting = [asyncio.create_task(used(store, asyncio.Event())) for _ in range(3)]
     await asyncio.sleep(0)
     await store.check(fails)
-    assert set(await asyncio.wait_for(asyncio.gather(*waiting), 5)) == {"The store is away: connection refused"}
+    assert set(await asyncio.wait_for(asyncio.gather(*waiting), 20)) == {"The store is away: connection refused"}
 
 
 async def test_a_check_that_succeeds_opens_it_again(store):

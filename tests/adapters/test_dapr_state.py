@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.adapters.dapr.errors import SidecarError
-from bridge.adapters.dapr.health import SidecarHealth
+from bridge.adapters.dapr.health import Part, SidecarHealth
 from bridge.adapters.dapr.sidecar import Component
 from bridge.adapters.dapr.state import DaprStore
 from bridge.errors import Conflict, Unavailable
@@ -53,15 +53,15 @@ class Redis:
 
 
 class Told(SidecarHealth):
-    """Keeps what it was told of writes."""
+    """Keeps what it was told to look at."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.writes: list[str] = []
+        self.suspects: list[Part] = []
 
-    def observe_write(self, refused: str) -> None:
-        self.writes.append(refused)
-        super().observe_write(refused)
+    def suspect(self, part: Part) -> None:
+        self.suspects.append(part)
+        super().suspect(part)
 
 
 @pytest.fixture
@@ -113,11 +113,20 @@ async def test_health_is_told_of_writes_that_were_refused_and_of_no_others(redis
     await store.create("key", b"1")
     with pytest.raises(Conflict):
         await other.create("key", b"2")
-    assert told.writes == [""]
+    assert told.suspects == []
     redis.before = lambda: LOST
     with pytest.raises(Unavailable):
         await store.create("another", b"1")
-    assert told.writes == ["", str(LOST)]
+    assert told.suspects == [Part.WRITES]
+
+
+async def test_a_store_that_cannot_read_its_probe_does_not_answer_although_the_request_succeeds(redis, told):
+    store = DaprStore(redis, REDIS, told)
+    await store.probe()
+    redis._item = lambda key: {"key": key, "error": "connection refused"}
+    with pytest.raises(Unavailable, match="connection refused"):
+        await store.probe()
+    assert told.suspects == [Part.READS]
 
 
 async def test_a_store_is_asked_whether_it_takes_writes_with_a_key_that_ends(redis):
@@ -187,16 +196,11 @@ async def test_a_key_that_others_have_written_cannot_be_read_and_the_rest_can(re
     assert (type(foreign), own.value) == (Unavailable, b"1")
 
 
-async def test_it_is_told_that_keys_could_not_be_read_although_the_request_succeeds(redis):
-    health = SidecarHealth()
-    store = DaprStore(redis, REDIS, health)
+async def test_health_is_told_that_keys_could_not_be_read_although_the_request_succeeds(redis, told):
     redis._item = lambda key: {"key": key, "error": "connection refused"}
     with pytest.raises(Unavailable):
-        await store.get("k")
-    assert health.trouble()["store"] == "connection refused"
-    del redis._item
-    await store.get("k")
-    assert health.trouble()["store"] == ""
+        await DaprStore(redis, REDIS, told).get("k")
+    assert told.suspects == [Part.READS]
 
 
 async def test_while_the_store_is_known_to_be_away_nothing_is_asked_but_the_probe(redis):

@@ -73,4 +73,4 @@ async def test_a_handler_that_nobody_waits_for_any_more_goes_on(registry):
     await asyncio.sleep(0)
     delivery.cancel()
     go_on.set()
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(ended.wait(), 20)

@@ -59,7 +59,7 @@ def receiving(relay: Relay, credit: int) -> asyncio.Queue[Locked]:
 
 
 async def next_of(came: asyncio.Queue[Locked]) -> Incoming:
-    return incoming((await asyncio.wait_for(came.get(), 5)).stored.encoded)
+    return incoming((await asyncio.wait_for(came.get(), 20)).stored.encoded)
 
 
 @pytest.mark.parametrize("label", ["", "table.summarize"])
@@ -122,8 +122,8 @@ async def test_what_a_function_gives_up_is_handed_over_with_the_reason(relay):
     receiver.grant(3)
     await relay.take(work())
     for _ in range(3):
-        await receiver.settle((await asyncio.wait_for(came.get(), 5)).token, Abandon({}))
-    delivery = await asyncio.wait_for(given_up.get(), 5)
+        await receiver.settle((await asyncio.wait_for(came.get(), 20)).token, Abandon({}))
+    delivery = await asyncio.wait_for(given_up.get(), 20)
     assert delivery.message.properties["DeadLetterReason"] == "MaxDeliveryCountExceeded"
     assert delivery.message.properties["deliveryCount"] == "3"
 

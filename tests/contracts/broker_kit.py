@@ -152,4 +152,4 @@ class Client:
         return self.came.empty()
 
     async def settle(self, locked: Locked, disposition: Disposition) -> None:
-        await asyncio.wait_for(self.receiver.settle(locked.token, disposition), 5)
+        await asyncio.wait_for(self.receiver.settle(locked.token, disposition), 20)

@@ -45,10 +45,10 @@ async def test_who_waits_gets_a_session_as_soon_as_there_is_one(broker):
     later = asyncio.create_task(Client.of_session(broker, "sessions"))
     await asyncio.sleep(0.05)
     await broker.send("sessions", [message("a", session_id="s")])
-    first = await asyncio.wait_for(waiting, 2)
+    first = await asyncio.wait_for(waiting, 20)
     await first.bodies(1)
     first.receiver.close()
-    second = await asyncio.wait_for(later, 2)
+    second = await asyncio.wait_for(later, 20)
     assert second.receiver.session_id == "s"
     assert (await second.next()).stored.delivery_count == 0
 

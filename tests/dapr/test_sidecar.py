@@ -78,7 +78,7 @@ async def test_redis_may_go_and_come_back(machine, inbox):
         await machine.redis()
         await _until_taken(dapr, Message(TOPIC, b"event", "found"))
         assert (await inbox.next(20)).message.message_id == "found"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while dapr.health.trouble()["store"]:
                 await asyncio.sleep(0.05)
         assert (await dapr.store.get("key")).value == b"1"

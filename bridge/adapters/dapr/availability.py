@@ -19,10 +19,13 @@ _log = logging.getLogger("bridge.dapr")
 
 
 class Availability:
-    """The availability of one component. When it goes down, requests in progress end at once; it is unknown whether they had an effect."""
+    """The availability of one component. While it is down, its requests end at once, including those in progress.
 
-    def __init__(self, name: str) -> None:
-        self._name, self._why = name, ""
+    It is then unknown whether these had an effect. `lost` and `found` describe the two states in the log and in errors.
+    """
+
+    def __init__(self, name: str, lost: str = "is away", found: str = "is there again") -> None:
+        self._name, self._lost, self._found, self._why = name, lost, found, ""
         self._under_way: set[asyncio.Timeout] = set()
         self._checks, self._answered = itertools.count(1), 0
 
@@ -62,13 +65,13 @@ class Availability:
         else:
             self._answered = max(number, self._answered)
             if self._why:
-                _log.info("the %s is there again", self._name)
+                _log.info("the %s %s", self._name, self._found)
             self._why = ""
 
     def lose(self, why: str) -> None:
         """Treat the component as down until a check succeeds."""
         if not self._why:
-            _log.warning("the %s is away: %s", self._name, why)
+            _log.warning("the %s %s: %s", self._name, self._lost, why)
         self._why = why
         now = asyncio.get_running_loop().time()
         for each in self._under_way:
@@ -79,4 +82,4 @@ class Availability:
             self.lose(why)
 
     def _unavailable(self) -> Unavailable:
-        return Unavailable(f"The {self._name} is away: {self._why}")
+        return Unavailable(f"The {self._name} {self._lost}: {self._why}")

@@ -17,7 +17,7 @@ from pydantic_core import from_json, to_json
 from bridge.adapters.dapr import statevalue
 from bridge.adapters.dapr.batching import Batcher
 from bridge.adapters.dapr.errors import SidecarError, state_error
-from bridge.adapters.dapr.health import SidecarHealth
+from bridge.adapters.dapr.health import Part, SidecarHealth
 from bridge.adapters.dapr.sidecar import Component, SidecarClient
 from bridge.adapters.dapr.statevalue import StateItem, StateWrite, Version
 from bridge.errors import Conflict, PortError, Unavailable
@@ -33,7 +33,7 @@ _WRITE_PROBE = "health-write"  #: the key that is written to see whether a store
 class DaprStore:
     """Implements `ports.Store` with one state component. Operations at the same time share requests.
 
-    `health` is told the result of each read and write, and says whether the store may be called at the moment.
+    `health` is told of each failed read and write, and says whether the store may be called at the moment.
     """
 
     shared = True
@@ -69,7 +69,7 @@ class DaprStore:
 
     async def probe(self) -> None:
         """Read a key that never exists, even if the store is known to be down. Raises Unavailable."""
-        await self._read_now([_PROBE])
+        _all_read(await self._read_now([_PROBE]))
 
     async def probe_write(self) -> None:
         """Write a key that nobody reads and that expires within minutes. Raises Unavailable if the store refuses it."""
@@ -110,7 +110,7 @@ class DaprStore:
             return await self._alone(replace(write, replaces=found.version))
         refused = conflict(write, found, time.time()) or state_error(error)
         if isinstance(refused, Unavailable):
-            self._health.observe_write(str(error))
+            self._health.suspect(Part.WRITES)
         return refused
 
     async def _send(self, writes: Sequence[StateWrite]) -> SidecarError | None:
@@ -118,10 +118,7 @@ class DaprStore:
         body = to_json([each.request(now) for each in writes])
         async with self._health.store.required():
             answer = await self._sidecar.post(self._path, body, content_type="application/json")
-        if isinstance(answer, SidecarError):
-            return answer
-        self._health.observe_write("")
-        return None
+        return answer if isinstance(answer, SidecarError) else None
 
     async def _written(self, writes: Sequence[StateWrite]) -> list[Version]:
         """The versions that these writes have created."""
@@ -136,12 +133,7 @@ class DaprStore:
 
     async def _read(self, keys: Sequence[str]) -> list[StateItem | None]:
         """The items of the keys. Raises Unavailable if one of them cannot be read."""
-        found: list[StateItem | None] = []
-        for each in await self._read_each(keys):
-            if isinstance(each, PortError):
-                raise each
-            found.append(each)
-        return found
+        return _all_read(await self._read_each(keys))
 
     async def _read_each(self, keys: Sequence[str]) -> list[StateItem | PortError | None]:
         async with self._health.store.required():
@@ -152,12 +144,23 @@ class DaprStore:
         body = to_json({"keys": list(dict.fromkeys(names)), "parallelism": _AT_ONCE})
         answer = await self._sidecar.post(f"{self._path}/bulk", body, content_type="application/json")
         if isinstance(answer, SidecarError):
-            self._health.observe_reads(str(answer))
+            self._health.suspect(Part.READS)
             raise Unavailable(f"{answer}.")
         items = {item["key"]: item for item in from_json(answer)}
         found = [StateItem.read(key, items.get(name, {})) for key, name in zip(keys, names, strict=True)]
-        self._health.observe_reads(next((str(each["error"]) for each in items.values() if each.get("error")), ""))
+        if any(each.get("error") for each in items.values()):  # the request succeeds although keys could not be read
+            self._health.suspect(Part.READS)
         return found
+
+
+def _all_read(items: Sequence[StateItem | PortError | None]) -> list[StateItem | None]:
+    """Raises the error of the first key that could not be read."""
+    found: list[StateItem | None] = []
+    for each in items:
+        if isinstance(each, PortError):
+            raise each
+        found.append(each)
+    return found
 
 
 def _stored(found: StateItem | None) -> Stored | None:

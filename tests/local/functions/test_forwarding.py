@@ -80,7 +80,7 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch
             app.keep(connection)
         app.close()
         for _ in {*map(id, used)}:
-            await asyncio.wait_for(ended.acquire(), 5)
+            await asyncio.wait_for(ended.acquire(), 20)
     assert used[0] is used[1]
     assert used[2] is not used[1]
     assert not used[1].usable

@@ -274,7 +274,7 @@ async def test_a_call_whose_body_grows_too_large_while_it_is_passed_on_says_no_m
         await client.send(b"POST /api/echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n3\r\n123\r\n")
         await client.send(b"3\r\n456\r\n0\r\n\r\n")
         assert await client.response() == (413, "")
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(gone.wait(), 20)
         go.set()
         await client.send(post(b"1"))
         assert await client.response() == (200, "ok")
