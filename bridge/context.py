@@ -41,7 +41,8 @@ class Context:
     def require_carried(self, message: Message) -> None:
         """Raises Undeliverable for a new event with more bytes than `max_event_bytes`.
 
-        The bus itself takes somewhat more: what a broker has carried once must go back to it, to be delivered later or again.
+        The limit of the bus itself is a little higher: what a broker has delivered once must fit when it goes back, to be delivered later
+        or again.
         """
         most, size = self.settings.max_event_bytes, len(message.body)
         if most is not None and size > most:
