@@ -1,4 +1,4 @@
-"""Puts the bridge together: settings in, a running bridge out. The only module that knows the adapters."""
+"""Builds the bridge from its settings. This is the only module that imports the adapters."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def steady(self) -> datetime:
-        """The time that nobody can set, in UTC."""
+        """The time in UTC that does not change when the wall clock is set."""
         return datetime.fromtimestamp(self._steady.now(), UTC)
 
     async def sleep(self, seconds: float) -> None:
@@ -128,7 +128,7 @@ async def open_bridge(
 
 
 async def _tell_unserved(targets: UnservedTargets) -> None:
-    """Log which targets nobody serves: those behind topics at once, those over HTTP once their host has had time to start, and changes."""
+    """Log the targets without a receiver: those behind topics at once, those over HTTP once their host had time to start, and changes."""
     told = {f"{name}: {reason}" for name, reason in targets.behind_topics.items()}
     for line in told:
         _log.warning("nobody serves %s", line)
@@ -159,7 +159,7 @@ def _opened(settings: Settings, plans: Plans, environ: Mapping[str, str]) -> con
 
 
 def _largest(settings: Settings) -> int:
-    """The most bytes of the body of a message: what the bus may have carried, else room for every input, output and reply."""
+    """The largest body of a message in bytes: what the bus may have accepted, or else room for every input, output and reply."""
     if settings.max_event_bytes is not None:
         return settings.max_event_bytes + AROUND_EVENT
     return max(settings.max_input_bytes, settings.max_output_bytes, events.MAX_REPLY) + ENVELOPE
@@ -167,7 +167,7 @@ def _largest(settings: Settings) -> int:
 
 @contextlib.asynccontextmanager
 async def _exporting(exported: Exports, meters: Meters | None) -> AsyncIterator[Tracer | None]:
-    """What starts spans; None unless they are exported. What counts for `meters` or for /metrics is exported if metrics are.
+    """What starts spans; None unless they are exported. If metrics are exported, those of `meters` and of /metrics are.
 
     Raises ConfigurationError.
     """
@@ -194,7 +194,7 @@ def _handlers(bridge: Bridge, meters: Meters | None) -> Mapping[str, Handler]:
 
 @contextlib.asynccontextmanager
 async def _broker(settings: Settings, plans: Plans, runtime: Runtime) -> AsyncIterator[DeadLetterQueues | None]:
-    """The dead-letter sub-queues of the Service Bus namespace of the settings, else those of the runtime. Raises ConfigurationError."""
+    """The dead-letter queues of the Service Bus namespace in the settings, or else those of the runtime. Raises ConfigurationError."""
     if settings.servicebus is None:
         yield runtime.dead_letter_queues
         return
@@ -214,7 +214,10 @@ def assemble(  # noqa: PLR0913 - what the bridge is made of
     tracer: Tracer | None = None,
     meters: Meters | None = None,
 ) -> Bridge:
-    """Wire the services to the runtime. `queues` has the broker's dead letters, `tracer` starts spans, `meters` count for an export."""
+    """Wire the services to the runtime.
+
+    `queues` are the dead-letter queues of the broker, `tracer` starts spans, and `meters` count for an export.
+    """
     bus, outbox, functions = _measured(runtime, meters)
     store, clock = runtime.store, clock or SystemClock()
     keep = settings.retention + timedelta(days=1)
@@ -261,7 +264,7 @@ def assemble(  # noqa: PLR0913 - what the bridge is made of
 
 
 def _measured(runtime: Runtime, meters: Meters | None) -> tuple[Bus, Outbox | None, Functions]:
-    """What messages and calls of functions go through."""
+    """Wraps the bus and the calls of functions so that they are measured."""
     if meters is None:
         return runtime.bus, runtime.outbox, runtime.functions
     outbox = measured.MeasuredOutbox(runtime.outbox, meters) if runtime.outbox is not None else None
@@ -272,7 +275,7 @@ def _measured(runtime: Runtime, meters: Meters | None) -> tuple[Bus, Outbox | No
 async def open_namespace(  # noqa: PLR0913 - what the command was given
     file: Path, data_dir: Path, *, host: str, port: int, tls: bool, max_message: int, queue_limit: int
 ) -> AsyncIterator[Namespace]:
-    """The embedded queue by itself, as a Service Bus namespace with the entities of a file. Raises ConfigurationError.
+    """The embedded queue alone, as a Service Bus namespace with the entities of a file. Raises ConfigurationError.
 
     `max_message` is in bytes, `queue_limit` in messages of one queue.
     """
@@ -285,7 +288,7 @@ async def open_namespace(  # noqa: PLR0913 - what the command was given
 
 @contextlib.asynccontextmanager
 async def open_requester(where: ServiceBusNamespace, requests: str, replies: str) -> AsyncIterator[Requester]:
-    """Asks for automations over a namespace, on the topic `requests`; replies come to `topic/subscription`. Raises ConfigurationError."""
+    """Requests automations over a namespace, on the topic `requests`. Replies arrive on `topic/subscription`. Raises ConfigurationError."""
     from bridge.adapters.servicebus import AzureRequester  # noqa: PLC0415 - a bridge without a namespace starts faster
 
     async with AzureRequester.open(where, requests, replies) as requester:
@@ -293,7 +296,7 @@ async def open_requester(where: ServiceBusNamespace, requests: str, replies: str
 
 
 def open_functions(settings: Settings) -> contextlib.AbstractAsyncContextManager[Functions]:
-    """The function apps of the settings by themselves, called over HTTP as a bridge calls them."""
+    """The function apps of the settings alone, which are called over HTTP as a bridge calls them."""
     from bridge.adapters.functions import HttpFunctions  # noqa: PLC0415 - as above
 
     return HttpFunctions.open(settings)

@@ -48,7 +48,10 @@ class Discrepancy(_Shown):
 
 
 class AuditReport(_Shown):
-    """The figures. `forgotten`: runs that ended and whose retention is over. `not_accepted`: requests that were never accepted."""
+    """The figures of an audit.
+
+    `forgotten` counts runs that ended and whose retention is over. `not_accepted` counts requests that were never accepted.
+    """
 
     taken_at: datetime
     accepted: int = 0

@@ -1,8 +1,8 @@
-"""Finds the caller of a request, and signs events so that the bridge recognises a caller that it has checked before.
+"""Authenticates callers, and signs events so that the bridge can later recognize the callers that it has authenticated.
 
-The API checks a token; messages on the bus carry none. So the API writes the caller and the time into the event (`authid`, `authtime`) and
-signs it (`authsignature`: an HMAC-SHA256 with the bridge's own key over the caller, the attributes that the API checked and the digest of
-the input). An event without a valid signature gets the identity and roles that the settings give its topic (DESIGN 3.5.7).
+The API checks a token, but messages on the bus have none. So the API writes the caller and the time into the event (`authid`, `authtime`)
+and signs it (`authsignature`: an HMAC-SHA256 with the bridge's own key over the caller, the attributes that the API checked and the digest
+of the input). An event without a valid signature gets the identity and roles that the settings give its topic.
 
 A signature is valid for as long as an ended run is kept. Until then a copy of the event is a repeat, which gets the existing run. After
 that the correlation id is free, and a copy must not start the work again in the caller's name.
@@ -36,7 +36,7 @@ class Caller:
 
     @property
     def is_admin(self) -> bool:
-        """Whether the caller has the role that may see and do everything."""
+        """Whether the caller has the role admin, which may see and do everything."""
         return ADMIN in self.roles
 
     def may_submit(self, automation: Automation) -> bool:
@@ -60,7 +60,7 @@ LOCAL = Caller("local", frozenset({ADMIN}))
 
 @dataclass(frozen=True)
 class Tokens:
-    """The configured API tokens, of which only the SHA-256 is known."""
+    """The configured API tokens, of which only the SHA-256 hashes are known."""
 
     tokens: Sequence[Token] = ()
 
@@ -104,7 +104,7 @@ class Signer:
 
 
 def invocation_with(token: str, run: Run | None, target: str) -> Invocation | None:
-    """The invocation of that target if the token is its own, else None. Compares in constant time."""
+    """The invocation of this target if the token belongs to it, otherwise None. Compares in constant time."""
     invocation = run.invocation(target) if run else None
     expected = invocation.control.token if invocation else ""
     return invocation if hmac.compare_digest(expected.encode(), token.encode()) else None

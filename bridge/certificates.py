@@ -1,6 +1,6 @@
-"""When certificates end: those in a file, and the authorities that a server shows in the TLS handshake.
+"""Reads when certificates expire: those in a file, and the authorities that a server sends in the TLS handshake.
 
-Dapr renews neither its root nor the issuer of its sidecars, and since 1.12 it logs nothing before they end (docs/dapr-security.md).
+Dapr renews neither its root nor the issuer of its sidecars, and since 1.12 it logs nothing before they expire (docs/dapr-security.md).
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ EXPIRY = Gauge(
 
 
 class UnreadableCertificates(Exception):
-    """A source shows no certificate; the text says why."""
+    """No certificate can be read from a source; the text gives the reason."""
 
 
 async def of_source(source: str, *, leaves: bool = False) -> list[x509.Certificate]:
-    """The certificates of a file in PEM, or the authorities of `tls://host:port`. Raises UnreadableCertificates.
+    """The certificates of a PEM file, or the authorities of `tls://host:port`. Raises UnreadableCertificates.
 
-    `leaves` is whether the certificates of a server that shows no authority are told instead.
+    With `leaves`, the certificate of a server that sends no authority is returned instead.
     """
     if not source.startswith(SERVER):
         return _of_file(Path(source))
@@ -106,7 +106,10 @@ def _is_authority(certificate: x509.Certificate) -> bool:
 
 
 class WatchedCertificates:
-    """When those of the sources end, in the gauge and as sentences: read once a minute at most, when somebody wants to know."""
+    """When the certificates of the sources expire, as a gauge and as sentences.
+
+    They are read at most once a minute, when somebody asks.
+    """
 
     def __init__(self, sources: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self._sources, self._clock = sources, clock
@@ -115,7 +118,7 @@ class WatchedCertificates:
         self._ends: dict[str, Mapping[str, datetime]] = {}
 
     async def refresh(self) -> None:
-        """Read the sources again. One that cannot be read has no value, and a log line once."""
+        """Read the sources again. A source that cannot be read has no value, and is logged once."""
         now, fresh = self._clock(), _URGENT if self.ending(datetime.now(UTC)) else _FRESH
         if self._read is not None and now - self._read < fresh:
             return
@@ -124,12 +127,12 @@ class WatchedCertificates:
             self._show(source, _ends(found))
 
     def ending(self, now: datetime) -> list[str]:
-        """A sentence for each certificate that has ended, or ends within LAST; of what was read last."""
+        """A sentence for each certificate that has expired or expires within LAST, as of the last read."""
         listed = [(source, *each) for source, ends in self._ends.items() for each in ends.items()]
         return [_sentence(*each, now) for each in listed if each[2] - now < LAST]
 
     async def keep_fresh(self) -> None:
-        """Refresh time and again, for metrics that nobody reads but that are sent."""
+        """Refresh regularly, for metrics that are exported and not read."""
         while True:
             await self.refresh()
             await asyncio.sleep(_FRESH + 1)
@@ -154,7 +157,7 @@ class WatchedCertificates:
 
 
 def _ends(found: Sequence[x509.Certificate]) -> Mapping[str, datetime]:
-    """When each subject's certificate ends: the first of several, such as the old root of those that are trusted during a rotation."""
+    """When the certificate of each subject expires. Of several, such as two roots during a rotation, the first expiry counts."""
     latest_first = sorted(found, key=lambda each: each.not_valid_after_utc, reverse=True)
     return {each.subject.rfc4514_string(): each.not_valid_after_utc for each in latest_first}
 

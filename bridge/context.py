@@ -41,11 +41,14 @@ class Context:
     def require_carried(self, message: Message) -> None:
         """Raises Undeliverable for a new event with more bytes than `max_event_bytes`.
 
-        The bus itself takes somewhat more: what a broker has carried once must go back to it, to be delivered later or again.
+        The limit of the bus itself is a little higher: what a broker has delivered once must fit when it goes back, to be delivered later
+        or again.
         """
         most, size = self.settings.max_event_bytes, len(message.body)
         if most is not None and size > most:
-            raise Undeliverable(f"An event of {size:,} bytes is too large; {most:,} are allowed (max_event_bytes).", hint="Send less.")
+            raise Undeliverable(
+                f"An event of {size:,} bytes is too large; {most:,} are allowed (max_event_bytes).", hint="Send a smaller input."
+            )
 
     async def reschedule(self, delivery: Delivery, after: timedelta, because: str, *, level: str = "debug") -> None:
         """Publish the same message again, for delivery after this time. Raises Unavailable."""

@@ -1,10 +1,10 @@
-"""Named points where a test ends the process, to see what the next one makes of what is stored (docs/reliability.md has the table).
+"""Named points at which a test can end the process, to see how the next process continues (docs/reliability.md has the table).
 
     BRIDGE_CRASH_AT=run.ended bridge up       # ends, as by SIGKILL, after the first step of this name
     BRIDGE_CRASH_AT=run.ended:3 bridge up     # after the third
 
-The points of the bridge are the steps that `bridge.telemetry` logs; the functions host and the worker have names of their own. Nothing is
-armed unless the variable is set when the process starts.
+The points of the bridge are the steps that `bridge.telemetry` logs. The functions host and the worker have points of their own. Nothing
+happens unless the variable is set when the process starts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EXIT_CODE = 137  #: of a process that ended at a crash point, the same as of one
 
 @dataclass
 class Armed:
-    """The point at which the process ends, and how often it is still passed until then."""
+    """The point at which the process ends, and how many more times it may pass before."""
 
     point: str
     passages: int
@@ -33,7 +33,7 @@ armed: Armed | None = None
 
 
 def passed(point: str) -> None:
-    """End the process here if that was asked for."""
+    """End the process if it was to end at this point."""
     if armed is None or armed.point != point:
         return
     armed.passages -= 1
@@ -48,7 +48,7 @@ def arm(
     *,
     variable: str = VARIABLE,
 ) -> None:
-    """Arm what the environment asks for, or nothing. Raises ConfigurationError for a point that is not one of this program's `points`."""
+    """Read the point from the environment, if one is set. Raises ConfigurationError for a point that is not among `points`."""
     global armed  # noqa: PLW0603 - a process ends as a whole, so what ends it is its own
     asked = environ.get(variable, "")
     name, _, times = asked.partition(":")

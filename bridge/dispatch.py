@@ -15,7 +15,7 @@ from bridge.run import Invocation, Run, json_bytes
 from bridge.targets.bus import BusTargets
 from bridge.targets.http import HttpTargets
 
-WHERE_IT_IS = "Store the data and send where it is."  #: what to do about an input that is too large
+WHERE_IT_IS = "Store the data elsewhere and send a reference to it."  #: what to do about an input that is too large
 _AROUND_INPUT = 16 * 1024  #: bytes that the event with the work has at most beyond the input and the id of the request
 _MAY_GROW = 160  #: bytes by which it is larger once it is sent: its times may have got fractions of a second, and it a place in a trace
 
@@ -43,9 +43,9 @@ class Dispatcher:
         return run, work
 
     def require_carried(self, run: Run, most: int | None) -> None:
-        """Raises TooLarge if the bus carries `most` bytes and an event that starts the work of the new run has more.
+        """Raises TooLarge if an event that starts the work of the new run exceeds `most`, the bytes that the bus accepts.
 
-        It may be larger than the request, whose input it repeats: a function gets a token, a deadline and an address with it.
+        The event may be larger than the request, because it contains the input together with a token, a deadline and a URL.
         """
         size = len(json_bytes(run.input_json))
         if most is None or size + 6 * len(run.control.request_id) + _AROUND_INPUT <= most:  # an id may be escaped in JSON
@@ -75,8 +75,8 @@ class Dispatcher:
     async def dispatch(self, run: Run, delivery: Delivery, event_id: str) -> None:
         """Start the work of a stored run; again, if its request is delivered again. Raises Unavailable.
 
-        The only target of a run is called here and now if there is room: then the delivery of the request is that of the work, too, and the
-        run has one message less on the bus.
+        If the run has only one target and there is room, the target is called here and now. The delivery of the request is then that of the
+        work, too, and the run needs one message less.
         """
         work = [each for each in run.invocations if each.control.target.http and not each.status.final]
         here = work[0] if len(run.invocations) == len(work) == 1 and self._http_targets.has_room(run, work[0]) else None

@@ -1,4 +1,4 @@
-"""The events that the bridge sends (contract 3.1), each as the message that carries it."""
+"""Builds the events that the bridge sends, each as the message that contains it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MAX_REPLY = 200_000  #: bytes; a larger reply has `outputUrl` instead of the out
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A request as it came over HTTP, before it is checked. `input_json` is the same input as JSON, and may stand alone."""
+    """A request that arrived over HTTP, before it is checked. `input_json` is the same input as JSON; there may be only that."""
 
     automation: str
     input: Any
@@ -55,7 +55,7 @@ class Submission:
 
 @lru_cache(maxsize=4096)
 def iso(moment: datetime) -> str:
-    """RFC 3339 in UTC, as in the run's own JSON."""
+    """The time in RFC 3339 and UTC, as in the JSON of runs."""
     return moment.isoformat().replace("+00:00", "Z")
 
 
@@ -86,14 +86,14 @@ def signed(event: Event, key: IdempotencyKey, signer: Signer, now: datetime) -> 
 
 
 def requested(event: Event) -> Message:
-    """The message that carries an `automation.requested` event."""
+    """The message with an `automation.requested` event."""
     return _message(REQUESTS, event)
 
 
 def invoked(run: Run, invocation: Invocation, now: datetime, public_url: str, *, ahead: timedelta = timedelta(0)) -> Message:
-    """The `automation.invoked` event of an HTTP target, for the bridge itself. Its id is the same on every retry.
+    """The `automation.invoked` event for an HTTP target, which the bridge sends to itself. Its id is the same on every retry.
 
-    `now` is the time of the run, and `ahead` by how much the wall clock is ahead of it.
+    `now` is the time of the run, and `ahead` is by how much the wall clock is ahead of it.
     """
     return _message(INVOCATIONS, _invoked(run, invocation, now, public_url, ahead))
 
@@ -107,9 +107,9 @@ def work(  # noqa: PLR0913 - the work, and when and where it is sent
     ahead: timedelta = timedelta(0),
     trace: TraceContext | None = None,
 ) -> Message:
-    """The message with the work of a bus target: the `automation.invoked` event, or the bare input. It expires at the deadline.
+    """The message with the work of a bus target: the `automation.invoked` event, or only the input. It expires at the deadline.
 
-    Its properties say what a function needs to know that does not read the event (contract 3.6). `trace` is the dispatch in the trace of
+    Its properties have what a function needs if it does not read the event. `trace` is the dispatch in the trace of
     the run.
     """
     target = invocation.control.target.bus
@@ -157,7 +157,7 @@ def _invoked(  # noqa: PLR0913, PLR0917 - as `work`
 
 
 def of_work(message: Message) -> Event:
-    """The event with the work of an invocation, also where the message carries the bare input. Raises Malformed."""
+    """The event with the work of an invocation, even if the message has only the input. Raises Malformed."""
     properties = {name.lower(): value for name, value in message.properties.items()}
     if "invocationid" not in properties:
         return message.read_event()
@@ -166,12 +166,12 @@ def of_work(message: Message) -> Event:
 
 
 def invocation_url(public_url: str, invocation_id: str) -> str:
-    """The URL for progress and cancel of an invocation (contract 3.6); empty if the bridge has no public address."""
+    """The URL for progress and cancel of an invocation; empty if the bridge has no public address."""
     return f"{public_url}/v1/invocations/{invocation_id}" if public_url else ""
 
 
 def result(invocation_id: str, run: Run, token: str, data: Mapping[str, Any], now: datetime) -> Message:
-    """The `automation.result` event that stands for a function's POST to its invocation URL."""
+    """The `automation.result` event for a function's POST to its invocation URL."""
     attributes = {
         "id": str(uuid.uuid4()),
         "type": RESULT,
@@ -190,7 +190,7 @@ def deadline(run: Run, deliver_at: datetime) -> Message:
 
 
 def cancel(run: Run, deliver_at: datetime | None = None) -> Message:
-    """The event that ends the run early."""
+    """The event that cancels the run."""
     return _timer(run, CANCEL, deliver_at)
 
 
@@ -222,7 +222,7 @@ def reply_id(correlation_id: str, created_at: datetime) -> str:
 
 
 def ended(run: Run, public_url: str, trace: TraceContext | None = None) -> Message:
-    """The reply: how the run ended. `trace` is its publishing in the trace of the run."""
+    """The reply, which tells how the run ended. `trace` is the span in which it is published."""
     traceparent, tracestate = trace or (run.control.traceparent, run.control.tracestate)
     attributes = {
         "id": reply_id(run.correlation_id, run.created_at),

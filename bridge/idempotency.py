@@ -1,4 +1,4 @@
-"""The idempotency key of a request, which tells a repeat from a conflict (contract 3.1: one correlation id, one run)."""
+"""The idempotency key of a request, which tells a repeat from a conflict (one correlation id, one run)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CORRELATION_ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._:@-]{1,100}")
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """Identifies a request. One with the same correlation id is a repeat if automation, submitter and digest of the input are the same."""
+    """Identifies a request. Two requests with the same correlation id are the same if automation, submitter and input digest agree."""
 
     correlation_id: str
     automation: str
@@ -45,7 +45,7 @@ def signed_key(event: Event) -> IdempotencyKey:
 
 
 def is_correlation_id(text: str) -> bool:
-    """Whether a run may have this correlation id (contract 3.1)."""
+    """Whether a run may have this correlation id."""
     return _CORRELATION_ID.fullmatch(text) is not None
 
 
@@ -59,10 +59,10 @@ def correlation_id(event: Event) -> str:
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of the RFC 8785 form, in hexadecimal. Raises Malformed for numbers that JSON cannot carry.
+    """SHA-256 of the RFC 8785 form, in hexadecimal. Raises Malformed for numbers that JSON cannot represent.
 
-    RFC 8785 numbers are doubles. If an input has an integer beyond 2^53, such integers are written out as text and every real text gets a
-    mark, so that 2^60 and 2^60 + 1 stay two inputs and no text equals a number.
+    RFC 8785 numbers are doubles. If an input has an integer beyond 2^53, such integers are written as text and every real text gets a
+    mark. So 2^60 and 2^60 + 1 stay two different inputs, and no text equals a number.
     """
     return hashlib.sha256(_canonical(value)).hexdigest()
 

@@ -1,7 +1,7 @@
-"""Turns an `automation.requested` event into its run (contract 3.1): the one that exists, a new one, or a refusal.
+"""Turns an `automation.requested` event into its run: an existing one, a new one, or a refusal.
 
-The API calls `Intake.accept` with the caller that it authenticated. The pipeline calls it with an event from a topic; its caller is the one
-that the event's signature proves, else the one that the settings name for the topic.
+The API calls `Intake.accept` with the caller that it authenticated. The pipeline calls it with an event from a topic. Its caller is the one
+that the event's signature proves, or else the one that the settings give the topic.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Intake:
     async def accept(self, event: Event, caller: Caller, *, key: IdempotencyKey | None = None, delivered: bool = False) -> Acceptance:
         """The run of this request. When this returns, the run and the messages that start its work are durable.
 
-        `key` saves computing it again. `delivered` says that the event came from the bus, which delivers it again if this fails; any other
-        event is published first where the runtime has no outbox. Raises CorrelationConflict if the correlation id belongs to another
+        `key` saves computing it again. `delivered` says that the event came from the bus, which delivers it again if this fails. If the
+        runtime has no outbox, any other event is published first. Raises CorrelationConflict if the correlation id belongs to another
         request, another Refusal if the request is refused, Unavailable if it could not be made durable.
         """
         key = key or await _key(event, caller.name)
@@ -131,7 +131,7 @@ class Intake:
             return await self._runs.create(run, first=[self._request(tracing.moved(event, span.context), key, run)])
 
     def _request(self, event: Event, key: IdempotencyKey, run: Run) -> Message:
-        """The message that carries the request to the pipeline. Raises Undeliverable."""
+        """The message that sends the request to the pipeline. Raises Undeliverable."""
         message = events.requested(events.signed(event, key, self._signer, run.created_at))
         self._context.require_carried(message)
         return message
@@ -155,9 +155,10 @@ class Intake:
             return await self._refuse(event, key, refusal)
 
     async def refuse_delivered(self, delivery: Delivery, event: Event, fault: Malformed) -> Acceptance:
-        """The run of a request that is no valid event; `event` is what can be used of it, and `fault` the reason that the run ends with.
+        """The run of a request that is not a valid event.
 
-        Raises `fault` if the correlation id cannot be used, CorrelationConflict, Unavailable.
+        `event` is the usable part of it, and `fault` is the reason that the run ends with. Raises `fault` if the correlation id cannot be
+        used, CorrelationConflict, Unavailable.
         """
         try:
             named = correlation_id(event)
@@ -181,10 +182,10 @@ class Intake:
         return Acceptance(_same(stored, key), created)
 
     def secret_paths(self, message: Message) -> tuple[tuple[str, ...], ...]:
-        """The places to redact in an event that led nowhere: the secrets of the automation that it names.
+        """The places to redact in an event that cannot become a run: the secrets of the automation that it names.
 
-        What is no event but an input names it in the label. If nothing names one, all data is redacted as soon as any automation has
-        secrets; likewise in a result.
+        A message with only the input names the automation in its label. If the automation is not known, all data is redacted as soon as any
+        automation has secrets. The same applies to a result.
         """
         try:
             event = parse_json(message.body)
@@ -201,7 +202,7 @@ class Intake:
         return ((),) if any(each.secret_paths for each in concerned) else ()
 
     def _caller(self, event: Event, delivery: Delivery, *, signed: bool) -> Caller:
-        """The caller that the API authenticated, else the one that the settings name for the topic."""
+        """The caller that the API authenticated, or else the one that the settings give the topic."""
         if signed and digest(event.data) == event.get("inputdigest"):
             return Caller(event.get("authid"), self._signed_roles(event))
         topic = delivery.source.partition("/")[0]
@@ -217,7 +218,7 @@ class Intake:
 
 
 async def _key(event: Event, submitter: str) -> IdempotencyKey:
-    """The key of a request. That of a large one takes longer than others should wait, so a thread makes it."""
+    """The key of a request. For a large request it is computed in a thread, so that other tasks need not wait."""
     if len(event.data_json) <= cloudevents.LARGE:
         return idempotency_key(event, submitter)
     return await asyncio.to_thread(idempotency_key, event, submitter)
@@ -230,7 +231,7 @@ def _same(run: Run, key: IdempotencyKey) -> Run:
 
 
 def check(event: Event, caller: Caller, rules: Rules) -> Automation:
-    """The automation that the event requests, if the caller and the event are allowed to. `Validation` looks at the input.
+    """The automation that the event requests, if the caller and the event are allowed to request it. `Validation` checks the input.
 
     Raises UnknownAutomation, Forbidden or ReplyTopicNotAllowed.
     """
@@ -255,7 +256,7 @@ def deadline(event: Event, automation: Automation, now: datetime) -> datetime:
         return own
     asked = cloudevents.timestamp(asked_for)
     if asked is None:
-        raise Malformed(f"expirytime {asked_for[:40]!r} is not RFC 3339.", hint="Write it like 2026-01-31T12:00:00Z.")
+        raise Malformed(f"expirytime {asked_for[:40]!r} is not an RFC 3339 time.", hint="Write it like 2026-01-31T12:00:00Z.")
     if asked <= now:
         raise DeadlinePassed(f"The deadline {asked_for} has passed; it is {now.isoformat()} here.")
     return own if asked >= own else asked.astimezone(now.tzinfo)
@@ -271,9 +272,9 @@ def new_run(  # noqa: PLR0913 - the request, what it is checked against, and the
     clock: str = "",
     trace: TraceContext | None = None,
 ) -> Run:
-    """A new run for a request that was checked, created `now` by `clock`. The plan is copied into it, and each invocation gets a token.
+    """A new run for a checked request, created `now` by `clock`. It contains a copy of the plan, and a token for each invocation.
 
-    `trace` is where it stands in a trace, by default where its event was made. Raises Malformed or DeadlinePassed.
+    `trace` is its place in a trace, by default that of its event. Raises Malformed or DeadlinePassed.
     """
     traceparent, tracestate = trace or tracing.of_event(event)
     return Run(
@@ -313,9 +314,9 @@ def new_run(  # noqa: PLR0913 - the request, what it is checked against, and the
 def refused_run(  # noqa: PLR0913 - as for `new_run`
     event: Event, key: IdempotencyKey, rules: Rules, now: datetime, *, clock: str = "", trace: TraceContext = NOWHERE
 ) -> Run:
-    """A run for a request from a topic that is refused. The caller ends it with the reason.
+    """A run for a refused request from a topic. The caller ends it with the reason.
 
-    `trace` is the span in which it was refused, if there is one; else the run is where its event was made.
+    `trace` is the span of the refusal, if there is one; otherwise the run is in the trace of its event.
     """
     known = rules.catalog.automations.get(event.subject)
     reply_topic = event.get("replytopic")

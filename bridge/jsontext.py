@@ -1,7 +1,8 @@
-"""JSON as the bridge reads it (RFC 8259), more strictly than Python: UTF-8 without a byte order mark, no NaN, at most 200 levels deep,
-integers exact, and in what a caller writes no name twice in one object.
+"""Parses JSON (RFC 8259) more strictly than Python does.
 
-A name that appears twice is read by one program as its first value and by another as its last, so what was checked may not be what is used.
+Text must be UTF-8 without a byte order mark. NaN is refused, objects are at most 200 levels deep, and integers are exact. In what a caller
+writes, no name may appear twice in one object, because one program reads its first value and another its last. What was checked would
+then not be what is used.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def read_json(body: bytes | str) -> tuple[Any, bytes]:
 
 
 def read_unique_json(body: bytes) -> tuple[Any, bytes]:
-    """What `read_json` returns, for what a caller wrote. Raises Malformed with a JSON pointer for each name that appears twice."""
+    """Like `read_json`, for text from a caller. Raises Malformed with a JSON pointer for each name that appears twice."""
     value, written = read_json(body)
     violations = repeated_names(body, written)
     if violations:
@@ -62,15 +63,15 @@ def read_unique_json(body: bytes) -> tuple[Any, bytes]:
 
 
 def repeated_names(body: bytes, written: bytes) -> list[Violation]:
-    """A violation for each name that stands more than once in its object, a hundred at most; `written` is the value as compact JSON.
+    """A violation for each name that appears more than once in its object, at most a hundred. `written` is the value as compact JSON.
 
-    In a body of more than 128 KiB they are not looked for, because that would take long: then one violation stands for all.
+    In a body of more than 128 KiB the names are not searched for, because that would take long. One violation then stands for all.
     """
     return _places(body, _SEARCHED) if _is_ambiguous(body, written) else []
 
 
 def repeated_names_of_items(body: bytes, written: bytes, items: list[Any]) -> list[list[Violation]]:
-    """What `repeated_names` gives, for each item of the array in `body` on its own; the 128 KiB are for all together."""
+    """Like `repeated_names`, for each item of the array in `body`. The 128 KiB apply to all items together."""
     found: list[list[Violation]] = [[] for _ in items]
     if not _is_ambiguous(body, written):
         return found
@@ -90,10 +91,10 @@ def _places(body: bytes, searched: int) -> list[Violation]:
 
 
 def _is_ambiguous(body: bytes, written: bytes) -> bool:
-    """Whether a name stands more than once in an object of `body`.
+    r"""Whether a name appears more than once in an object of `body`.
 
-    The parser keeps the last of such members, so both texts have equally many quotation marks if and only if there is none: they bound
-    strings or stand in them as `\\"`, and compact JSON writes an escaped one (`\\u0022`) as `\\"`. To count them costs next to nothing.
+    The parser keeps the last of such members. So both texts have the same number of quotation marks if and only if there is none: they
+    begin and end strings or are inside them as `\"`, and compact JSON writes an escaped one (`\u0022`) as `\"`. Counting them is cheap.
     """
     marks = body.count(b'"')
     if b"\\u0022" in body:
@@ -102,7 +103,7 @@ def _is_ambiguous(body: bytes, written: bytes) -> bool:
 
 
 class _Repeating(dict[str, Any]):
-    """An object that had these names more than once."""
+    """An object in which these names appeared more than once."""
 
     names: Sequence[str] = ()
 
@@ -154,9 +155,7 @@ def require_utf_8(content_type: str) -> None:
     for name, value in _PARAMETER.findall(content_type[:_LONGEST]):
         charset = value.strip('"')
         if name.lower() == "charset" and charset.lower() not in _UTF_8:
-            raise UnsupportedMediaType(
-                f"The charset {charset[:40]!r} is not taken here.", hint="Send JSON as UTF-8, with no other charset."
-            )
+            raise UnsupportedMediaType(f"The charset {charset[:40]!r} is not accepted.", hint="Send JSON as UTF-8, with no other charset.")
 
 
 def _encoding(body: bytes | str) -> str:
@@ -175,5 +174,5 @@ def _encoding(body: bytes | str) -> str:
 
 
 def _step(name: str) -> str:
-    """A name as a step of a JSON pointer (RFC 6901). A long one is shortened, because it stands in an answer."""
+    """A name as a step of a JSON pointer (RFC 6901). Long names are shortened, because the pointer is part of an answer."""
     return name[:100].replace("~", "~0").replace("/", "~1")

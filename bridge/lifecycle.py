@@ -1,6 +1,6 @@
 """The state changes of a run. Every function takes a run and returns the next one, or the same object if nothing changes.
 
-A run reaches one final status and never leaves it (DESIGN 3.5.2): only `_end` sets one, and every function checks for one first.
+A run reaches one final status and never leaves it: only `_end` sets one, and every function checks for one first.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ def begin(run: Run, target: str, *, now: datetime, until: datetime, process: str
 
 
 def accept(run: Run, target: str, attempt: int, *, now: datetime, outcome: Accepted = ACCEPTED) -> Run:
-    """The work is on its topic, or its function answered 202. Now only a result, its status, a dead letter or the deadline ends it."""
+    """Record that the work is on its topic, or that its function answered 202.
+
+    Now only a result, its status, a dead letter or the deadline ends it.
+    """
     invocation = run.invocation(target)
     if invocation is None or run.status.final or not 0 <= attempt < len(invocation.attempts):
         return run
@@ -71,7 +74,7 @@ def accept(run: Run, target: str, attempt: int, *, now: datetime, outcome: Accep
 
 
 def finish(run: Run, target: str, tried: AttemptResult, cause: Causation) -> Run:
-    """Record the outcome of an attempt. After the end of the invocation it is kept as `lateResult`."""
+    """Record the outcome of an attempt. If the invocation has ended already, it is kept as `lateResult`."""
     outcome, again = tried.outcome, tried.again
     invocation = run.invocation(target)
     if invocation is None:
@@ -98,7 +101,7 @@ def finish(run: Run, target: str, tried: AttemptResult, cause: Causation) -> Run
 
 
 def report(run: Run, target: str, *, percent: float | None, message: str | None, now: datetime) -> Run:
-    """Record progress of one target. The percent of a run is the mean over its targets; one that ended counts as 100."""
+    """Record progress of one target. The percentage of a run is the mean over its targets, where an ended one counts as 100."""
     invocation = run.invocation(target)
     if invocation is None or invocation.status.final or run.status.final:
         return run
@@ -116,7 +119,7 @@ def report(run: Run, target: str, *, percent: float | None, message: str | None,
 
 
 def note_failure(run: Run, target: str, failure: Failed, *, now: datetime) -> Run:
-    """Record on the attempt under way why a delivery of its work failed. That ends nothing, because the broker delivers it again."""
+    """Record on the current attempt why a delivery of its work failed. This ends nothing, because the broker delivers the work again."""
     invocation = run.invocation(target)
     if invocation is None or invocation.status.final or run.status.final or not _under_way(invocation):
         return run
@@ -127,7 +130,7 @@ def note_failure(run: Run, target: str, failure: Failed, *, now: datetime) -> Ru
 
 
 def note_errors(run: Run, target: str, count: int, *, now: datetime) -> Run:
-    """Record on the attempt under way how many error records its function wrote, in the last delivery of the work."""
+    """Record on the current attempt how many error records its function wrote in the last delivery of the work."""
     invocation = run.invocation(target)
     if invocation is None or invocation.status.final or run.status.final or not _under_way(invocation):
         return run
@@ -138,12 +141,12 @@ def note_errors(run: Run, target: str, count: int, *, now: datetime) -> Run:
 
 
 def errors_noted(invocation: Invocation) -> int:
-    """How many error records the function of the last attempt is known to have written."""
+    """The number of error records that the function of the last attempt is known to have written."""
     return (invocation.attempts[-1].errors_written or 0) if invocation.attempts else 0
 
 
 def last_failure(invocation: Invocation) -> str:
-    """Why the last delivery of the work under way failed, as a sentence with a blank before it; empty if none is known to have failed."""
+    """Why the last delivery of the current work failed, as a sentence after a blank; empty if none is known to have failed."""
     last = invocation.attempts[-1] if _under_way(invocation) else None
     return f" The last delivery failed with {last.code}: {last.message}" if last and last.code else ""
 
@@ -178,16 +181,16 @@ def time_out(run: Run, cause: Causation) -> Run:
 
 
 def expire(run: Run, target: str, cause: Causation) -> Run:
-    """`time_out` by the work of a target, unless that has ended: then its last delivery may be done, and nobody would reply."""
+    """Like `time_out`, for the delivery of a target's work, unless that work has ended: this may be the last delivery that can reply."""
     invocation = run.invocation(target)
     return run if invocation is None or invocation.status.final else time_out(run, cause)
 
 
 def was_ended_by(run: Run, event_id: str) -> bool:
-    """Whether an event ended the run, or stands for the one that did.
+    """Whether an event ended the run, or stands for the event that did.
 
-    The only call of a run is made with its request or, where there is no room, with its work. One process may do the one while another does
-    the other, and what was ended with the first is replied to by the last.
+    The only call of a run is made with its request or, if there is no room, with its work. One process may do the first while another does
+    the second. If the request ended the run, the work may have to publish the reply.
     """
     ended_by = run.control.ended_by
     if ended_by == event_id or len(run.invocations) != 1:
@@ -213,7 +216,7 @@ def _settle(run: Run, cause: Causation) -> Run:
 
 
 def _verdict(run: Run) -> completion.Verdict:
-    """The verdict of `succeedsWhen`. A canceled invocation counts as one that never ended, so that cancelling alone makes no success."""
+    """The verdict of `succeedsWhen`. A canceled invocation counts as unfinished, so that cancelling alone never makes a run succeed."""
     succeeded = sum(invocation.status is Status.SUCCEEDED for invocation in run.invocations)
     outstanding = sum(not invocation.status.final or invocation.status is Status.CANCELED for invocation in run.invocations)
     return completion.verdict(completion.rule(run.control.rule, len(run.invocations)), succeeded=succeeded, outstanding=outstanding)

@@ -155,9 +155,10 @@ class _StandardLibraryHandler(logging.Handler):
 
 
 class OncePerMinute(logging.Filter):
-    """Lets the same message pass once a minute, with how often it was held back: whoever reaches a port must not be able to fill the log.
+    """Lets the same message pass once a minute, with the number of suppressed ones, so that nobody who reaches a port can fill the log.
 
-    Messages are the same if their form is, whatever their arguments are. A line with a traceback always passes: it is a mistake of ours.
+    Messages are the same if their format strings are, whatever the arguments. A line with a traceback always passes, because it reports a
+    bug.
     """
 
     def __init__(self) -> None:

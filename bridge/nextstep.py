@@ -31,7 +31,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Lapsed:
-    """The time of the attempt with this index is over, or its process is, and its outcome was never recorded."""
+    """The attempt with this index has no recorded outcome, and its time is over or its process has ended."""
 
     attempt: int
 

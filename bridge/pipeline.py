@@ -1,12 +1,12 @@
-"""The story of a run, told by the events that move it (DESIGN 4).
+"""The path of a run through the bridge, by the events that move it.
 
     automation.requested ─ accept: create or load the run ─ dispatch: set its deadline, publish an automation.invoked per target ─ done
     automation.invoked (HTTP targets) ─ save the attempt ─ call the function under its policy ─ record ─ reply if ended ─ done
     automation.result, .cancel, .deadline, forwarded dead letters ─ record ─ reply if ended ─ done
 
-Record, then publish, then acknowledge: if anything in between fails, the event is delivered again and finds what was recorded. Where the
-runtime has an outbox, a step and what follows from it are one transaction, and the API needs no `automation.requested`: it stores a run
-together with its work. An event that cannot be handled becomes a dead letter.
+Record, then publish, then acknowledge: if anything in between fails, the event is delivered again and finds what was recorded. If the
+runtime has an outbox, a step and the messages that follow from it are one transaction. The API then needs no `automation.requested`: it
+stores a run together with its work. An event that cannot be handled becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Pipeline:
         self._http_targets, self._bus_targets = http_targets, bus_targets
 
     def subscriptions(self) -> dict[str, Handler]:
-        """The handler of each subscription; requests come over a topic for each caller whom the settings tell by it."""
+        """The handler of each subscription. Requests arrive on one topic for each submitter that the settings identify by its topic."""
         steps = {
             **{f"{topic}/bridge": self.requested for topic in self._request_topics},
             f"{events.INVOCATIONS}/bridge": self.invoked,
@@ -185,14 +185,14 @@ class Pipeline:
         await self._context.deadletters.keep(delivery, code, reason, secret_paths=run.control.secret_paths, topic=topic)
 
     async def undeliverable(self, message: Message, reason: str) -> None:
-        """Store a scheduled message as a dead letter, because the bus refused it for good when it was due. Raises Unavailable.
+        """Store a scheduled message as a dead letter, because the bus permanently refused it when it was due. Raises Unavailable.
 
         The run ends at its deadline, unless the event is replayed before.
         """
         await self._dead_letter(Delivery(source=message.topic, message=message), "Undeliverable", reason)
 
     async def _handle(self, step: Callable[[Delivery], Awaitable[None]], delivery: Delivery) -> Ack:
-        """Answers RETRY for trouble with bus or store. Events that cannot be read, and mistakes of this code, become dead letters."""
+        """Run a handler. Returns RETRY if the bus or the store fails. Unreadable events, and bugs in this code, become dead letters."""
         token = logs.RUN.set(delivery.message.correlation_id)
         tracing.work_for_nothing()
         try:
@@ -217,12 +217,12 @@ class Pipeline:
         return Ack.DONE
 
     async def _dead_letter(self, delivery: Delivery, reason: str, detail: str, hint: str = "") -> None:
-        """Store a delivery as a dead letter when there is no run that says what to redact in it. Raises Unavailable."""
+        """Store a delivery as a dead letter when there is no run that tells what to redact in it. Raises Unavailable."""
         await self._context.deadletters.keep(delivery, reason, detail, hint=hint, secret_paths=self._intake.secret_paths(delivery.message))
 
 
 def _request(delivery: Delivery) -> tuple[Event, Malformed | None]:
-    """The request in a delivery; of one that is no valid event what can be used, and the reason. Raises Malformed if nothing can."""
+    """The request in a delivery. If it is not a valid event: the usable part, and the reason. Raises Malformed if nothing is usable."""
     try:
         return delivery.message.read_event(), None
     except Malformed as fault:
@@ -233,7 +233,7 @@ def _request(delivery: Delivery) -> tuple[Event, Malformed | None]:
 
 
 def _code(message: Message) -> str:
-    """`CrashedProcess` for a message that was in hand at too many crashes, else `GaveUp`: it was delivered in vain too often."""
+    """`CrashedProcess` for a message that was being handled at too many crashes, otherwise `GaveUp` after too many failed deliveries."""
     return _CRASHED if message.properties.get("DeadLetterReason") == _CRASHED else "GaveUp"
 
 

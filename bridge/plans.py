@@ -1,4 +1,4 @@
-"""The files that say what a bridge does: catalogue, policies and entities, read together and held against each other and the settings."""
+"""Reads the files that configure a bridge (catalogue, policies and entities), and checks that they fit each other and the settings."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def read_plans(settings: Settings) -> Plans:
 
 
 def _mismatches(plans: Plans, settings: Settings) -> Iterator[str]:
-    """Problems of files that are right by themselves but do not fit each other."""
+    """Problems of files that are valid alone but do not fit each other."""
     topics, queues = {each.name for each in plans.entities.topics}, {each.name for each in plans.entities.queues}
     for automation in plans.catalog:
         for target in automation.targets:
@@ -71,14 +71,14 @@ def _mismatches(plans: Plans, settings: Settings) -> Iterator[str]:
 
 
 def _without_sidecar(settings: Settings) -> Iterator[str]:
-    """Function apps that only a sidecar can call, where there is none."""
+    """Function apps that only a sidecar can call, although there is none."""
     for name, app in settings.function_apps.items():
         if app.app_id is not None and settings.runtime is not RuntimeName.DAPR:
             yield f"function_apps: {name} has an app_id, which only a sidecar can call; give its url, or start with --runtime dapr"
 
 
 def _request_topics(listed: Entities, settings: Settings) -> Iterator[str]:
-    """Problems of the further topics that requests arrive on."""
+    """Problems of the additional topics on which requests arrive."""
     sources = {source for source, _ in listed.sources}
     for topic in settings.topics:
         if topic in (events.INVOCATIONS, events.RESULTS, events.TIMERS, events.DEADLETTERS):
@@ -88,7 +88,7 @@ def _request_topics(listed: Entities, settings: Settings) -> Iterator[str]:
 
 
 def uncounted(catalogue: Catalog, settings: Settings) -> Iterator[str]:
-    """The targets whose errors nobody counts although `errors: fail` asks for it, each with what becomes of them."""
+    """The targets with `errors: fail` whose errors nothing counts, each with the consequence."""
     for automation in catalogue:
         for target in automation.targets:
             called, bus = target.http, target.bus

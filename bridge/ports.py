@@ -1,7 +1,7 @@
-"""The ports of the bridge: interfaces to the outside with few operations, which every supported bus and store can provide.
+"""The ports of the bridge: small interfaces to the outside world that every supported bus and store can implement.
 
-No transaction across keys, no listing of keys, no ordering, no exactly-once. Adapters raise `errors.PortError` (for `Functions`
-also `errors.CallFailed`) and nothing else.
+They assume no transactions across keys, no listing of keys, no ordering, and no exactly-once delivery. Adapters raise `errors.PortError`
+(for `Functions` also `errors.CallFailed`) and nothing else.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from bridge.cloudevents import Event, amqpbinding
 class Message:
     """One event on its way to a topic, with the broker properties that subscriptions may filter on.
 
-    `delay` is how long it is until `deliver_at`, for a bus in the same process: somebody may set the clock in between.
-    `event` is the event in `body`, as long as the message has not left the process. A message from a broker has none.
+    `delay` is the time until `deliver_at`, for a bus in the same process, because the clock may be set in between.
+    `event` is the parsed `body`, as long as the message has not left the process. A message from a broker has none.
     """
 
     topic: str
@@ -90,7 +90,7 @@ class Store(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether `create` would be refused because there is no room. A store that cannot tell returns False."""
+        """Whether `create` would be refused for lack of space. A store that cannot tell returns False."""
 
     async def create(self, key: str, value: bytes, ttl: timedelta | None = None) -> str:
         """Store a new key and return its etag. Raises Conflict if it exists, Unavailable if the outcome is not known."""
@@ -121,7 +121,7 @@ class Outbox(Protocol):
         """Make the write, publish the messages and return the new etag: all of it, or nothing.
 
         `obsolete` names scheduled messages, each by topic and message id, that need not be delivered any more. One that is not found is
-        delivered all the same. Raises Conflict, Full, Undeliverable or Unavailable.
+        delivered after all. Raises Conflict, Full, Undeliverable or Unavailable.
         """
 
 
@@ -129,8 +129,8 @@ class Outbox(Protocol):
 class FunctionCall:
     """One call of a function. `app` is a configured name, `path` starts with `/`, `timeout` covers the whole exchange.
 
-    `origin` is another place than the app's own, without its key. `template` is the path of a target as the catalogue has it, with names in
-    place of what comes from the input; nothing is called by it.
+    `origin` is set to call a place other than the app's own, without the app's key. `template` is the path of the target as the catalogue
+    has it, with names in place of values from the input. It is used only for telemetry.
     """
 
     app: str
@@ -162,20 +162,20 @@ class Functions(Protocol):
         """Whether the app is being started on this machine, which may take minutes, so that a call should wait."""
 
     def unserved(self, app: str, method: str, path: str, /) -> str:
-        """Why nobody answers at a path of an app; empty if somebody may, or it is not known. In `path` a `{name}` stands for any text."""
+        """Why no function answers at a path of an app; empty if one may, or if it is not known. `{name}` in `path` stands for any text."""
 
 
 class Clock(Protocol):
     """The time, passed in so that tests can set it.
 
-    The wall clock may be set at any moment. What one process waits for is measured with `steady`, so that it comes neither early nor late.
+    The wall clock may be set at any moment. So waiting within one process is measured with `steady`, and ends neither early nor late.
     """
 
     def now(self) -> datetime:
         """The wall clock, in UTC: for what people and other programs compare with their own clocks."""
 
     def steady(self) -> datetime:
-        """The wall clock as it was when the process started, plus the time that has passed since, in UTC."""
+        """The wall clock at the start of the process plus the time that has passed since, in UTC."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds`."""
@@ -210,13 +210,13 @@ class SubQueueHead(Protocol):
     """The head of one dead-letter sub-queue, whose messages are locked in their order."""
 
     async def lock(self, most: int) -> Sequence[ParkedMessage]:
-        """Lock the next messages, `most` at the most; none if no more come within a moment. Raises Unavailable."""
+        """Lock the next messages, at most `most`; none if no more arrive within a moment. Raises Unavailable."""
 
     async def complete(self, messages: Sequence[ParkedMessage]) -> Sequence[ParkedMessage]:
-        """Remove locked messages; returns those that are still there, because their locks have ended. Raises Unavailable."""
+        """Remove locked messages. Returns those that are still there, because their locks have expired. Raises Unavailable."""
 
     async def abandon(self, messages: Sequence[ParkedMessage]) -> None:
-        """Give locked messages back. One whose lock has ended is back already."""
+        """Release locked messages. One whose lock has expired is released already."""
 
 
 class DeadLetterQueues(Protocol):
@@ -227,15 +227,15 @@ class DeadLetterQueues(Protocol):
         """The queues and subscriptions ("topic/subscription") that may have dead letters."""
 
     async def peek(self, entity: str, number: int, most: int) -> Sequence[ParkedMessage]:
-        """Messages from a sequence number on, in its order, `most` at the most. Nothing is locked, and no delivery is counted."""
+        """Messages from a sequence number on, in this order, at most `most`. Nothing is locked, and no delivery is counted."""
 
     def head(self, entity: str) -> AbstractAsyncContextManager[SubQueueHead]:
-        """Open the head. What is locked and not settled when it closes comes again."""
+        """Open the head of the queue. Messages that are locked but not settled when it closes are delivered again."""
 
     async def send(self, copies: Sequence[tuple[ParkedMessage, Message]]) -> None:
-        """Send a copy of each message, durably. Whatever `Message` has is taken from there, the rest from the parked message.
+        """Send a copy of each message, durably. Fields of `Message` are taken from there, everything else from the parked message.
 
-        Raises Undeliverable for a copy that the broker refuses for good; others may have been sent then.
+        Raises Undeliverable for a copy that the broker permanently refuses; others may have been sent then.
         """
 
     def reaches(self, message: Message) -> Sequence[str]:
@@ -259,7 +259,7 @@ class Runtime(Protocol):
 
     @property
     def signing_key(self) -> bytes:
-        """The key with which the bridge signs events that it has checked."""
+        """The key for signing events that the bridge has checked."""
 
     @property
     def replica(self) -> str:
@@ -274,10 +274,10 @@ class Runtime(Protocol):
         """The dead-letter sub-queues of the bus; None if the runtime cannot reach them."""
 
     def trouble(self) -> Mapping[str, str]:
-        """The trouble of each component, by its name; an empty text if there is none."""
+        """The problem of each component, by its name; an empty text if there is none."""
 
     def dead_letter_to(self, keep: Keep) -> None:
-        """Pass to `keep` each message that the bus accepts at first and refuses for good later: when it is due, or for its functions."""
+        """Pass to `keep` each message that the bus accepted but permanently refuses later: when it is due, or for its functions."""
 
     async def start(self, handlers: Mapping[str, Handler], concurrency: int, waiting: Callable[[str], None]) -> None:
         """Subscribe the handlers, and return once the bus delivers to them. Calls `waiting` with the name of what is still missing.
@@ -286,22 +286,22 @@ class Runtime(Protocol):
         """
 
     async def close(self, patience: float) -> None:
-        """Take no more deliveries, wait up to `patience` seconds for handlers and cancel the rest; their messages stay on the bus."""
+        """Accept no more deliveries, wait up to `patience` seconds for handlers and cancel the rest. Their messages stay on the bus."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedReply:
-    """A reply, as the JSON of its event, and how many seconds after the requests were sent it came."""
+    """A reply, as the JSON of its event, and how many seconds after the requests were sent it arrived."""
 
     event: Mapping[str, Any]
     seconds: float
 
 
 class Requester(Protocol):
-    """Publishes on a bus as an application that asks for automations does."""
+    """Publishes on a bus like an application that requests automations."""
 
     async def ask(self, asked: Mapping[str, Mapping[str, Any]], seconds: float) -> Mapping[str, ReceivedReply]:
-        """Publish events, by their correlation ids, and wait for the replies; those that have come after `seconds`, or once all have.
+        """Publish events, by their correlation ids, and return the replies that arrived within `seconds`. Returns early if all did.
 
         Raises PortError.
         """

@@ -1,5 +1,6 @@
-"""Records the outcome of attempts and the end of runs, and publishes the reply of a run that ended. With an outbox this is one transaction;
-without one the record comes first (DESIGN 4: record, then publish, then acknowledge).
+"""Records the outcome of attempts and the end of runs, and publishes the reply of a run that ended.
+
+With an outbox this is one transaction. Without one, the order is: record, then publish, then acknowledge.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from bridge.tracing import TraceSpan, spans
 
 
 class Recorder:
-    """Ends runs; nothing else does. `replies` is the index of the replies that were published, for the audit."""
+    """Ends runs; no other code does. `replies` is the index of published replies, for the audit."""
 
     def __init__(self, context: Context, replies: Index) -> None:
         self._context, self._runs, self._clock, self._bus = context, context.runs, context.clock, context.bus
@@ -41,7 +42,7 @@ class Recorder:
     async def addressed(self, event: Event, invocation_id: str, *, recent: bool = False) -> tuple[Run, Invocation]:
         """The run and the invocation that an event belongs to. With `recent` they may be as they were a moment ago.
 
-        Raises Malformed unless the event carries the token of that invocation, Unavailable.
+        Raises Unavailable, and Malformed unless the event contains the token of that invocation.
         """
         correlation_id, _, target = invocation_id.rpartition("/")
         get = self._runs.get_recent if recent else self._runs.get
@@ -56,8 +57,8 @@ class Recorder:
     async def attempt_ended(self, run: Run, target: str, result: AttemptResult, event_id: str, *, patience: Sequence[float] = ()) -> Run:
         """Record the outcome of an attempt, and reply if that ended the run. Raises Unavailable.
 
-        If no answer came by the deadline, or it was that the deadline has passed, the run is timed out rather than failed. When the outcome
-        cannot be stored, this is tried again after the pauses in `patience`, in seconds.
+        If no answer came by the deadline, or the answer was that the deadline has passed, the run is timed out rather than failed. If the
+        outcome cannot be stored, this is retried after the pauses in `patience`, in seconds.
         """
         outcome = await _redacted(result.outcome, run)
         result = result if outcome is result.outcome else replace(result, outcome=outcome)
@@ -82,7 +83,7 @@ class Recorder:
         return after
 
     async def ended(self, run: Run, change: Callable[[Run], Run], event_id: str) -> Run:
-        """Record what a deadline or a cancel means for the run as it stands, and reply if that ended it. Raises Unavailable."""
+        """Apply a deadline or a cancel to the run, and reply if that ended it. Raises Unavailable."""
         before, after, replied = await self._changed(run, change, event_id)
         await self._ended(before, after, event_id, replied=replied)
         return after
@@ -93,7 +94,7 @@ class Recorder:
         return await self.ended(run, lambda each: lifecycle.time_out(each, cause), event_id)
 
     async def expired(self, run: Run, target: str, event_id: str) -> Run:
-        """As `timed_out`, for an event that is the work of a target. Raises Unavailable."""
+        """Like `timed_out`, for an event that is the work of a target. Raises Unavailable."""
         cause = self.cause(run, event_id)
         return await self.ended(run, lambda each: lifecycle.expire(each, target, cause), event_id)
 
@@ -150,7 +151,7 @@ class Recorder:
             await self._note_reply(after)
 
     async def _publish_reply(self, run: Run) -> None:
-        """Publish the reply. One that the bus refuses for good becomes a dead letter (DESIGN 3.5.3)."""
+        """Publish the reply. If the bus permanently refuses it, it becomes a dead letter."""
         sending: list[TraceSpan] = []
         reply = self._reply(run, sending)
         try:
@@ -161,7 +162,7 @@ class Recorder:
             self._tell_reply(run)
 
     def _reply(self, run: Run, sending: list[TraceSpan]) -> Message:
-        """The reply, below the span in `sending`. Where there is none yet and telemetry is configured, one is begun."""
+        """The reply, with the span in `sending` as its parent. If there is none and telemetry is configured, a span is begun."""
         tracer = self._context.tracer
         if tracer is None or tracer.skips(run.control.traceparent):
             return events.ended(run, self._context.public_url)
@@ -179,14 +180,14 @@ class Recorder:
 
 
 async def _redacted(outcome: Outcome, run: Run) -> Outcome:
-    """As `redacted`. Many secrets in a large output take longer than others should wait, so a thread looks for them."""
+    """Like `redacted`. Searching a large output for many secrets takes long, so it is done in a thread."""
     if isinstance(outcome, Succeeded) and len(bytes(outcome.output_json)) > LARGE:
         return await asyncio.to_thread(redacted, outcome, run)
     return redacted(outcome, run)
 
 
 def secrets_of(run: Run) -> tuple[str, ...]:
-    """The secret texts of a run, which no record of it may repeat: its `writeOnly` input and its tokens."""
+    """The secret texts of a run, which no record of it may contain: its `writeOnly` input and its tokens."""
     tokens = [invocation.control.token for invocation in run.invocations]
     tokens += [text for each in run.invocations if each.attempts and each.attempts[-1].status_url for text in _addresses(each.attempts[-1])]
     if not run.control.secret_paths:
@@ -201,7 +202,7 @@ def _addresses(attempt: Attempt) -> list[str]:
 
 
 def redacted(outcome: Outcome, run: Run) -> Outcome:
-    """The outcome with `***` in place of the run's secrets; the same object if it repeats none."""
+    """The outcome with `***` in place of the run's secrets; the same object if it contains none."""
     secrets = secrets_of(run)
     match outcome:
         case Accepted():
@@ -228,7 +229,7 @@ def _fields(result: AttemptResult) -> dict[str, Any]:
 
 
 def outcome_name(outcome: Outcome) -> str:
-    """The outcome as the record of the attempt has it."""
+    """The name of the outcome in the record of an attempt."""
     match outcome:
         case Accepted():
             return AttemptOutcome.ACCEPTED

@@ -1,9 +1,9 @@
-"""Takes up at the start what an earlier process of this replica had in hand when it ended.
+"""Resumes, at the start, the work that an earlier process of this replica had in progress when it ended.
 
-The bus brings those messages again, too. But it may bring them to another replica, which cannot know that the process is over and waits
-for the end of the attempt's time; and after bridge and sidecar were killed together Redis and Service Bus do so a minute later. Both is
-later than many deadlines. So the work is handled here, and published besides: if this process ends, too, the message is there that brings
-the end of the run and its reply.
+The bus redelivers those messages, too. But it may deliver them to another replica, which cannot know that the process has ended and waits
+until the time of the attempt is over. If bridge and sidecar were killed together, Redis and Service Bus also redeliver only after a minute.
+Both is later than many deadlines. So the work is handled here, and also published: if this process ends as well, the message ensures that
+the run ends and its reply is sent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log = logging.getLogger("bridge")
 
 
 class Recovery:
-    """Publishes the work of HTTP targets whose attempts are lost, and hands it to `handle` as if the bus had brought it."""
+    """Publishes the work of HTTP targets whose attempts are lost, and passes it to `handle` as if the bus had delivered it."""
 
     def __init__(self, context: Context, index: Index, handle: Handler) -> None:
         self._context, self._index, self._handle = context, index, handle
@@ -36,11 +36,11 @@ class Recovery:
         self._stopping = False
 
     def start(self) -> None:
-        """Take up what is lost, in the background."""
+        """Resume lost work in the background."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self, patience: float) -> None:
-        """Take up nothing more, let calls go on for `patience` seconds and cancel the rest, which the next process takes up."""
+        """Resume nothing more, give calls `patience` seconds, and cancel the rest, which the next process resumes."""
         self._stopping = True
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=patience)
@@ -60,7 +60,7 @@ class Recovery:
                 return
 
     async def take_up(self) -> None:
-        """Go through all runs that have not reached their deadline, and return when what is lost is done. Raises Unavailable."""
+        """Check all runs that have not reached their deadline, and return when all lost work is done. Raises Unavailable."""
         lost = [each async for each in self._lost()]
         if lost:
             _log.warning("calls that an earlier process had in hand, and that are taken up now: %s", len(lost))
@@ -73,7 +73,7 @@ class Recovery:
             await self._until(partial(self._handled, Delivery(f"{events.INVOCATIONS}/bridge", message)))
 
     async def _until(self, succeeds: Callable[[], Awaitable[bool]]) -> None:
-        """Try again and again until it succeeds, or until this process stops."""
+        """Retry until it succeeds, or until this process stops."""
         while not self._stopping:
             if await succeeds():
                 return
@@ -91,7 +91,7 @@ class Recovery:
         return True
 
     async def _lost(self) -> AsyncIterator[tuple[Run, Invocation]]:
-        """The calls that were under way in a process that is over. Raises Unavailable."""
+        """The calls that were in progress in a process that has ended. Raises Unavailable."""
         spans = await self._index.spans()
         # Before the page that the sweeper has noted all runs have ended.
         for (replica, span), noted in zip(spans.items(), await self._index.bookmarks(list(spans)), strict=True):

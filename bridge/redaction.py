@@ -1,6 +1,4 @@
-"""Redacts the values that a schema declares `writeOnly` (JSON Schema validation 2020-12, section 9.4), in inputs and in answers that
-repeat them.
-"""
+"""Redacts the values that a schema declares `writeOnly` (JSON Schema validation 2020-12, section 9.4), in inputs and in answers."""
 
 from __future__ import annotations
 
@@ -26,10 +24,10 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  #: a text that needs no escapes in JSO
 
 
 def secret_paths(schema: Mapping[str, Any]) -> tuple[Path, ...]:
-    """The places that `schema` declares `writeOnly: true`, also through local references.
+    """The places that `schema` declares `writeOnly: true`, including those behind local references.
 
-    `*` stands for every item or key, `**` for any number of levels, as in a schema that refers to itself. A schema whose references lead to
-    more places than can be told apart has every property masked, at any level, whose name is that of a secret one.
+    `*` stands for every item or key, and `**` for any number of levels, as in a schema that refers to itself. If the references of a schema
+    lead to too many places, every property with the name of a secret one is masked, at any level.
     """
     try:
         return tuple(dict.fromkeys(_Walk(schema).places()))
@@ -130,7 +128,7 @@ class _Places:
 
     @cached_property
     def item(self) -> _Places:
-        """The places below an item of a list, or below a member whose name counts for nothing."""
+        """The places below an item of a list, or below a member whose name does not matter."""
         return self._at(self._any, self._known)
 
     def member(self, name: str) -> _Places:
@@ -185,13 +183,13 @@ def _all_texts(value: Any) -> Iterator[str]:
 
 
 def redact(value: Any, secrets: Collection[str]) -> Any:
-    """`value` with `***` in place of every secret text, plain or escaped as in JSON; `value` itself if it repeats none."""
+    """`value` with `***` in place of every secret text, plain or escaped as in JSON; `value` itself if it contains none."""
     repeated = _repeated(to_json(value), secrets) if secrets else []
     return _without(value, repeated) if repeated else value
 
 
 def redact_json(written: bytes, secrets: Collection[str]) -> bytes | None:
-    """Like `redact`, for JSON bytes. Returns None if they repeat no secret."""
+    """Like `redact`, for JSON bytes. Returns None if they contain no secret."""
     repeated = _repeated(written, secrets)
     return to_json(_without(from_json(written), repeated)) if repeated else None
 

@@ -1,7 +1,7 @@
-"""A run: the record of one request, one key in the store (contract 3.3).
+"""A run: the record of one request, stored under one key.
 
-What only the bridge needs is under `control` and in the last fields of an attempt; `runview` leaves it out. Field names are camelCase in
-JSON. A field that was never set is absent; one that was set to null is null. Inputs and outputs remain the JSON bytes that came in: they
+Data that only the bridge needs is under `control` and in the last fields of an attempt; `runview` leaves it out. Field names are camelCase
+in JSON. A field that was never set is absent; one that was set to null is null. Inputs and outputs stay the JSON bytes that arrived: they
 are copied into records, calls and answers, and parsed only where a decision needs the value.
 """
 
@@ -108,7 +108,7 @@ class LateResult(Record, frozen=True):
 
 
 class InvocationControl(Record, frozen=True):
-    """The target as the catalogue had it when the run was created, the token, and other data that only the bridge needs."""
+    """The target as the catalogue defined it when the run was created, the token, and other data that only the bridge needs."""
 
     target: Target
     token: str
@@ -248,7 +248,7 @@ def dump(run: Run) -> bytes:
 def load(value: bytes) -> Run:
     """Read a record that `dump` wrote, in this release or another.
 
-    Raises LaterRelease if a later release wrote something that is not known here, msgspec.ValidationError for what is no record.
+    Raises LaterRelease if a later release wrote something unknown, and msgspec.ValidationError if it is not a record.
     """
     try:
         return _DECODER.decode(value)
@@ -261,7 +261,7 @@ def load(value: bytes) -> Run:
 
 
 class _Head(Record, frozen=True):
-    """What every version of a record has."""
+    """The fields that every version of a record has."""
 
     correlation_id: str = ""
     version: int = 0

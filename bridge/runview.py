@@ -1,4 +1,4 @@
-"""A run as callers see it: without what only the bridge needs, with `output` if there is one (contract 3.3)."""
+"""A run as callers see it: with `output` if there is one, and without data that only the bridge needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bridge.run import AttemptOutcome, Invocation, LateResult, Progress, Record,
 
 
 class WaitingFor(Record, frozen=True, kw_only=False):
-    """What an unfinished run waits for, until when at the latest, and the same in words."""
+    """What an unfinished run is waiting for, the latest end of that, and the same in words."""
 
     reason: str
     message: str
@@ -68,7 +68,7 @@ def view_json(  # noqa: PLR0913 - parts of the view
 ) -> bytes:
     """The run as callers see it, as JSON: without `control`, with `output` if there is one, and with `writeOnly` input redacted.
 
-    `brief` leaves out attempts and the details of errors. `output_url` takes the place of an output that is left out.
+    `brief` leaves out attempts and the details of errors. `output_url` replaces an output that is left out.
     """
     view = _RunView(
         correlation_id=run.correlation_id,

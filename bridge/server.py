@@ -66,7 +66,7 @@ class HttpStack:
         return serving
 
     async def stop(self, serving: asyncio.Task[None]) -> None:
-        """Accept no more requests, and wait for those under way."""
+        """Accept no more requests, and wait for those in progress."""
         self._server.should_exit = True
         await serving
 

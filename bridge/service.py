@@ -46,10 +46,10 @@ class BridgeService:
         return accepted
 
     async def find(self, correlation_id: str, caller: Caller, wait: float = 0) -> Run:
-        """A run as it is, or with `wait` once it has ended, after `wait` seconds at the latest. Raises NotFound, Unavailable.
+        """A run as it is or, with `wait`, once it has ended, at the latest after `wait` seconds. Raises NotFound, Unavailable.
 
-        With `wait` a run that is not there yet may still come: after a publish to a topic its run exists a moment later. A run that the
-        caller may not read looks like that, too.
+        With `wait`, a run that does not exist yet may still appear, because after a publish to a topic its run exists a moment later. A run
+        that the caller may not read looks the same.
         """
         run = await self._runs.get(correlation_id)
         if wait <= 0 or not is_correlation_id(correlation_id) or (run is not None and caller.may_read(run)):
@@ -61,7 +61,7 @@ class BridgeService:
         return await self.ended(run, max(0.0, end - clock()))
 
     async def ended(self, run: Run, wait: float) -> Run:
-        """A run that the caller has just read or created, once it has ended, after `wait` seconds at the latest. Raises Unavailable."""
+        """A run that the caller has just read or created, once it has ended, at the latest after `wait` seconds. Raises Unavailable."""
         return run if run.status.final else await self._runs.wait(run.correlation_id, wait, run) or run
 
     def stop_waiting(self) -> None:
@@ -125,7 +125,10 @@ class BridgeService:
         return await self.invocation(invocation_id, token)
 
     async def _publish_result(self, invocation_id: str, run: Run, token: str, data: dict[str, Any]) -> None:
-        """A result that the bus cannot carry fails the invocation with that reason. Raises Undeliverable for progress, Unavailable."""
+        """Publish a result. If it is too large for the bus, the invocation fails with that reason.
+
+        Raises Undeliverable for progress, and Unavailable.
+        """
         try:
             result = events.result(invocation_id, run, token, data, self._clock.now())
             self._context.require_carried(result)

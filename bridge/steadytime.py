@@ -1,4 +1,4 @@
-"""Time that nobody can set: for what waits in one process."""
+"""A clock that nobody can set, for waiting within one process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class SteadyTime:
-    """The wall clock as it was when this object was made, plus the time that has passed since. Nobody can set it."""
+    """The wall clock at the creation of this object plus the time that has passed since. Setting the wall clock does not change it."""
 
     def __init__(self) -> None:
         self._started = time.time() - time.monotonic()
@@ -17,5 +17,5 @@ class SteadyTime:
 
     @property
     def ahead(self) -> float:
-        """By how many seconds the wall clock is ahead of this time. It changes when somebody sets the clock, or the machine sleeps."""
+        """By how many seconds the wall clock is ahead of this time. It changes when the clock is set, or when the machine sleeps."""
         return time.time() - self.now()

@@ -1,8 +1,8 @@
 """Named steps, which appear as log lines and as counters.
 
-The names are an interface (docs/running.md has the table): a line is the sentence of its step, its name, and the ids it concerns. Each step
-is also a point at which a test may end the process (`bridge.crashpoints`). So where a step stands between two durable acts its place
-matters: the act before it has been done, and the act after it has not.
+The names are an interface (docs/running.md has the table). A line has the sentence of its step, its name, and the ids that it concerns. A
+test may end the process at each step (`bridge.crashpoints`). So the position of a step between two durable operations matters: the
+operation before it has been done, and the one after it has not.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def setup(*, level: str = "info", form: str = "console") -> None:
 def step(name: str, *, automation: str = "", level: str = "info", **fields: Any) -> None:
     """Count the step and log it. `fields` are ids and figures, never inputs, outputs or tokens.
 
-    The process ends here, after the line was written, if that was armed.
+    If a test wants the process to end at this step, it ends here, after the line was written.
     """
     STEPS.add(name, automation)
     if _LEVELS[level] >= _least:
@@ -123,9 +123,9 @@ def step(name: str, *, automation: str = "", level: str = "info", **fields: Any)
 
 
 def retry(source: str, run: str, reason: str) -> None:
-    """Count a delivery that will be repeated, and log one a second for each source, because an outage repeats thousands.
+    """Count a delivery that will be repeated, and log at most one a second for each source, because an outage repeats thousands.
 
-    The line says how many `others` there were since the previous line.
+    The line has the number of `others` since the previous line.
     """
     now, (last, others) = time.monotonic(), _retries.get(source, (-math.inf, 0))
     if now - last < RETRIES_EVERY:
@@ -138,7 +138,7 @@ def retry(source: str, run: str, reason: str) -> None:
 
 
 def ended(automation: str, status: str, seconds: float, run: str, *, submitter: str = "") -> None:
-    """Count and log the end of a run; one that CANARY asked for is counted apart, too."""
+    """Count and log the end of a run. Runs that CANARY requested are also counted separately."""
     RUNS_ENDED.add(automation, status)
     _seconds_of(automation)(seconds)
     if submitter == CANARY:
@@ -150,9 +150,9 @@ def ended(automation: str, status: str, seconds: float, run: str, *, submitter: 
 
 
 def start_counting(automations: Iterable[str], statuses: Iterable[str]) -> None:
-    """Show what seldom happens as zero: dead letters, trouble, and the ends of runs of these automations in these final statuses.
+    """Begin rare counters at zero: dead letters, problems, and the ends of runs of these automations in these final statuses.
 
-    To Prometheus a counter that begins with 1 has not risen, so that the first failure after a start would be on no graph and in no
+    Prometheus does not see a rise in a counter that begins with 1, so the first failure after a start would be on no graph and in no
     alert (https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics).
     """
     ends = tuple(statuses)

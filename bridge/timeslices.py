@@ -39,7 +39,7 @@ class TimeSlices:
             start += len(piece)
 
     async def rest(self) -> None:
-        """Let other tasks run, for as long as `share` demands."""
+        """Let other tasks run, for as long as `share` requires."""
         spent = time.thread_time() - self._since
         if spent > SLICE:
             self._size = max(_LEAST, self._size // 2)

@@ -1,7 +1,7 @@
-"""Holds inputs against the schemas of their automations, within bounds of time and memory.
+"""Validates inputs against the schemas of their automations, within limits of time and memory.
 
-What is known to be short is done here and now, which is nearly everything. The rest is done by processes that are ended when they take too
-long, so that no pair of schema and input holds the event loop or takes the memory of the bridge.
+Schemas that are known to be fast, which are nearly all, are checked here. The others are checked by worker processes, which are killed if
+they take too long. So no combination of schema and input can block the event loop or use up the memory of the bridge.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG")  
 
 
 class Validation:
-    """Judges inputs. Its processes start when they are needed first, and end with `close`."""
+    """Validates inputs. Its worker processes start when they are first needed, and end with `close`."""
 
     def __init__(self) -> None:
         self._idle: list[_Worker] = []
         self._free = asyncio.Semaphore(WORKERS)
 
     async def require_fit(self, automation: Automation, event: Event) -> None:
-        """Raises InvalidInput if the event's data does not fit, TooComplex if that takes too long to find out, Unavailable."""
+        """Raises InvalidInput if the event's data does not fit, TooComplex if checking takes too long, Unavailable."""
         schema, size = automation.schema, len(event.data_json)
         violations: list[Violation] | None = None
         if not schema.judges_at_once(size):
@@ -59,13 +59,13 @@ class Validation:
             raise _unfit(automation, violations or [])
 
     async def close(self) -> None:
-        """End the processes."""
+        """End the worker processes."""
         for worker in self._idle:
             await worker.end()
         self._idle.clear()
 
     async def _judge(self, automation: Automation, event: Event, *, wait: float) -> list[Violation] | None:
-        """The violations; none if the input fits, None if it does not and there was no time to say why."""
+        """The violations; none if the input fits, None if it does not and there was no time to find out why."""
         async with self._worker(wait) as worker:
             try:
                 return await worker.judge(automation, event)
@@ -73,7 +73,7 @@ class Validation:
                 raise TooComplex(
                     f"Whether this input fits the schema of {automation.name} cannot be found out within {SECONDS:g} s "
                     f"and {schemaworker.MEMORY >> 20} MiB of memory.",
-                    hint="Send less, or less deep. Its owner can simplify the schema: fewer definitions that refer to themselves.",
+                    hint="Send a smaller or less nested input. Its owner can simplify the schema: fewer recursive definitions.",
                 ) from None
 
     @asynccontextmanager
@@ -99,7 +99,7 @@ class Validation:
 
 
 class _Worker:
-    """One process. It is ready for a question as long as it has answered all earlier ones to their end."""
+    """One worker process. It can take a question once it has answered all earlier ones."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -138,7 +138,7 @@ class _Worker:
         return self._process.returncode is None
 
     async def judge(self, automation: Automation, event: Event) -> list[Violation] | None:
-        """As `Validation._judge`. Raises TimeoutError, or EOFError and OSError if the process ended."""
+        """Like `Validation._judge`. Raises TimeoutError, or EOFError and OSError if the process ended."""
         self.is_ready = False
         schema = None if automation.name in self._knows else automation.schema.json
         question = msgspec.msgpack.encode([automation.name, schema, event.data_json, MOST, SECONDS, WORDS_SECONDS])
@@ -165,7 +165,7 @@ class _Worker:
         return msgspec.msgpack.decode(message) if message else None
 
     async def end(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process."""
         if not self._has_ended:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()

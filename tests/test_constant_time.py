@@ -1,4 +1,4 @@
-"""Secrets are compared in a time that does not tell how much of a guess is right (DESIGN 3.5.7): by `hmac.compare_digest` alone."""
+"""Secrets are compared in a time that does not tell how much of a guess is right: by `hmac.compare_digest` alone."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ async def test_a_refusal_says_how_large_it_is_and_what_to_do(world: World) -> No
     with pytest.raises(TooLarge, match=r"25\d,?\d\d\d bytes.*(256,000 are allowed|too large)") as refusal:
         await world.ask("work", text(MOST - 100))
     assert refusal.value.status == 413
-    assert refusal.value.hint == "Store the data and send where it is."
+    assert refusal.value.hint == "Store the data elsewhere and send a reference to it."
 
 
 async def test_a_refused_request_leaves_no_run_and_its_id_is_free(world: World) -> None:

@@ -72,8 +72,8 @@ def test_what_is_not_said_has_its_default():
         (ReplyTopicNotAllowed, "'somewhere'.*reply_topics", {"replytopic": "somewhere"}),
         (DeadlinePassed, "has passed", {"expirytime": "2026-01-31T12:00:00Z"}),
         (DeadlinePassed, "has passed", {"expirytime": "0001-01-01T00:00:00+01:00"}),
-        (Malformed, "'tomorrow' is not RFC 3339", {"expirytime": "tomorrow"}),
-        (Malformed, "'' is not RFC 3339", {"expirytime": ""}),
+        (Malformed, "'tomorrow' is not an RFC 3339 time", {"expirytime": "tomorrow"}),
+        (Malformed, "'' is not an RFC 3339 time", {"expirytime": ""}),
     ],
 )
 def test_every_refusal_says_what_is_wrong_and_what_to_do(refusal, said, arguments):

@@ -1,4 +1,4 @@
-"""The HTTP API (contract 3.3): it reads requests, calls the services and shows what they give. It decides nothing."""
+"""The HTTP API: it reads requests, calls the services and writes their answers. It decides nothing itself."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Services:
 
 
 def create(services: Services, hosts: frozenset[str]) -> ASGIApp:
-    """The ASGI application; `hosts` are the names it answers to when no tokens are configured."""
+    """The ASGI application. `hosts` are the host names that it answers to when no tokens are configured."""
     known = routes(services)
     app = Starlette(
         routes=known,
@@ -81,7 +81,7 @@ def create(services: Services, hosts: frozenset[str]) -> ASGIApp:
 
 
 def routes(services: Services) -> list[Route]:
-    """Every path; `bridge.api.openapi` describes the same ones, and a test holds the two together."""
+    """The routes of all paths. `bridge.api.openapi` describes the same paths, and a test compares the two."""
     submit, runs = Submit(services.bridge, services.settings), Runs(services.bridge, services.waits, services.settings)
     admin = Admin(services.deadletters, services.audit, services.settings)
     invocations = Invocations(services.bridge, services.settings)
@@ -112,7 +112,7 @@ def routes(services: Services) -> list[Route]:
 
 
 def _route(path: str, **handlers: Callable[[Request], Awaitable[Response]]) -> Route:
-    """One route for all methods of a path, so that a 405 names them all."""
+    """One route for all methods of a path, so that a 405 lists all of them."""
 
     async def handle(request: Request) -> Response:
         logs.RUN.set(request.path_params.get("correlationId", ""))  # for this task only, which serves this one request

@@ -1,4 +1,4 @@
-"""What the bridge tells about itself: its automations, its health, its metrics, and this API."""
+"""The endpoints that describe the bridge itself: its automations, its health, its metrics and its API."""
 
 from __future__ import annotations
 
@@ -47,19 +47,20 @@ class About:
         return showing.value(self._shown(self._catalog.get(request.path_params["name"])))
 
     async def configuration(self, request: Request) -> Response:
-        """The catalogue, the policies and the settings that are no secret, to be compared with those of a rollout."""
+        """The catalogue, the policies and the settings without secrets. `bridge check` compares them with a new configuration."""
         reading.caller(request).require_admin()
         return showing.value(configuration.configuration(self._catalog, self._policies, self._settings))
 
     async def live(self, _request: Request) -> Response:
-        """Whether the process runs."""
+        """Whether the process is running."""
         return showing.value({"status": "live"})
 
     async def ready(self, _request: Request) -> Response:
-        """Whether requests can be accepted, and what is wrong with each component.
+        """Whether the bridge can accept requests, and what is wrong with each component.
 
-        `degraded` if some targets are served by nobody, or a certificate has ended or is about to: events still come and go without
-        sidecars that trust each other, and replicas that all cease to be ready would turn that part of the trouble into the whole.
+        The status is `degraded` if some targets have no receiver, or if a certificate has expired or is about to. The answer is 200 all the
+        same: events still flow without sidecars that trust each other, and if all replicas became unready, a partial outage would become a
+        complete one.
         """
         components = await self._ready()
         await self._certificates.refresh()
@@ -71,7 +72,7 @@ class About:
         return showing.value(shown | ({"reasons": reasons} if reasons else {}), 200 if ready else 503)
 
     async def metrics(self, _request: Request) -> Response:
-        """Counters and histograms for Prometheus."""
+        """The metrics in the format of Prometheus."""
         await self._certificates.refresh()
         return Response(generate_latest(telemetry.REGISTRY), media_type=CONTENT_TYPE_LATEST)
 

@@ -1,4 +1,4 @@
-"""What only an administrator sees and does: dead letters and the audit."""
+"""The endpoints for administrators: dead letters and the audit."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bridge.settings import Settings
 
 
 class Admin:
-    """Dead letters: list, show, discard, replay; and the audit."""
+    """Lists, shows, discards and replays dead letters, and runs the audit."""
 
     def __init__(self, deadletters: AllDeadLetters, audit: Audit, settings: Settings) -> None:
         self._deadletters, self._audit, self._settings = deadletters, audit, settings
 
     async def dead_letters(self, request: Request) -> Response:
-        """Dead letters of the bridge, newest first, then those of the broker."""
+        """The dead letters of the bridge, newest first, followed by those of the broker."""
         reading.caller(request).require_admin()
         query = request.query_params
         only = DeadLetterFilter(
@@ -49,20 +49,20 @@ class Admin:
         return showing.items(items, page.cursor, missing=missing)
 
     async def dead_letter(self, request: Request) -> Response:
-        """One dead letter with the event."""
+        """One dead letter with its event."""
         reading.caller(request).require_admin()
         dead_letter = await self._deadletters.get(request.path_params["id"])
         return showing.written(await asyncio.to_thread(self._written, dead_letter))
 
     async def discard(self, request: Request) -> Response:
-        """Take a dead letter off the list."""
+        """Remove a dead letter from the list."""
         caller = reading.caller(request)
         caller.require_admin()
         await self._deadletters.discard(request.path_params["id"], caller.name)
         return Response(status_code=204)
 
     async def replay(self, request: Request) -> Response:
-        """Publish a dead letter's event once more, or the edited event in the body."""
+        """Publish the event of a dead letter again, or the edited event in the body."""
         caller = reading.caller(request)
         caller.require_admin()
         edited = await reading.body(request, self._settings.max_input_bytes)
@@ -80,7 +80,7 @@ class Admin:
         return {**dead_letter.view(event=event), **({"reaches": list(reaches)} if reaches else {})}
 
     async def audit(self, request: Request) -> Response:
-        """The audit report on what was accepted."""
+        """The audit report, which compares what was accepted with what has ended."""
         reading.caller(request).require_admin()
         report = await self._audit.take(reading.since(request))
         return showing.written(report.model_dump_json(by_alias=True))

@@ -1,7 +1,7 @@
-"""The bodies of the requests that are under way, counted in bytes: many large ones at once must not take all memory.
+"""Limits the memory for request bodies, so that many large requests at once cannot exhaust it.
 
-A body counts from its first byte until its request has been answered, or until `release` says that it is of no more use. A request that
-announces its length is refused before its body is read, so that the others can be read to their end.
+A body counts from its first byte until its request has been answered, or until `release` says that it is not needed any longer. A request
+that announces its length is refused before its body is read, so that the requests already accepted can be read to their end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SMALL = 16 * 1024  #: bytes; a body up to this is always taken, so that large on
 
 
 class BodiesInHand:
-    """ASGI middleware. `most` is how many bytes the bodies of all requests may have together."""
+    """ASGI middleware that counts bodies. `most` is the largest total size, in bytes, of the bodies of all requests in progress."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self._app, self._most = app, most
@@ -33,16 +33,16 @@ class BodiesInHand:
             body.release()
 
     def hold(self, size: int) -> None:
-        """Count so many bytes more. Raises Full if there is no room for them."""
+        """Add to the counted bytes. Raises Full if that exceeds the limit."""
         if self._held + size > self._most:
             raise Full(
-                f"The bodies of the requests under way have {self._held:,} bytes; max_bodies_in_hand allows {self._most:,}.",
+                f"The bodies of the requests in progress have {self._held:,} bytes; max_bodies_in_hand allows {self._most:,}.",
                 retry_after=1,
             )
         self._held += size
 
     def drop(self, size: int) -> None:
-        """Count so many bytes less."""
+        """Subtract from the counted bytes."""
         self._held -= size
 
 
@@ -55,7 +55,7 @@ class _Body:
         self._is_over = False
 
     async def receive(self) -> Message:
-        """The next part of the body. Raises Full."""
+        """The next part of the body. Raises Full if there is no room for it."""
         if not self._arrived:
             self._hold(self._announced)
         message = await self._receive()
@@ -69,7 +69,7 @@ class _Body:
             self._held = size
 
     def release(self) -> None:
-        """The body is of no more use."""
+        """Stop counting the body."""
         self._is_over = True
         self._all.drop(self._held)
         self._held = 0
@@ -83,7 +83,7 @@ def _announced(scope: Scope) -> int:
 
 
 def release(scope: Scope) -> None:
-    """The body of the request is of no more use, although its answer is not there yet."""
+    """Stop counting the body of the request, which is not needed any longer, although the request is not answered yet."""
     body = scope.get("state", {}).get("body")
     if body is not None:
         body.release()

@@ -1,4 +1,4 @@
-"""The configuration as the API shows it, from what the files say."""
+"""The configuration in the form in which the API shows it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bridge.settings import Settings
 
 
 def configuration(catalog: Catalog, policies: Policies, settings: Settings) -> ConfigurationView:
-    """Everything of these."""
+    """The catalogue, the policies and the settings."""
     apps = {target.http.app for automation in catalog for target in automation.targets if target.http}
     return {
         "automations": [automation(each) for each in catalog],
@@ -57,7 +57,7 @@ def _pauses(retry: Retry) -> str:
 
 
 def _breaker(rules: BreakerRules) -> str:
-    """What is usual is not said, so that an older bridge, which cannot say more, says the same."""
+    """A circuit breaker. Default values are left out, so that an older bridge, which knows fewer fields, shows the same."""
     usual = BreakerRules()
     interval = f", counts from zero every {durations.show(rules.interval)}" if rules.interval != usual.interval else ""
     probes = f", then {rules.max_requests} calls as a probe" if rules.max_requests != usual.max_requests else ""
@@ -65,7 +65,7 @@ def _breaker(rules: BreakerRules) -> str:
 
 
 def _ranges(statuses: frozenset[int] | tuple[int, ...]) -> str:
-    """Statuses as Dapr writes them: `408,429,500-599`."""
+    """Status codes in Dapr's notation, such as `408,429,500-599`."""
     runs = [[each for _, each in group] for _, group in groupby(enumerate(sorted(statuses)), lambda item: item[1] - item[0])]
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 

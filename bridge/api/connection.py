@@ -1,7 +1,7 @@
-"""One HTTP connection: what a client may make the bridge keep, and for how long, before a request is whole.
+"""Limits for one HTTP connection: how much a client may send before its request is complete, and how long it may take.
 
-uvicorn's parser takes heads of any length at any pace, and any number of requests ahead of their answers. These limits hold before a token
-is looked at, so they bound what an unknown client can cost.
+uvicorn's parser accepts request heads of any length at any pace, and any number of requests ahead of their answers. The limits apply before
+a token is checked, so they bound what an unknown client can cost.
 
 The base class is not public API of uvicorn, so pyproject.toml pins the versions it is known in. uvicorn's public settings have no such
 limits: `h11_max_incomplete_event_size` is for its slower parser only, `timeout_keep_alive` ends with the first byte of a request, and
@@ -35,24 +35,27 @@ class _TooSlow(Refusal):
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with limits. Beyond one it answers with a problem, unless another answer is due first, and closes."""
+    """uvicorn's protocol with limits. When a client exceeds one, it is sent a problem and the connection is closed.
+
+    If an earlier request still waits for its answer, the connection is closed without the problem.
+    """
 
     _quiet = 0  # bytes since a request began or a chunk of a body arrived
     _moved = _whole = False
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Expect a request within the time limit."""
+        """Start the timer for the first request."""
         super().connection_made(transport)
         self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Expect nothing more."""
+        """Stop the timer."""
         self._rest()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse the bytes, then hold what the client has sent so far against the limits."""
+        """Parse the bytes, then check the limits."""
         self._moved = self._whole = False
         super().data_received(data)
         if self.transport.is_closing():
@@ -73,22 +76,22 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """The head is whole. Trailers that follow the body are dropped, because no proxy on the way has checked them."""
+        """The head is complete. Trailers behind the body are dropped, because no proxy on the way has checked them."""
         if self.url[:1] != b"/":
             self._shorten_target()
         super().on_headers_complete()
         self.headers = []
 
     def _shorten_target(self) -> None:
-        """Make an absolute-form target (RFC 9112, section 3.2.2), as clients send it to proxies, the origin-form that uvicorn reads.
+        """Convert an absolute-form target (RFC 9112, section 3.2.2), which clients send to proxies, to the origin-form that uvicorn reads.
 
-        Host and port are left for the guard. Raises ValueError, which ends in a 400, for any other scheme than HTTP's.
+        The guard checks host and port later. Raises ValueError, which ends in a 400, for any scheme other than HTTP's.
         """
         scheme, separator, rest = self.url.partition(b"://")
         if not separator:
             return
         if scheme.lower() not in {b"http", b"https"}:
-            raise ValueError("the target is no address of HTTP")
+            raise ValueError("the request target is not an HTTP URL")
         authority = _END_OF_AUTHORITY.split(rest, 1)[0]
         self.scope["state"][AUTHORITY] = authority
         target = rest[len(authority) :]
@@ -100,7 +103,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """The request is complete."""
         self._moved = self._whole = True
         super().on_message_complete()
 
@@ -119,7 +122,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._timer = None
         if self._at_fault():
-            self._refuse(_TooSlow(f"The request was not whole after {PATIENCE:g} s."))
+            self._refuse(_TooSlow(f"The request was not complete after {PATIENCE:g} s."))
         else:
             self._expect()
 
@@ -129,7 +132,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _at_fault(self) -> bool:
-        """Whether the incoming request is the next one to be answered, and its answer has not begun."""
+        """Whether the incoming request is the next to be answered, and its answer has not begun."""
         cycle = self.cycle
         return not self.pipeline and (cycle is None or cycle.response_complete or (cycle.more_body and not cycle.response_started))
 

@@ -1,4 +1,4 @@
-"""Pages of other origins that may call the API from a browser (the CORS protocol of the Fetch standard), as the settings name them."""
+"""Lets pages of the origins in the settings call the API from a browser (the CORS protocol of the Fetch standard)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _REMEMBERED = 600  #: seconds for which a browser need not ask again
 
 
 class Cors(CORSMiddleware):
-    """Starlette's middleware, which answers what it refuses as a problem like the rest of the API.
+    """Starlette's middleware, with refusals written as problems like everywhere else in the API.
 
-    Any request header is allowed, because every extension of an event has one of its own (`ce-…`). Credentials of the browser, such as
-    cookies, are not: a page sends its bearer token itself.
+    Any request header is allowed, because every extension of an event has a header of its own (`ce-…`). Credentials of the browser, such as
+    cookies, are not allowed: a page sends its bearer token itself.
     """
 
     def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
@@ -30,7 +30,7 @@ class Cors(CORSMiddleware):
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """The answer to the question of a browser whether a page may send a request."""
+        """The answer to a preflight request, in which a browser asks whether a page may send a request."""
         answer = super().preflight_response(request_headers)
         if answer.status_code == 200:
             del answer.headers["content-type"], answer.headers["content-length"]

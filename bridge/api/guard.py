@@ -1,4 +1,4 @@
-"""What every HTTP request passes before a route sees it: header size, Host and Origin, and the caller's token (DESIGN 3.5.7)."""
+"""Checks every HTTP request before it reaches a route: the size of its headers, Host and Origin, and the caller's token."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ class HeadersTooLarge(Refusal):
 
 
 class _WrongHost(Refusal):
-    """This name is not served here."""
+    """The API does not answer to this host name."""
 
     code: ClassVar[str] = "WrongHost"
     status: ClassVar[int] = 421
 
 
 class Guard:
-    """ASGI middleware. The caller stands in `scope["state"]["caller"]` afterwards.
+    """ASGI middleware that checks requests. It puts the caller into `scope["state"]["caller"]`.
 
-    Without tokens whoever reaches the port may do everything, so only requests addressed to this machine by name pass, and none that a page
-    of another origin makes a browser send. With tokens every path needs one, but for probes, the API's description, the handshake of
-    web hooks, and invocations, which have a token of their own.
+    Without configured tokens, whoever reaches the port may do everything. So only requests that address this machine by name pass, and none
+    that a page of another origin makes a browser send. With tokens every path needs one. Exempt are probes, the description of the API, the
+    handshake of web hooks, and invocations, which have tokens of their own.
 
-    A proxy that serves the API `below` a path may pass that path on or leave it out.
+    A proxy may serve the API `below` a path, and may pass that path on or remove it.
     """
 
     def __init__(self, app: ASGIApp, *, tokens: Tokens, hosts: Collection[str], origins: Collection[str] = (), below: str = "") -> None:
@@ -51,7 +51,7 @@ class Guard:
         self._depth = len(below)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request pass, or answer with the problem."""
+        """Pass the request on, or answer with a problem."""
         if scope["type"] == "http":
             if self._below and scope["path"].startswith(self._below):
                 scope = {**scope, "path": scope["path"][self._depth :]}
@@ -79,20 +79,23 @@ class Guard:
         origin = headers.get(b"origin")
         if origin is not None and origin.decode("latin-1").lower() not in {f"http://{host}", f"https://{host}", *self._origins}:
             raise _WrongHost(
-                "The request comes from a page of another origin.", hint="List a loopback origin under cors_origins; others need tokens."
+                "The request comes from a web page of another origin.",
+                hint="List the origin under cors_origins if it is a loopback address. Other origins need tokens.",
             )
 
     def _own_name(self, name: bytes, where: str) -> str:
-        """A name with its port, if the API answers to it. Raises _WrongHost."""
+        """The host name with its port, if the API answers to it. Raises _WrongHost."""
         host = name.decode("latin-1").lower()
         named = _HOST.fullmatch(host)
         if named is None or (named[1] or named[2]) not in self._hosts:
-            raise _WrongHost(f"{where} is {host[:100]!r}.", hint="Without tokens the API answers under its loopback address only.")
+            raise _WrongHost(
+                f"{where} is {host[:100]!r}.", hint="Without configured tokens the API answers only requests to its loopback address."
+            )
         return host
 
 
 def _checked(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """The headers that may come once. Raises HeadersTooLarge, and Malformed if one of them comes twice or the body is coded."""
+    """The headers that may appear only once. Raises HeadersTooLarge, and Malformed if one is repeated or the body has a content coding."""
     size, once = 0, {}
     for name, value in headers:
         size += len(name) + len(value)
@@ -101,7 +104,7 @@ def _checked(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
                 raise Malformed(f"The header {name.decode('latin-1')[:100]} comes more than once.", hint="Send it once.")
             once[name] = value
         elif name == b"transfer-encoding" and value.lower() != b"chunked":
-            raise Malformed(f"The transfer coding {value.decode('latin-1')[:100]!r} is not taken here.", hint="Send chunked alone.")
+            raise Malformed(f"The transfer coding {value.decode('latin-1')[:100]!r} is not accepted.", hint="Send only chunked.")
     if size > MAX_HEADERS:
         raise HeadersTooLarge(f"The headers have {size:,} bytes; {MAX_HEADERS:,} are allowed.")
     return once

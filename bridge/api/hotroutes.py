@@ -1,6 +1,6 @@
-"""The three routes that nearly every request takes, without a router's search and a framework's middleware on the way.
+"""A shortcut for the three routes that nearly every request uses. It avoids the search of a router and the layers of a framework.
 
-They have the same handlers as in the routes of `bridge.api`, which answer everything else: other methods, other paths, HEAD.
+The handlers are the same as in the routes of `bridge.api`, which answer everything else: other methods, other paths, HEAD.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _REQUEST, _AUTOMATIONS, _REQUESTS = "/v1/requests/", "/v1/automations/", "/reque
 
 
 class HotRoutes:
-    """ASGI application: `submit` an automation, `publish` an event, `show` a run; `others` answers the rest."""
+    """ASGI application. It calls `submit`, `publish` and `show` directly, and passes all other requests to `others`."""
 
     def __init__(self, others: ASGIApp, *, submit: Handler, publish: Handler, show: Handler) -> None:
         self._others, self._submit, self._publish, self._show = others, submit, publish, show
@@ -41,7 +41,7 @@ class HotRoutes:
         await response(scope, receive, send)
 
     def _handler(self, scope: Scope) -> Handler | None:
-        """The handler of a hot route, after its parameter was put into the scope."""
+        """The handler of a hot route, if the request is for one. Its path parameter is put into the scope."""
         method, path = scope["method"], scope["path"]
         if method == "POST":
             if path == "/v1/events":

@@ -1,4 +1,4 @@
-"""The way back for running functions: what they may know, their progress and their result."""
+"""The endpoints for running functions: they read their invocation, and report progress and results."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _AROUND_OUTPUT = 64 * 1024  #: bytes of a report that are not its output
 
 
 class Invocations:
-    """One target of one run; its token is the key."""
+    """Invocations, which a function accesses with the token of the invocation."""
 
     def __init__(self, bridge: BridgeService, settings: Settings) -> None:
         self._bridge, self._settings = bridge, settings
 
     async def show(self, request: Request) -> Response:
-        """What a running function may know of its invocation."""
+        """The invocation, as far as its function may see it."""
         return showing.value(await self._bridge.invocation(_id(request), _token(request)))
 
     async def report(self, request: Request) -> Response:
-        """Progress or the result of a running function."""
+        """Accept progress or the result from a running function."""
         reading.require_json(request)
         data = parse_json(await reading.body(request, self._settings.max_output_bytes + _AROUND_OUTPUT))
         return showing.value(await self._bridge.report(_id(request), _token(request), data), 202)

@@ -1,4 +1,4 @@
-"""How long the API takes to answer, where metrics are exported; without that this layer is not there."""
+"""Measures how long requests to the API take. It is installed only where metrics are exported."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bridge.metrics.meters import Meters
 
 
 class Measured:
-    """ASGI middleware around all others: what they refuse is answered, too.
+    """ASGI middleware around all others, so that refused requests are measured, too.
 
-    A request lasts from its headers to the end of its answer, so one that waits for a run, or follows it, takes as long as that.
-    `below` is the path under which a proxy may serve the API, as for `Guard`.
+    A request lasts from its headers to the end of its answer, including the time that it waits for a run or follows one. `below` is the
+    path under which a proxy may serve the API, as for `Guard`.
     """
 
     def __init__(self, app: ASGIApp, meters: Meters, routes: Iterable[Route], below: str = "") -> None:
@@ -42,7 +42,7 @@ class Measured:
             self._meters.served(scope["method"], scope["scheme"], self._route(scope["path"]), status, seconds)
 
     def _route(self, path: str) -> str:
-        """The route of a path with the names of the parameters in place of their values; empty for a path that is none."""
+        """The route of a path, with the names of its parameters instead of their values; empty for a path that is not a route."""
         for pattern, route in self._routes:
             if pattern.match(path):
                 return route
@@ -50,6 +50,6 @@ class Measured:
 
 
 def _pattern(route: Route, below: str) -> re.Pattern[str]:
-    """What the router looks for, with or without the path below which the API is served."""
+    """A pattern for the paths of a route, with or without the path under which a proxy serves the API."""
     own = route.path_regex.pattern.removeprefix("^")
     return re.compile(f"^(?:{re.escape(below)})?{own}") if below else route.path_regex

@@ -1,4 +1,4 @@
-"""What a request prefers: the header `Prefer` (RFC 7240)."""
+"""Parses the request header `Prefer` (RFC 7240)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _ESCAPED = re.compile(r"\\(.)")
 
 
 def preferences(lines: list[str]) -> dict[str, str]:
-    """The value of each preference by its name in lower case; empty where it has none. Parameters behind `;` belong to it and are dropped.
+    """The value of each preference, by its name in lower case; the value may be empty. Parameters behind `;` are dropped.
 
-    All lines of the header are one list, and of a preference that appears twice the first counts (section 2).
+    All lines of the header are one list. If a preference appears twice, the first one applies (section 2).
     """
     found: dict[str, str] = {}
     text = ",".join(lines)
@@ -24,7 +24,7 @@ def preferences(lines: list[str]) -> dict[str, str]:
 
 
 def wait(lines: list[str], most: float) -> float | None:
-    """Seconds of the preference `wait` (section 4.3), `most` at the most; None without it or if it is no whole number."""
+    """Seconds of the preference `wait` (section 4.3), at most `most`; None if it is missing or not a whole number."""
     if not lines:
         return None
     seconds = preferences(lines).get("wait", "")
@@ -32,7 +32,7 @@ def wait(lines: list[str], most: float) -> float | None:
 
 
 def _written(text: str) -> Iterator[str]:
-    """Each preference without its parameters; commas and semicolons in a quoted text end nothing."""
+    """Each preference without its parameters. Commas and semicolons inside quotes separate nothing."""
     wanted = True
     for part in _PART.findall(text):
         if part in (",", ";"):

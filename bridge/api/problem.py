@@ -1,4 +1,4 @@
-"""Problems over HTTP: RFC 9457 problem+json with `code`, `hint` and `errors` (contract 3.3)."""
+"""Errors as HTTP answers: RFC 9457 problem+json with the extensions `code`, `hint` and `errors`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def content(error: BridgeError) -> dict[str, Any]:
 
 
 def answer(error: BridgeError) -> Response:
-    """The problem as a response, with the headers its status asks for."""
+    """The problem as a response, with the headers that its status requires."""
     headers = {}
     if isinstance(error, Unavailable):
         headers["retry-after"] = str(error.retry_after)
@@ -47,7 +47,7 @@ def answer(error: BridgeError) -> Response:
 
 
 async def of_bridge(_request: Request, error: Exception) -> Response:
-    """What the bridge itself refuses."""
+    """The answer to a request that the bridge refuses."""
     assert isinstance(error, BridgeError)  # noqa: S101 - registered for this class only
     if isinstance(error, Full):
         _log.warning("refused work: %s", error)
@@ -55,7 +55,7 @@ async def of_bridge(_request: Request, error: Exception) -> Response:
 
 
 async def of_routing(request: Request, error: Exception) -> Response:
-    """No such path, or another method."""
+    """The answer to a request for an unknown path, or with a method that the path does not have."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
     code = "".join(HTTPStatus(error.status_code).phrase.title().split())
     detail = f"{request.method} {request.url.path[:200]}: {HTTPStatus(error.status_code).phrase}."
@@ -65,6 +65,11 @@ async def of_routing(request: Request, error: Exception) -> Response:
 
 
 async def of_mistake(request: Request, error: Exception) -> Response:
-    """A mistake of ours: logged whole, told without its insides."""
+    """The answer after a bug in the bridge. The details are logged, but not shown to the caller."""
     _log.error("%s %r failed", request.method, request.url.path[:200], exc_info=error)
-    return answer(BridgeError("The bridge could not answer.", hint="Its log says why. The same request may be sent again."))
+    return answer(
+        BridgeError(
+            "The bridge failed to answer because of an internal error.",
+            hint="The log of the bridge has the details. You may send the same request again.",
+        )
+    )

@@ -1,4 +1,4 @@
-"""How a request is read: its body, who sends it, what its headers and its query say. Every refusal says what would be taken."""
+"""Reads requests: the body, the caller, the headers and the query. Every error says what would be accepted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPAN = "bridge.span"  #: under this name the scope of ASGI has the trace context
 
 
 async def body(request: Request, limit: int) -> bytes:
-    """The body, never more than `limit` bytes of it. Raises TooLarge, Malformed, and UnsupportedMediaType for one with a content coding."""
+    """The body, of which at most `limit` bytes are read. Raises TooLarge, Malformed, and UnsupportedMediaType for a content coding."""
     _require_uncoded(request)
     announced = request.headers.get("content-length", "0")
     if len(announced) > 15 or (announced.isdecimal() and int(announced) > limit):
@@ -32,7 +32,7 @@ async def body(request: Request, limit: int) -> bytes:
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise Malformed("The client went away before the body was whole.")
+            raise Malformed("The client disconnected before the body was complete.")
         part, more = message.get("body", b""), message.get("more_body", False)
         size += len(part)
         if size > limit:
@@ -42,33 +42,33 @@ async def body(request: Request, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The body is larger than {limit:,} bytes.", hint="Store the data and send where it is.")
+    return TooLarge(f"The body is larger than {limit:,} bytes.", hint="Store the data elsewhere and send a reference to it.")
 
 
 def _require_uncoded(request: Request) -> None:
     codings = ", ".join(request.headers.getlist("content-encoding"))
     if codings and codings.lower() != "identity":
-        raise UnsupportedContentCoding(f"The content coding {codings[:100]!r} is not taken here.")
+        raise UnsupportedContentCoding(f"The content coding {codings[:100]!r} is not accepted.")
 
 
 def require_json(request: Request) -> None:
-    """Raises UnsupportedMediaType if the body is not announced as JSON in UTF-8."""
+    """Raises UnsupportedMediaType unless the body is declared as JSON in UTF-8."""
     content_type = request.headers.get("content-type", "")
     if not _JSON.fullmatch(content_type):
-        raise UnsupportedMediaType(f"{content_type[:100] or 'No content type'} is not taken here.", hint="Send application/json.")
+        raise UnsupportedMediaType(f"{content_type[:100] or 'No content type'} is not accepted.", hint="Send application/json.")
     require_utf_8(content_type)
 
 
 def caller(request: Request) -> Caller:
-    """Who the guard found the request to be from."""
+    """The caller that the guard has authenticated."""
     known: Caller = request.state.caller
     return known
 
 
 def submission(request: Request, name: str, value: tuple[Any, bytes]) -> Submission:
-    """The request for an automation: `value` is its input and the same as JSON, the headers say the rest. Raises Malformed.
+    """The request for an automation. `value` is its input, parsed and as JSON; the headers contain the rest. Raises Malformed.
 
-    A large input is handed on as JSON alone.
+    A large input is passed on as JSON only.
     """
     traceparent, tracestate = trace(request)
     return Submission(
@@ -83,15 +83,15 @@ def submission(request: Request, name: str, value: tuple[Any, bytes]) -> Submiss
 
 
 def trace(request: Request) -> tuple[str, str]:
-    """The valid trace context of the request: its span's where it has one, else its caller's."""
+    """The trace context of the request: that of its span if it has one, or else that of its caller."""
     span: tuple[str, str] | None = request.scope.get(SPAN)
     return span if span is not None else caller_trace(request.scope["headers"])
 
 
 def caller_trace(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
-    """The valid trace context in the headers, as ASGI has them: their names are lower case.
+    """The trace context in the headers of an ASGI request, whose names are in lower case; empty if it is not valid.
 
-    Several lines of `tracestate` are one list; with several of `traceparent` there is none.
+    Several lines of `tracestate` form one list. If there are several lines of `traceparent`, the request has no trace context.
     """
     parents = [value for name, value in headers if name == b"traceparent"]
     if len(parents) != 1:
@@ -101,7 +101,10 @@ def caller_trace(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
 
 
 def _said(request: Request, header: str) -> str:
-    """A header's value, empty if it is absent. Raises Malformed if it is there and says nothing: a repeat under no id would start twice."""
+    """The value of a header, empty if it is missing.
+
+    Raises Malformed if it is present but empty: without an id, a repeat would start twice.
+    """
     value = request.headers.get(header)
     if value == "":
         raise Malformed(f"The header {header} is empty.", hint="Give it a value, or leave it out.")
@@ -109,7 +112,7 @@ def _said(request: Request, header: str) -> str:
 
 
 def wait(request: Request, most: float) -> float:
-    """Seconds of the parameter `wait`, `most` at the most. Raises Malformed."""
+    """Seconds of the parameter `wait`, at most `most`. Raises Malformed."""
     text = request.query_params.get("wait", "0")
     if not _SECONDS.fullmatch(text):
         raise Malformed(f"wait={text[:40]!r} is not a number of seconds.", hint=f"Use 0 to {most:g}.")
@@ -117,28 +120,28 @@ def wait(request: Request, most: float) -> float:
 
 
 def preferred_wait(request: Request, most: float) -> float | None:
-    """Seconds of the header `Prefer: wait=` (RFC 7240, section 4.3), `most` at the most; None without it."""
+    """Seconds of the header `Prefer: wait=` (RFC 7240, section 4.3), at most `most`; None if it is missing."""
     return preferences.wait(request.headers.getlist("prefer"), most)
 
 
 def moment(request: Request, name: str) -> datetime | None:
-    """The moment of a parameter, None without it. Raises Malformed."""
+    """The time in a parameter, None if it is missing. Raises Malformed."""
     text = request.query_params.get(name)
     if text is None:
         return None
     found = timestamp(text)
     if found is None:
-        raise Malformed(f"{name}={text[:40]!r} is not RFC 3339.", hint="Write it like 2026-01-31T12:00:00Z, and `+` as %2B.")
+        raise Malformed(f"{name}={text[:40]!r} is not an RFC 3339 time.", hint="Write it like 2026-01-31T12:00:00Z, and `+` as %2B.")
     return found
 
 
 def since(request: Request) -> datetime | None:
-    """The moment of the parameter `since`, None without it. Raises Malformed."""
+    """The time in the parameter `since`, None if it is missing. Raises Malformed."""
     return moment(request, "since")
 
 
 def limit(request: Request) -> int:
-    """How many items the parameter `limit` asks for, 50 without it. Raises Malformed."""
+    """The number of items that the parameter `limit` asks for, by default 50. Raises Malformed."""
     text = request.query_params.get("limit", "50")
     if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= _MAX_LIST:
         raise Malformed(f"limit={text[:40]!r} is not a number from 1 to {_MAX_LIST}.")
@@ -146,7 +149,7 @@ def limit(request: Request) -> int:
 
 
 def choice(request: Request, name: str) -> bool | None:
-    """The parameter `name` as true or false, None without it. Raises Malformed."""
+    """The boolean parameter `name`, None if it is missing. Raises Malformed."""
     text = request.query_params.get(name)
     if text not in (None, "true", "false"):
         raise Malformed(f"{text[:40]!r} is neither true nor false.")
@@ -154,8 +157,11 @@ def choice(request: Request, name: str) -> bool | None:
 
 
 def number(request: Request) -> int | None:
-    """Which replay the parameter `number` names, None without it. Raises Malformed."""
+    """The replay that the parameter `number` names, None if it is missing. Raises Malformed."""
     text = request.query_params.get("number")
     if text is not None and not re.fullmatch(r"[1-9][0-9]{0,5}", text):
-        raise Malformed(f"number={text[:40]!r} is not the number of a replay.", hint="Send 1 for the first one, or none for the next one.")
+        raise Malformed(
+            f"number={text[:40]!r} is not the number of a replay.",
+            hint="Send 1 for the first replay, or leave the parameter out for the next one.",
+        )
     return None if text is None else int(text)

@@ -1,4 +1,4 @@
-"""Runs: one, its output, its changes as they happen, many; and the wish to end one early."""
+"""The endpoints for runs: show one, its output and its changes, list many, and cancel one."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from bridge.service import BridgeService
 from bridge.settings import Settings
 from bridge.targets.waits import Waits
 
-_HEARTBEAT = 15.0  #: seconds between comments of a stream of events (contract 3.3)
+_HEARTBEAT = 15.0  #: seconds between comments of a stream of events
 
 
 class Runs:
-    """What is known of runs, by correlation id."""
+    """Runs, by their correlation ids."""
 
     def __init__(self, bridge: BridgeService, waits: Waits, settings: Settings) -> None:
         self._bridge, self._waits, self._settings = bridge, waits, settings
 
     async def show(self, request: Request) -> Response:
-        """A run; with `wait`, once it has ended."""
+        """A run. With `wait`, the answer comes when the run has ended or the time is over."""
         run = await self._found(request)
         return showing.run(run, 200 if run.status.final else 202, waiting_for=self._waits.of(run))
 
@@ -43,11 +43,11 @@ class Runs:
         return showing.written(run.output_json)
 
     async def follow(self, request: Request) -> Response:
-        """Server-sent events: the run at every change until its end. An EventSource that comes back after the end is to come no more."""
+        """Server-sent events: the run after every change until its end. An EventSource that reconnects after the end is told to stop."""
         runs = self._bridge.follow(request.path_params["correlationId"], reading.caller(request))
         first = await anext(runs, None)
         if first is None:
-            raise NotFound(f"Run {request.path_params['correlationId'][:100]!r} has just come to the end of its time.")
+            raise NotFound(f"Run {request.path_params['correlationId'][:100]!r} has just been removed, because its retention is over.")
         last_event_id = request.headers.get("last-event-id", "")
         if last_event_id and first.status.final and not showing.missed_the_end(last_event_id):
             await runs.aclose()
@@ -56,7 +56,7 @@ class Runs:
         return StreamingResponse(_stream(first, runs, self._waits), headers=headers, media_type="text/event-stream")
 
     async def cancel(self, request: Request) -> Response:
-        """Ask for a run to end early."""
+        """Request that a run be canceled."""
         return showing.run(await self._bridge.cancel(request.path_params["correlationId"], reading.caller(request)), 202)
 
     async def list(self, request: Request) -> Response:

@@ -1,7 +1,4 @@
-"""The gate before the API: while the bridge starts only health checks are answered, and whoever is cut off by its end is told.
-
-Everything else is told to come again.
-"""
+"""Answers health checks while the bridge starts, and 503 to everything else. When the bridge stops, open requests get an answer, too."""
 
 from __future__ import annotations
 
@@ -18,28 +15,29 @@ from bridge.errors import Unavailable
 LIVE, READY = "/healthz/live", "/healthz/ready"
 _CUT_OFF = problem.answer(
     Unavailable(
-        "The bridge stops before the request is finished.", hint="Send the same request again in a moment: it may have been accepted."
+        "The bridge is stopping before the request was finished.",
+        hint="Send the same request again in a moment: it may have been accepted.",
     )
 )
 
 
 class StartupGate:
-    """An ASGI application that passes requests on once it has been opened. `component` names what the start waits for at first."""
+    """An ASGI application that passes requests on once it is open. `component` names what the start waits for at first."""
 
     def __init__(self, component: str) -> None:
         self._component, self._reason = component, "is waited for"
         self._application: ASGIApp | None = None
 
     def waits_for(self, component: str, reason: str) -> None:
-        """Name the component that the start waits for now, and what is wrong with it."""
+        """Set the component that the start is waiting for, and what is wrong with it."""
         self._component, self._reason = component, reason
 
     def open(self, application: ASGIApp) -> None:
-        """Let `application` answer from now on."""
+        """Pass all requests on to `application` from now on."""
         self._application = application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. The server cancels one that is open for too long when the bridge stops, such as one that waits for a bus."""
+        """Answer one request. When the bridge stops, the server cancels requests that take too long, such as one that waits for a bus."""
         has_begun = False
 
         def noting(message: Message) -> Awaitable[None]:
@@ -60,4 +58,6 @@ class StartupGate:
         if scope["path"] == READY:
             shown = {"status": "not ready", "parts": {self._component: self._reason}}
             return Response(to_json(shown), 503, media_type="application/json")
-        return problem.answer(Unavailable(f"The bridge waits for its {self._component}.", hint="Send the request again in a moment."))
+        return problem.answer(
+            Unavailable(f"The bridge is starting and waits for its {self._component}.", hint="Send the request again in a moment.")
+        )

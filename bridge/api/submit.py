@@ -1,4 +1,4 @@
-"""Submitting: an automation with its input, an event, a batch of events."""
+"""The endpoints that create runs: they accept the input of an automation, an event, or a batch of events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _AT_ONCE = 100  #: events of a batch that are submitted at a time
 
 
 class Submit:
-    """What leads to a run."""
+    """Accepts requests for automations."""
 
     def __init__(self, bridge: BridgeService, settings: Settings) -> None:
         self._bridge, self._settings = bridge, settings
@@ -32,7 +32,7 @@ class Submit:
         self._location = f"{urlsplit(settings.public_url or '').path}/v1/requests/"
 
     async def ask(self, request: Request) -> Response:
-        """Submit an automation; the body is its input."""
+        """Request an automation; the body is its input."""
         return await self._accepted(request, await self._submitted(request))
 
     async def _submitted(self, request: Request) -> Acceptance:
@@ -44,7 +44,7 @@ class Submit:
         return await self._bridge.submit(submission, reading.caller(request))
 
     async def publish(self, request: Request) -> Response:
-        """Submit by event: structured, binary or a batch (CloudEvents HTTP binding 1.0.2, section 3)."""
+        """Request automations by events: structured, binary or a batch (CloudEvents HTTP binding 1.0.2, section 3)."""
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type == cloudevents.BATCH:
             return await self._batch(request)
@@ -55,7 +55,7 @@ class Submit:
         return await self._bridge.accept(_traced(event, request), reading.caller(request))
 
     async def rerun(self, request: Request) -> Response:
-        """Ask for the same again."""
+        """Start a new run for the automation of an earlier run."""
         body = await reading.body(request, self._settings.max_input_bytes)
         if body:
             reading.require_json(request)
@@ -92,7 +92,7 @@ class Submit:
 
 
 def _traced(event: Event, request: Request) -> Event:
-    """The event with the trace context of the request that brought it, if it has none of its own."""
+    """The event with the trace context of its HTTP request, unless it has one of its own."""
     traceparent, tracestate = ("", "") if "traceparent" in event.attributes else reading.trace(request)
     if not traceparent:
         return event

@@ -1,4 +1,4 @@
-"""The span of a call of the API, where telemetry is configured; without it this layer is not there."""
+"""Creates a span for each call of the API. It is installed only where telemetry is configured."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ROUTES = [
 
 
 class Traced:
-    """ASGI middleware. What is inside sees the span of this call in place of the trace context of its caller (`reading.trace`)."""
+    """ASGI middleware. Inner layers see the span of this call instead of the trace context of the caller (`reading.trace`)."""
 
     def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
         self._app, self._tracer = app, tracer
@@ -78,7 +78,7 @@ class Traced:
 
 
 def route(path: str) -> str | None:
-    """The route that a path belongs to; None for what is no call of the API, such as a probe."""
+    """The route of a path; None for a path that needs no span, such as a probe."""
     for pattern, named in _ROUTES:
         if pattern.fullmatch(path):
             return named

@@ -1,7 +1,8 @@
-"""The handshake of CloudEvents web hooks (HTTP 1.1 Web Hooks for Event Delivery 1.0.2, section 4). Event Grid asks in it before it sends.
+"""The handshake of CloudEvents web hooks (HTTP 1.1 Web Hooks for Event Delivery 1.0.2, section 4), which Event Grid makes before it sends.
 
-It authenticates nobody: the consent only means that events are expected here, and each delivery needs a token like any other request. So it
-is given to every sender that names itself, and the callback that a sender may offer is never called: it would be an address of its choice.
+It authenticates nobody. Consent only means that events are expected here, and each delivery needs a token like any other request. So every
+sender that names itself gets consent. The callback URL that a sender may offer is never called, because the sender could choose any
+address.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _DNS_NAME = re.compile(r"[A-Za-z0-9*._-]{1,253}")
 
 
 async def handshake(request: Request) -> Response:
-    """Consent to deliveries of the sender that `WebHook-Request-Origin` names, at any rate. Without it: the methods of the path."""
+    """Consent to deliveries, at any rate, from the sender that `WebHook-Request-Origin` names. Without that header, list the methods."""
     headers = {"allow": "OPTIONS, POST"}
     sender = request.headers.get("webhook-request-origin")
     if sender is None:

@@ -1,4 +1,4 @@
-"""The catalogue: the automations with their input schema, their permissions and their targets (contract 3.2)."""
+"""The catalogue: the automations with their input schema, their permissions and their targets."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ class Automation:
         return secret_paths(self.input_schema)
 
     def violations(self, value: Any, most: int = 20) -> list[Violation]:
-        """The violations of the schema by an input: where, and of which rule. At most `most` of them. Takes as long as it takes.
+        """The violations of the schema by an input, at most `most`, each with its place and the violated rule. May take long.
 
-        Of an input that fits the schema: why it cannot be mapped onto a target.
+        If the input fits the schema: the reasons why it cannot be mapped onto a target.
         """
         return self.schema.violations(value, most) or self.unmappable(value)
 
     def unmappable(self, value: Any) -> list[Violation]:
-        """Why an input that fits the schema cannot be mapped onto targets, one violation for each of these targets."""
+        """Why an input that fits the schema cannot be mapped onto targets: one violation for each such target."""
         mapped = [each.http for each in self.targets if each.http is not None and not each.http.passes_input_on]
         return [found for each in mapped if (found := mapping.violation(each, value)) is not None]
 
     @cached_property
     def maps(self) -> bool:
-        """Whether a part of the input has to be mapped onto a target."""
+        """Whether the mapping of any target reads a part of the input."""
         return any(each.http is not None and not each.http.passes_input_on for each in self.targets)
 
 
@@ -114,7 +114,7 @@ def load(path: Path) -> Catalog:
 
 
 def document_schema() -> dict[str, Any]:
-    """The JSON Schema of one document as pydantic makes it: what validators accept beyond it is not in it."""
+    """The JSON Schema of one document, as pydantic generates it. It does not contain what validators check."""
     return CatalogDocument.model_json_schema(by_alias=True)
 
 
@@ -133,7 +133,7 @@ def _automation(document: Any) -> Automation:
 
 
 def _with_defaults(target: Target) -> Target:
-    """The target, so that the plans of runs also contain the values that the file left to a default."""
+    """The target with its defaults written out, so that the plans of runs contain them."""
     http = target.http
     if http is not None:
         return target.model_copy(update={"http": http.model_copy(update={"method": http.method, "concurrency": http.concurrency})})

@@ -1,4 +1,4 @@
-"""Decides when a run with several targets has succeeded: `all`, `any`, `quorum:N` or `best-effort` (contract 3.2, 3.3)."""
+"""Decides when a run with several targets has succeeded: `all`, `any`, `quorum:N` or `best-effort`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shape of one document of the catalogue file (contract 3.2)."""
+"""The format of one document of the catalogue file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _MOST_TARGETS = 1000  #: of one automation
 
 
 class Allow(CatalogShape):
-    """Roles that may submit and read. Without `submit` any authenticated caller may, without `read` the submitter and admin."""
+    """The roles that may submit and read. Without `submit`, any authenticated caller may. Without `read`, the submitter and admin may."""
 
     submit: tuple[str, ...] | None = None
     read: tuple[str, ...] | None = None
 
 
 class Metadata(CatalogShape):
-    """The name of the automation, and what it is for."""
+    """The name of the automation, and its purpose."""
 
     name: Name
     description: str = ""
@@ -52,7 +52,7 @@ def _named_apart(targets: tuple[Target, ...]) -> tuple[Target, ...]:
 
 
 class AutomationSpec(CatalogShape):
-    """What the automation takes, and where it runs."""
+    """The input of the automation, its limits, and its targets."""
 
     input: Annotated[dict[str, Any], AfterValidator(schemacheck.check)] = Field({})
     deadline: Annotated[Duration, AfterValidator(_some_time)]
@@ -67,7 +67,7 @@ class AutomationSpec(CatalogShape):
 
 
 class CatalogDocument(CatalogShape):
-    """One automation, as it stands in the file."""
+    """One document of the catalogue file, which describes one automation."""
 
     api_version: Annotated[Literal["bridge/v1"], Field(alias="apiVersion")]
     kind: Literal["Automation"]

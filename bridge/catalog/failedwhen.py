@@ -1,4 +1,4 @@
-"""Answers that say of themselves that the function failed, though their status is 2xx (`failedWhen` in the catalogue, contract 3.2)."""
+"""Recognizes answers with a 2xx status that report a failure in their body (`failedWhen` in the catalogue)."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def _matcher(pattern: str) -> jsonschema_rs.Draft202012Validator:
 
 
 class FailedWhen(BaseModel):
-    """One kind of answer that is a failure. It applies if all hold that it names.
+    """A condition under which a 2xx answer is a failure. All its fields must hold.
 
-    `pointer` alone: the field is there, and neither null, false nor empty. `equals` and `pattern` are about the field at `pointer`, without
-    one about the whole answer.
+    `pointer` alone: the field exists and is not null, false or empty. `equals` and `pattern` apply to the field at `pointer`, or to the
+    whole answer if there is no `pointer`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,12 +69,12 @@ class FailedWhen(BaseModel):
 
 
 def one_or_more(value: Any) -> Any:
-    """A list, also where the file has one entry without a list around it."""
+    """The value as a list. In the file, a single entry may be written without a list."""
     return [value] if isinstance(value, dict) else value
 
 
 def judged(rules: Sequence[FailedWhen], answer: FunctionResponse, outcome: Succeeded) -> Succeeded | Failed:
-    """The outcome of a 2xx answer: a failure that is not tried again if one of the rules applies, with what the answer says of it."""
+    """The outcome of a 2xx answer. If one of the conditions holds, it is a failure without retry, with the text from the answer."""
     output = from_json(bytes(outcome.output_json))
     if not any(each.applies(answer.status, output) for each in rules):
         return outcome
@@ -86,5 +86,5 @@ def _says_something(value: Any) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same; true is not 1."""
+    """Whether two JSON values are equal, where true is not equal to 1."""
     return one == other and isinstance(one, bool) == isinstance(other, bool)

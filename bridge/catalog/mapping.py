@@ -1,4 +1,4 @@
-"""How the request to an HTTP target is made from the input: its path, query, headers and body (contract 3.2)."""
+"""Builds the request to an HTTP target from the input: its path, query, headers and body."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 
 
 class FixedValue(BaseModel):
-    """A value that is the same for every input."""
+    """A constant, which is the same for every input."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,7 +50,7 @@ Source = Pointer | FixedValue
 
 
 def _decoded(path: str) -> str:
-    """The path as it is when all hosts and proxies on the way have decoded it, each once."""
+    """The path after all hosts and proxies on the way have decoded it, each once."""
     while (once := unquote(path)) != path:
         path = once
     return path
@@ -89,7 +89,7 @@ Mapped = Annotated[dict[str, Source], Field(max_length=MOST_MAPPED)]
 class HttpRequestMapping(BaseModel):
     """Where the parts of the request come from: JSON pointers (RFC 6901) into the input, or constants.
 
-    Without any of them the whole input is the body, or there is no body if the method is GET.
+    Without any of them the whole input is the body. With the method GET there is then no body.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -123,20 +123,20 @@ class HttpRequestMapping(BaseModel):
 
     @cached_property
     def passes_input_on(self) -> bool:
-        """Whether the request is the path and the whole input as JSON, so that nothing needs to be read from the input."""
+        """Whether the request consists of the path and the whole input as JSON, so that no value of the input has to be read."""
         mapped = self.parameters or self.query or self.headers
         return not mapped and self.body in (None, "input") and (not self.has_body or self.form == "json")
 
     @cached_property
     def form(self) -> Literal["json", "form", "text"]:
-        """How the body is written."""
+        """The format of the body."""
         kind = (self.content_type or JSON).lower().partition(";")[0].strip()
         return "form" if kind == FORM else "json" if _JSON.fullmatch(kind) else "text"
 
 
 @dataclass(frozen=True, slots=True)
 class MappedRequest:
-    """What is sent. The path includes the query."""
+    """The request that is sent. The path includes the query."""
 
     path: str
     headers: Mapping[str, str]
@@ -144,7 +144,7 @@ class MappedRequest:
 
 
 class Unmappable(ValueError):
-    """A value of the input that cannot stand where the mapping puts it. `pointer` names the value."""
+    """A value of the input that is not allowed where the mapping puts it. `pointer` names the value."""
 
     def __init__(self, pointer: str, rule: str, detail: str) -> None:
         super().__init__(detail)
@@ -152,7 +152,7 @@ class Unmappable(ValueError):
 
 
 def violation(mapping: HttpRequestMapping, value: Any) -> Violation | None:
-    """The first value of an input that cannot stand where the mapping puts it: in the path, in a header or in the body."""
+    """The first value of an input that is not allowed where the mapping puts it: in the path, in a header or in the body."""
     try:
         request(mapping, value)
     except Unmappable as fault:
@@ -222,7 +222,7 @@ def _body(mapping: HttpRequestMapping, value: Any) -> bytes:
 
 
 def _texts(source: Source, value: Any, place: str) -> list[str]:
-    """The texts of a source: none if the field is absent or null, several if it is an array."""
+    """The texts of a source: none if the field is missing or null, several if it is an array."""
     if isinstance(source, FixedValue):
         return [_text(source.const)]
     return [text for found in find(value, source) for text in _scalars(found, source, place)]
@@ -246,7 +246,7 @@ def _name(source: Source) -> str:
 
 
 def sources(mapping: HttpRequestMapping) -> Iterator[tuple[str, str, str]]:
-    """The pointers of the mapping: where each stands in the mapping, what kind of place it fills, and the pointer."""
+    """Each pointer of the mapping: its place in the mapping, the part of the request that it fills, and the pointer."""
     for kind, mapped in (("parameters", mapping.parameters), ("query", mapping.query), ("headers", mapping.headers)):
         yield from ((f"{kind}.{name}", kind, source) for name, source in (mapped or {}).items() if isinstance(source, str))
     if mapping.body not in (None, "input", "none"):

@@ -1,4 +1,4 @@
-"""Checks the mappings of a catalogue against the input schema: what a mapping names must be a field that the schema knows."""
+"""Checks the mappings of a catalogue against the input schema: every field that a mapping names must exist in the schema."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Named(Protocol):
 
 
 def problems(schema: Mapping[str, Any], targets: Sequence[_Named]) -> Iterator[str]:
-    """What is wrong with the mappings of an automation: the place in the file, and a sentence."""
+    """The problems with the mappings of an automation, each with its place in the file."""
     for number, target in enumerate(targets):
         if target.http is not None:
             for place, kind, pointer in sources(target.http):
@@ -65,7 +65,7 @@ def _is_secret(schema: Mapping[str, Any], pointer: str) -> bool:
 
 
 def _covers(path: Sequence[str], steps: Sequence[str]) -> bool:
-    """Whether a secret place is at, above or below the place that the pointer names."""
+    """Whether a secret field is the one that the pointer names, or contains it, or is inside it."""
     if not path or not steps:
         return True
     if path[0] == "**":
@@ -74,7 +74,7 @@ def _covers(path: Sequence[str], steps: Sequence[str]) -> bool:
 
 
 def _fields(schema: Any, pointer: str) -> list[Any]:
-    """The schemas that say something about the field; `True` for one of which nothing is said. None, if the input cannot have it."""
+    """The schemas that apply to the field; `True` for one that allows anything. None if the input cannot have the field."""
     nodes: list[Any] = [schema]
     for step in pointer.split("/")[1:]:
         key = step.replace("~1", "/").replace("~0", "~")
@@ -83,7 +83,7 @@ def _fields(schema: Any, pointer: str) -> list[Any]:
 
 
 def _alike(nodes: Sequence[Any], root: Any) -> list[Any]:
-    """The nodes and all that say more about the same value: references and combined schemas."""
+    """The schemas together with all others that apply to the same value: references and combined schemas."""
     found: list[Any] = []
     waiting = list(nodes)
     while waiting and len(found) < _MOST_NODES:
@@ -99,7 +99,7 @@ def _alike(nodes: Sequence[Any], root: Any) -> list[Any]:
 
 
 def _children(node: Any, key: str) -> list[Any]:
-    """What a schema says about the field or item `key` of its value."""
+    """The part of a schema that applies to the field or item `key` of its value."""
     if not isinstance(node, Mapping):
         return [True] if node is True else []
     if not node:
@@ -125,7 +125,7 @@ def _matches(pattern: str, key: str) -> bool:
 
 
 def _only(nodes: Sequence[Any], *types: str) -> bool:
-    """Whether the schemas leave no other type than these."""
+    """Whether the schemas allow no other type than these."""
     said = [
         {node["type"]} if isinstance(node["type"], str) else set(node["type"])
         for node in nodes
@@ -135,7 +135,7 @@ def _only(nodes: Sequence[Any], *types: str) -> bool:
 
 
 def _known(schema: Mapping[str, Any]) -> list[str]:
-    """The pointers of the fields at the top, and of those below them."""
+    """The pointers of the top-level fields and of the fields inside them."""
     found: list[str] = []
     for node in _alike([schema], schema):
         for name, child in (node.get("properties") or {}).items() if isinstance(node, Mapping) else ():

@@ -1,4 +1,4 @@
-"""What is wrong with a document of the catalogue, in the words of the file."""
+"""Explains errors in a document of the catalogue with the names that the file uses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bridge.catalog.target import BusTarget, HttpTarget, Target
 
 
 def explain(fault: ValidationError) -> Iterator[str]:
-    """The place in the document and what is wrong there, each problem one sentence."""
+    """Each problem as one sentence, with its place in the document."""
     for error in fault.errors(include_url=False):
         place = ".".join(str(part) for part in error["loc"]) or "document"
         message = str(error.get("ctx", {}).get("error") or error["msg"]).strip()

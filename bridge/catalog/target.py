@@ -1,4 +1,4 @@
-"""One place where an automation runs, as the catalogue has it: a function that is called over HTTP, or a topic or queue (contract 3.2)."""
+"""One place where an automation runs: a function that is called over HTTP, or a topic or queue."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ TargetName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,24}$")]
 
 
 class CatalogShape(BaseModel):
-    """A part of the catalogue: a field that it does not know is refused."""
+    """The base of all parts of the catalogue: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
 class HttpTarget(HttpRequestMapping):
-    """A function that is called over HTTP. `app` is a configured name, never a URL; `concurrency` limits the calls of each bridge.
+    """A function that is called over HTTP. `app` is a configured name, never a URL. `concurrency` limits the calls of each bridge.
 
-    `errors`, here and below: whether error records that a PowerShell function wrote end the invocation as failed.
+    `errors`, here and below, says whether error records of a PowerShell function make the invocation fail.
     """
 
     app: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -36,10 +36,10 @@ class HttpTarget(HttpRequestMapping):
 
 
 class BusTarget(CatalogShape):
-    """A function, or another program, behind a topic or a queue. `attempts` is the most dispatches, the first included.
+    """A function, or another program, behind a topic or a queue. `attempts` is the maximum of dispatches, including the first.
 
-    `body` is what the message carries: the whole `automation.invoked` event, or the bare input. `completes` says what ends the invocation:
-    a result event; the settlement that the local functions host reports; or that the broker has the message.
+    `body` is the content of the message: the whole `automation.invoked` event, or only the input. `completes` says what ends the
+    invocation: a result event, the settlement that the local functions host reports, or the acceptance of the message by the broker.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,259}$")]

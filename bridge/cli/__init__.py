@@ -1,4 +1,4 @@
-"""The command line (contract 3.4). Every command calls what the API calls."""
+"""The command line. Its commands call the same services as the API."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _WITH_VALUE = frozenset({"--url", "--token", "--token-file"})
 
 
 class _Anywhere(TyperGroup):
-    """Takes the options of `bridge` itself wherever they stand on the line, up to `--`."""
+    """Accepts the options of `bridge` itself anywhere on the command line, up to `--`."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer keeps click's Context to itself
         for word in args:

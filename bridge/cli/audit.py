@@ -1,4 +1,4 @@
-"""The command that audits what was accepted."""
+"""The command `bridge audit`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def audit(
 ) -> None:
     """Compare what was accepted with what ended, was replied to, and was dead-lettered (role admin).
 
-    Names every id that does not fit, and exits with code 1 if there is one.
+    Lists every id that does not fit, and exits with code 1 if there is one.
     """
     start = inputs.moment(since, ago=True) if since else None
     ids = _ids(accepted) if accepted else []

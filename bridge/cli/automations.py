@@ -1,4 +1,4 @@
-"""The command that shows what you can request."""
+"""The command `bridge automations`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that asks for automations as a requester does, and says whether they work."""
+"""The command `bridge canary`, which requests automations regularly and reports whether they work."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def canary(  # noqa: PLR0913, PLR0917 - the options of the command
     requests: Annotated[str, typer.Option(metavar="TOPIC", help="Where requests are published.")] = "automation-canary",
     replies: Annotated[str, typer.Option(metavar="TOPIC/SUBSCRIPTION", help="Where replies are read.")] = "automation-replies/canary",
 ) -> None:
-    """Request the automations of a file over HTTP, and over Service Bus if given, and show whether they answer as expected.
+    """Request the automations in a file over HTTP, and over Service Bus if it is given, and show whether they answer as expected.
 
-    Runs until Ctrl-C, unless --once is given. The token should have the name canary: its runs have metrics of their own.
+    Runs until Ctrl-C, unless --once is given. The token should have the name canary, because runs of that submitter have separate metrics.
     """
     where = _bus(namespace, connection_string_file)
     if replies.count("/") != 1:

@@ -1,4 +1,4 @@
-"""How `bridge check` tells what it found: a table for people, one line a change for pipes and CI, or JSON."""
+"""Prints the findings of `bridge check`: as a table on a terminal, as one line for each change in pipes and CI, or as JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEFINED = {"timeout": "timeouts", "retry": "retries", "circuitBreaker": "circui
 
 
 def show(screen: Screen, report: RolloutReport) -> Exit:
-    """Tell everything. The exit code says whether something breaks, or cannot be judged."""
+    """Print all changes. The exit code says whether something breaks or cannot be judged."""
     places = _ChangePlaces(report.before, report.after)
     if screen.as_json:
         screen.json(
@@ -88,14 +88,14 @@ def _json(each: RolloutChange, places: _ChangePlaces) -> dict[str, Any]:
 
 
 class _ChangePlaces:
-    """Where changes stand: in the new file, or in the old one for what is no longer in the new one."""
+    """Finds the file and line of a change: in the new file, or in the old one if the new one does not have it any longer."""
 
     def __init__(self, before: Mapping[ChangedFile, Path], after: Mapping[ChangedFile, Path]) -> None:
         self._files = [after, before]
         self._read: dict[Path, Sequence[ConfigDocument]] = {}
 
     def where(self, each: RolloutChange) -> str:
-        """File and line, or what is known of them."""
+        """The file and line as text, as far as they are known."""
         file, line = self.place(each)
         return f"{file}:{line}" if line else f"{file}" if file else "running"
 
@@ -133,7 +133,7 @@ class _ChangePlaces:
 
 
 def _documents(file: Path) -> list[ConfigDocument]:
-    """The documents of a file that was read before; none if it has gone since, or cannot be read any more."""
+    """The documents of a file that was read before; none if it has been removed since, or cannot be read any longer."""
     try:
         text = textfile.read(file)
         return [ConfigDocument(file, text, value, number, node) for number, (node, value) in enumerate(yamlfile.placed(text), 1)]

@@ -1,4 +1,4 @@
-"""The command that says what a rollout breaks, before it is one."""
+"""The command `bridge check`, which shows what a rollout would break."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def check(  # noqa: PLR0913, PLR0917 - these are the options of a command
         typer.Option(metavar="KIND[:NAME]", help="This kind of change is intended, everywhere or in the automation, app or setting NAME."),
     ] = None,
 ) -> None:
-    """Say what the new catalogue, policies and settings break for callers of the running bridge and for its runs in hand.
+    """Show what the new catalogue, policies and settings break for callers of the running bridge and for its runs in progress.
 
-    Exit code 0: nothing breaks; 1: something does, or cannot be judged; 2: the files cannot be used.
+    Exit code 0: nothing breaks; 1: something breaks or cannot be judged; 2: a file cannot be used.
     """
     from bridge.cli import rollout  # noqa: PLC0415 - other commands start faster without it
 

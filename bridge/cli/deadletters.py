@@ -71,7 +71,7 @@ def show(
     dead_letter_id: Id,
     event: Annotated[bool, typer.Option("--event", help="Print only the event, for editing and replaying.")] = False,
 ) -> None:
-    """Show one with the original event, where it came from and what came of its replays."""
+    """Show one dead letter with its event, its origin, and the results of its replays."""
 
     async def work(client: BridgeClient, screen: Screen) -> None:
         dead_letter = await client.dead_letter(dead_letter_id)
@@ -177,7 +177,7 @@ def discard(  # noqa: PLR0913, PLR0917 - one a flag; typer passes them by name
     limit: Most = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove one, or many, permanently."""
+    """Remove one dead letter, or many, permanently."""
     if bool(dead_letter_id) == every:
         raise typer.BadParameter("name one dead letter, or say --all." if not every else "name one dead letter or say --all, not both.")
     if every:
@@ -200,7 +200,7 @@ def discard(  # noqa: PLR0913, PLR0917 - one a flag; typer passes them by name
 
 
 def _agreed(count: int) -> bool:
-    """Whether somebody says yes. Raises typer.BadParameter where nobody can be asked."""
+    """Whether the user confirms. Raises typer.BadParameter if there is no terminal to ask on."""
     if not sys.stdin.isatty():
         raise typer.BadParameter(f"{count:,} would be discarded for good; say --yes.")
     return typer.confirm(f"Discard {count:,} for good?", err=True)
@@ -213,7 +213,7 @@ def _row(dead_letter: DeadLetterView) -> tuple[str, ...]:
 
 
 def _event(dead_letter: DeadLetterView) -> str:
-    """The event as an editor takes it; what is no JSON as it came."""
+    """The event in a form that can be edited: as JSON, or unchanged if it is not JSON."""
     return json.dumps(dead_letter["event"], indent=2, ensure_ascii=False) if "event" in dead_letter else str(dead_letter.get("body", ""))
 
 
@@ -223,7 +223,7 @@ def _facts(dead_letter: DeadLetterView) -> dict[str, str]:
 
 
 async def _lineage(client: BridgeClient, dead_letter: DeadLetterView, children: list[DeadLetterView]) -> dict[str, str]:
-    """The history of a dead letter: where it came back from, its replays, what came back from those, and the run."""
+    """The history of a dead letter: the one it came back from, its replays, the dead letters that came back from these, and its run."""
     lines = {"came back from": await _ancestors(client, dead_letter)}
     for number, made in enumerate(dead_letter.get("replays", []), 1):
         lines[f"replay {number}"] = _made(made)

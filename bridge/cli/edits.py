@@ -1,4 +1,4 @@
-"""One edit for the events of many dead letters: values that are set or removed at JSON pointers (RFC 6901)."""
+"""An edit for the events of many dead letters: values that are set or removed at JSON pointers (RFC 6901)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Place = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Edit:
-    """What to set, each a place and a value, and what to remove. An empty edit changes nothing, and counts as false."""
+    """The values to set, each with its JSON pointer, and the pointers to remove. An empty edit changes nothing and is falsy."""
 
     set: Sequence[tuple[Place, Any]] = ()
     remove: Sequence[Place] = ()
@@ -28,7 +28,7 @@ class Edit:
         return bool(self.set or self.remove)
 
     def apply(self, event: Any) -> Mapping[str, Any]:
-        """The edited event. Raises Problem if it is no JSON object, or has nothing to hold a value at the place."""
+        """The edited event. Raises Problem if it is not a JSON object, or if a pointer leads into a value that has no members."""
         if not isinstance(event, dict):
             raise Problem(422, "NotEditable", "The dead letter holds no JSON object.", "Edit it by hand: `show ID --event`.")
         edited: dict[str, Any] = json.loads(json.dumps(event))
@@ -40,7 +40,7 @@ class Edit:
 
 
 def read(assignments: Sequence[str], remove: Sequence[str]) -> Edit:
-    """The edit that `--set POINTER=VALUE` and `--remove POINTER` mean. A value that is no JSON is text. Raises typer.BadParameter."""
+    """The edit that `--set POINTER=VALUE` and `--remove POINTER` describe. A value that is not JSON is text. Raises typer.BadParameter."""
     options = [f" --set {shlex.quote(each)}" for each in assignments] + [f" --remove {shlex.quote(each)}" for each in remove]
     return Edit([_assignment(each) for each in assignments], [_place(each) for each in remove], "".join(options))
 
@@ -63,7 +63,7 @@ def _place(pointer: str) -> Place:
 
 
 def _holder(event: dict[str, Any], place: Place) -> dict[str, Any]:
-    """The object that has the place, made where it is not there."""
+    """The object that contains the last part of the pointer; missing objects are created."""
     for step in place[:-1]:
         inner = event.setdefault(step, {})
         if not isinstance(inner, dict):

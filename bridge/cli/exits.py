@@ -1,4 +1,4 @@
-"""What the exit code of a command means."""
+"""The exit codes of commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bridge.client.answers import FINAL, RunView
 
 
 class Exit(IntEnum):
-    """Exit codes; a command that only shows something, and looks for no fault, ends with OK whatever it shows."""
+    """Exit codes. A command that only shows something ends with OK, whatever it shows."""
 
     OK = 0
     """Done; a run that was waited for succeeded."""
@@ -32,7 +32,7 @@ _BY_STATUS = {"Failed": Exit.FAILED, "TimedOut": Exit.TIMED_OUT, "Canceled": Exi
 
 
 def of(run: RunView, *, waited: bool) -> Exit:
-    """The exit code for a run; one that is unfinished is TIMED_OUT only for a command that waited for its end."""
+    """The exit code for a run. An unfinished run is TIMED_OUT only for a command that waited for its end."""
     if waited and run["status"] not in FINAL:
         return Exit.TIMED_OUT
     return _BY_STATUS.get(run["status"], Exit.OK)

@@ -1,4 +1,4 @@
-"""Commands about the function apps on this machine."""
+"""Commands for the function apps on this machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def list_functions(
     context: typer.Context,
     data_dir: Annotated[Path, typer.Option(help="The folder in which the bridge keeps its files.", metavar="DIR")] = Path(".bridge"),
 ) -> None:
-    """Show apps, functions, what starts each, its route, and what does not run and why."""
+    """Show apps and functions, with the trigger and the route of each, and what does not run and why."""
     screen = session.of(context).screen
     try:
         entries = json.loads((data_dir / "functions.json").read_text())
@@ -47,7 +47,7 @@ def list_functions(
 
 
 def _rows(name: str, entry: Mapping[str, Any]) -> Iterator[Row]:
-    """One row for each function; one for an app that does not run."""
+    """One row for each function, or one for an app that does not run."""
     url, headers = f"{entry['url']}/admin/bridge/functions", {"x-functions-key": str(entry.get("masterKey", ""))}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the address is the host's own
     try:

@@ -1,4 +1,4 @@
-"""The local functions host beside a bridge: a process of its own, started again whenever it ends, and what the user is told."""
+"""Runs the local functions host beside a bridge, in a process that is restarted whenever it ends, and reports why it ended."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENDED = "The functions host ended"  #: the words with which the report of an end
 
 @asynccontextmanager
 async def running(found: Settings, screen: Screen) -> AsyncIterator[None]:
-    """Keep the functions host running while the block runs, if the settings ask for one."""
+    """Keep the functions host running while the context is open, if the settings ask for one."""
     if found.functions is None:
         yield
         return
@@ -40,21 +40,21 @@ async def running(found: Settings, screen: Screen) -> AsyncIterator[None]:
 
 
 def named_twice(folder: Path, configured: Container[str]) -> list[str]:
-    """The apps below a folder whose names the settings have for apps elsewhere."""
+    """The local apps whose names the settings also give to apps elsewhere."""
     folders = sorted(each for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
     return [apps.name_of(each) for each in folders if apps.name_of(each) in configured and apps.language_of(each) is not None]
 
 
 def without_secrets(environ: Mapping[str, str], found: Settings) -> dict[str, str]:
-    """The environment without what only the bridge may know: the tokens of its sidecar, and the keys of function apps elsewhere."""
+    """The environment without the secrets of the bridge: the tokens of its sidecar, and the keys of function apps elsewhere."""
     hidden = {*SECRETS, *(app.key_env for app in found.function_apps.values() if app.key_env)}
     return {name: value for name, value in environ.items() if name not in hidden}
 
 
 def addressed(found: Settings) -> Settings:
-    """The settings with the address that the host is told, under which the bridge sends work: `public_url`, else where the API listens.
+    """The settings with the URL at which local functions reach the bridge: `public_url`, or else the address of the API.
 
-    A port of 0 is chosen here, because the host is started before the bridge listens.
+    If the port is 0, a free one is chosen here, because the host starts before the bridge listens.
     """
     if found.functions is None or found.public_url:
         return found
@@ -64,12 +64,12 @@ def addressed(found: Settings) -> Settings:
 
 
 def log_of(found: Settings) -> Path:
-    """Where the host and its functions log to."""
+    """The log file of the host and its functions."""
     return found.data_dir / "functions.log"
 
 
 def command(found: Settings, folder: Path) -> list[str]:
-    """How the local functions host is started; it ends by itself when this process is gone."""
+    """The command that starts the local functions host. The host ends by itself when this process has ended."""
     options: Mapping[str, object] = {
         "--apps": folder,
         "--data-dir": found.data_dir,
@@ -87,14 +87,14 @@ def command(found: Settings, folder: Path) -> list[str]:
 
 
 class Teller:
-    """Says why the host ended: once, however often it ends for the same reason in a row."""
+    """Reports why the host ended, and does not repeat the same reason."""
 
     def __init__(self, screen: Screen, log: Path) -> None:
         self._screen, self._log = screen, log
         self._told = ""
 
     def ended(self, end: Ended) -> None:
-        """Tell of one end, unless the one before it was told in the same words."""
+        """Report one end, unless the one before it had the same reason."""
         why = _refusal(end) or f"{ENDED} with exit code {end.code}. It starts again by itself."
         if end.times > 1 and why == self._told:
             return
@@ -103,7 +103,7 @@ class Teller:
 
 
 def _refusal(end: Ended) -> str:
-    """What keeps the host from starting, and what to do; nothing if it did not say."""
+    """The reason why the host cannot start, and what to do; empty if the host gave none."""
     _, found, reasons = end.output.rpartition(CANNOT_START)
     if end.code != START_REFUSED or not found:
         return ""

@@ -1,4 +1,4 @@
-"""The command that finds a policy for a function app by hammering one of its functions."""
+"""The command `bridge hammer`, which finds a policy for a function app by load-testing one of its functions."""
 
 from __future__ import annotations
 
@@ -60,9 +60,10 @@ def hammer(  # noqa: PLR0913, PLR0917 - these are the options of a command
 ) -> None:
     """Call a function at rising load, find timeout, retries and circuit breaker for it, try them, and write them with the reasons.
 
-    Without --function, one is started on this machine that fails as the options say. With --function it runs for every call, so use
-    one on staging. Only this machine and hosts that --allow-host names are called. When the time is up, the command waits for what is in
-    flight.
+    Without --function, the command starts a function on this machine that fails as the options say. With --function, that function runs for
+    every call, so use one in a staging environment. Only this machine and the hosts that --allow-host names are called. When the time is
+    up, the command waits for the calls in progress.
+
     Exit code 0: the policy reaches --aim; 1: it does not, or none was found; 2: the command cannot be carried out.
     """
     # Other commands start faster without it.

@@ -1,4 +1,4 @@
-"""What `bridge hammer` does and shows: the function it starts, the progress, the files it writes."""
+"""Carries out `bridge hammer`: it starts the function, shows the progress, and writes the files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _DEADLINE = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class HammerRequest:
-    """What the command was given. `load`: the first and the last rate, seconds, and calls. Without a target a function is started."""
+    """The options of the command. `load`: the first and the last rate, seconds, and calls. Without a target a function is started."""
 
     app: str
     target: HammerTarget | None
@@ -50,7 +50,7 @@ class HammerRequest:
 
 
 def run(request: HammerRequest, screen: Screen) -> Exit:
-    """Hammer, show what was found, and write the files. Raises ConfigurationError, OSError."""
+    """Hammer the function, show the result, and write the files. Raises ConfigurationError, OSError."""
     for file in request.files:
         _check_folder(file)
     logs.setup(level="error", form="console")  # what fails is counted here, and the bridge would log each of it
@@ -103,7 +103,7 @@ def _shortest_deadline(app: str) -> timedelta:
 
 
 def _check_folder(file: Path) -> None:
-    """Raises OSError if the file cannot be written, before a function is called thousands of times for it."""
+    """Raises OSError if the file cannot be written, before the function is called thousands of times for it."""
     if file.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder; name a file in it", str(file))
     if not file.parent.is_dir():
@@ -122,23 +122,23 @@ def _write(request: HammerRequest, found: report.HammerReport, screen: Screen) -
 
 
 class HammerProgress:
-    """Shows the progress on a terminal: a line for each rate, and what goes on."""
+    """Shows the progress on a terminal: a line for each rate, and the present step."""
 
     def __init__(self, screen: Screen, status: Status | None) -> None:
         self._screen, self._status = screen, status
 
     def measured(self, step: LoadStep) -> None:
-        """One more rate was measured."""
+        """A rate was measured."""
         if self._screen.live:
             self._screen.note(hammerview.step_line(step), "yellow" if step.broken else "")
         self._say(f"measuring: {step.rate:.0f}/s is done")
 
     def searching(self, measured: Measurement) -> None:
-        """Policies are worked out now."""
+        """The search for policies has begun."""
         self._say(f"working out policies from {len(measured.usual):,} calls")
 
     def trying(self, plan: TrialPlan, ended: int) -> None:
-        """So many of the requests with the policy have ended."""
+        """This many of the requests with the policy have ended."""
         self._say(f"trying: {ended:,} of {plan.requests:,} requests at {plan.rate:.0f}/s")
 
     def _say(self, text: str) -> None:

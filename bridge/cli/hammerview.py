@@ -1,4 +1,4 @@
-"""What a hammer has found, for people on a terminal: the loads and the attempts as bars, then the policy in words."""
+"""Prints the results of `bridge hammer`: loads and attempts as bars, then the policy in words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEGEND = "calls a second; █ answered ▒ failed ░ hung; p50 to p99"
 
 
 def bar(parts: dict[str, float]) -> str:
-    """A bar of so many characters of each kind, for shares of 1; together they are as long as the bar."""
+    """A bar with a part for each kind; the parts are in proportion to their shares."""
     drawn, total = "", 0.0
     for character, share in parts.items():
         total += share
@@ -26,7 +26,7 @@ def bar(parts: dict[str, float]) -> str:
 
 
 def step_line(step: LoadStep) -> str:
-    """One rate as a line."""
+    """The line for one rate."""
     number, hung = max(len(step.calls), 1), sum(each.hung for each in step.calls)
     shares = {"█": len(step.answered) / number, "▒": (step.failed - hung) / number, "░": hung / number}
     usual = (
@@ -36,7 +36,7 @@ def step_line(step: LoadStep) -> str:
 
 
 def tell(screen: Screen, found: HammerReport) -> None:
-    """Print it. Who watches has seen the loads as they were measured."""
+    """Print the result. A terminal that showed the progress has the loads already."""
     if not (screen.live and screen.out.is_terminal):
         screen.line(LEGEND)
         for step in sorted(found.measured.steps, key=lambda each: each.rate):
@@ -60,7 +60,7 @@ def _attempts(found: HammerReport, policy: FoundPolicy) -> Iterator[str]:
 
 
 def policy_words(policy: Policy) -> Iterator[str]:
-    """The policy in a line for each part."""
+    """The policy in words, one line for each part."""
     yield f"timeout         {show(policy.timeout)}"
     if policy.retry is not None:
         pause = f"every {show(policy.retry.duration)}" if policy.retry.policy == "constant" else f"up to {show(policy.retry.max_interval)}"

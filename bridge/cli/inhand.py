@@ -1,4 +1,4 @@
-"""How many runs `bridge check` finds in hand, and how it says so."""
+"""Counts the runs in progress that a change concerns, for `bridge check`."""
 
 from __future__ import annotations
 
@@ -13,21 +13,27 @@ _UNFINISHED = ("Pending", "Running", "Canceling")
 
 @dataclass(frozen=True)
 class RunsInHand:
-    """Unfinished runs by automation. There may be more of those in `at_least`; `all_read` says that the caller may read every run."""
+    """Unfinished runs by automation.
+
+    There may be more runs of the automations in `at_least`. `all_read` says whether the caller may read every run.
+    """
 
     counts: Mapping[str, int] = field(default_factory=dict)
     at_least: frozenset[str] = frozenset()
     all_read: bool = True
 
     def sentence(self, name: str) -> str:
-        """What is known of one automation."""
+        """The number of runs of one automation, as a sentence."""
         count = self.counts[name]
         number = f"{'at least ' if name in self.at_least and count else ''}{count or 'no'} run{'s' if count != 1 else ''}"
         return f"{name} has {number} in hand now{'' if self.all_read else ', of those that you may read'}."
 
 
 async def count(client: BridgeClient, names: Iterable[str], *, all_read: bool) -> RunsInHand:
-    """Count the unfinished runs of these automations. None is told only where every run can be read. Raises Problem, Unreachable."""
+    """Count the unfinished runs of these automations.
+
+    A count of zero is reported only if every run can be read. Raises Problem, Unreachable.
+    """
     counts, more = {}, set()
     for name in sorted(names):
         found = [await _count(client, name, status) for status in _UNFINISHED]

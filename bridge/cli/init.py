@@ -1,4 +1,4 @@
-"""The command that writes a first set of files."""
+"""The command `bridge init`, which writes a first set of files."""
 
 from __future__ import annotations
 

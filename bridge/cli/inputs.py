@@ -1,4 +1,4 @@
-"""Words of the command line as values: `key=value`, files, and points in time."""
+"""Converts arguments of the command line to values: `key=value`, files, and points in time."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ from bridge.files import textfile
 
 @dataclass(frozen=True)
 class WrittenInput:
-    """An input as it was written: a JSON value, and the words that go over it, each with whether its text comes from a file."""
+    """An input as written by the user.
+
+    It consists of a JSON value, and of `key=value` arguments that override it, each with whether its text comes from a file.
+    """
 
     value: Any
     words: Sequence[tuple[str, str, bool]]
 
     def typed(self, schema: Mapping[str, Any] | None) -> Any:
-        """The input, its words with the types that the schema asks for. Raises typer.BadParameter."""
+        """The input. The arguments get the types that the schema asks for. Raises typer.BadParameter."""
         if not self.words:
             return self.value
         types = InputSchema(schema or {})
@@ -39,7 +42,7 @@ class WrittenInput:
 
 
 def read(file: str | None, words: Sequence[str]) -> WrittenInput:
-    """The JSON in `file` ("-" is standard input), and every `key=value` that goes over it. Raises typer.BadParameter."""
+    """The JSON in `file` ("-" is standard input), and every `key=value` that overrides it. Raises typer.BadParameter."""
     value: Any = _json(file) if file else {}
     if words and not isinstance(value, dict):
         raise typer.BadParameter(f"key=value needs an input that is a JSON object, and {file} holds {type(value).__name__}.")
@@ -59,7 +62,7 @@ def _word(word: str) -> tuple[str, str, bool]:
 
 
 def moment(text: str, *, ago: bool = False) -> datetime:
-    """An RFC 3339 timestamp, or a duration from now such as "5m" (`ago`: back from now). Raises typer.BadParameter."""
+    """An RFC 3339 timestamp, or a duration such as "5m" from now (with `ago`: before now). Raises typer.BadParameter."""
     at = timestamp(text)
     if at is not None:
         return at
@@ -73,7 +76,7 @@ def moment(text: str, *, ago: bool = False) -> datetime:
 
 
 def token(file: str | None, given: str) -> str:
-    """The bearer token, from a file if one is named. Raises typer.BadParameter."""
+    """The bearer token, read from a file if one is named. Raises typer.BadParameter."""
     found = _read(file).strip() if file else given.strip()
     if not (found.isascii() and found.isprintable()):
         raise typer.BadParameter("the token holds something else than printable ASCII characters.")

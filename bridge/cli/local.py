@@ -1,4 +1,4 @@
-"""Commands that stand in for Azure on a laptop."""
+"""Commands that replace Azure on a laptop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that writes a new automation, or the catalogue entry of a function that exists."""
+"""The command `bridge new`, which writes a new automation, or the catalogue entry of an existing function."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def automation(  # noqa: PLR0913, PLR0917 - these are the options of a command
 
 
 def places_of(found: settings.Settings) -> Places:
-    """Where new things go: the files that the settings name, and where nobody named any the usual ones below the working directory."""
+    """Where new files go: the paths in the settings, or the usual ones in the working directory."""
     usual = {name: Path.cwd() / settings.Settings.model_fields[name].default for name in ("catalogue", "entities")}
     named = {name: getattr(found, name) for name in usual}
     own = {name: usual[name] if path.parent == packaged.FOLDER else path for name, path in named.items()}
@@ -115,13 +115,13 @@ def _show(screen: Screen, changes: FileChanges, *, dry_run: bool) -> None:
 
 
 def _shown(path: Path) -> Path:
-    """The path; of a file in a PowerShell module, that of the module."""
+    """The path as it is shown; for a file in a PowerShell module, the path of the module."""
     module = next((each for each in path.parents if each.parent.name == "Modules"), path)
     return short(module)
 
 
 def _build(screen: Screen, app_folder: Path) -> None:
-    """Build the handler, which the host starts."""
+    """Build the custom handler that the host starts."""
     go = shutil.which("go")
     command = f"cd {short(app_folder)} && go build -o handler ."
     if go is None:

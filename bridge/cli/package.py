@@ -1,4 +1,4 @@
-"""The command that makes the zip which a function app is published with."""
+"""The command `bridge functions package`, which makes the zip file for publishing a function app."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def package(
 ) -> None:
     """Make the zip with which a function app is published to Azure, and say how to publish it.
 
-    In it are the app, its host.json and the helper modules that it uses. It leaves out what Azure must not get: local.settings.json,
+    It contains the app, its host.json and the helper modules that it uses. It leaves out what must not be published: local.settings.json,
     virtual environments, tests, and what .funcignore names. The same files give the same zip, byte for byte.
     """
     from bridge.publishing import apppackage, namedapp  # noqa: PLC0415 - they take long to load, and other commands need none of it
@@ -91,7 +91,7 @@ def _show(screen: Screen, made: AppPackage, digest: str) -> None:
 
 
 def _rows(made: AppPackage) -> list[tuple[str, str, str]]:
-    """A row for each file at the top of the package, for each folder there with all that is below it, and for all libraries of .NET."""
+    """A row for each file and folder at the top of the package, and one row for all .NET libraries."""
     files, sizes = Counter[str](), Counter[str]()
     for each in made.files:
         top = _top(each.name)
@@ -110,6 +110,6 @@ def _top(name: str) -> str:
 
 
 def _next(made: AppPackage) -> str:
-    """The command that publishes the package, for every plan that takes one."""
+    """The command that publishes the package, for every hosting plan that accepts one."""
     build = " --build-remote true" if made.builds else ""
     return f"az functionapp deployment source config-zip -g GROUP -n NAME --src {shlex.quote(str(short(made.path)))}{build}"

@@ -1,4 +1,4 @@
-"""The explanation of a policy as it is shown: made from the files that the settings name, in tables for people, or as JSON."""
+"""Prints the explanation of a policy, made from the files that the settings name, as tables or as JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ROWS = 12  #: attempts that people are shown; JSON has more
 
 
 def of_settings(app: str, found: Settings) -> Explanation:
-    """The explanation for an app. Raises ConfigurationError for files that cannot be read, and an app that none of them names."""
+    """The explanation for an app. Raises ConfigurationError if a file cannot be read, or if no file names the app."""
     policies, automations = resilience.load(found.resiliency), list(catalog.load(found.catalogue))
     called = {target.http.app for each in automations for target in each.targets if target.http is not None}
     if app not in called | set(policies.by_app):
@@ -45,7 +45,7 @@ def _delivery(found: Settings) -> DeliveryLimits | None:
 
 
 def _handler_timeout(found: Settings) -> timedelta | None:
-    """handlerTimeoutInSec of the component that brings the events, if that is Service Bus."""
+    """handlerTimeoutInSec of the component that delivers the events, if that is Service Bus."""
     documents = reading.read([found.resources]).of_kind("Component", dapr=True) if found.resources.exists() else ()
     for each in documents:
         if each.name == found.dapr_bus and component_type(each).startswith("pubsub.azure.servicebus"):
@@ -55,7 +55,7 @@ def _handler_timeout(found: Settings) -> timedelta | None:
 
 
 def tell(screen: Screen, view: Explanation, file: str) -> None:
-    """Print it for people."""
+    """Print the explanation for people."""
     for line in _policy_lines(view, file):
         screen.line(line)
     screen.line("")
@@ -83,7 +83,7 @@ def _policy_lines(view: Explanation, file: str) -> list[str]:
 
 
 def brief(span: timedelta) -> str:
-    """A duration for people, to a hundredth of a second."""
+    """A duration for people, rounded to a hundredth of a second."""
     minutes, seconds = divmod(round(span.total_seconds(), 2), 60)
     rest = f"{round(seconds, 1 if minutes else 2):g}s"
     return f"{minutes:.0f}m{rest}" if minutes and seconds else f"{minutes:.0f}m" if minutes else rest
@@ -133,7 +133,7 @@ def _delivery_words(view: Explanation) -> list[str]:
 
 
 def as_json(view: Explanation, file: str) -> dict[str, Any]:
-    """The same for programs; times in seconds."""
+    """The explanation as JSON, with times in seconds."""
     retry, breaker = view.policy.retry, view.policy.breaker
     return {
         "app": view.app,

@@ -1,4 +1,4 @@
-"""Replaying or discarding many dead letters: at a pace, none twice, to be stopped and continued at any time."""
+"""Replays or discards many dead letters at a given rate. It can be stopped and continued, and replays no event twice."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FOR_ALL = frozenset({401, 403, 421})  #: refusals that every other dead letter 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which dead letters, how many of them, and how fast (`rate` as it was written)."""
+    """Which dead letters to take, how many, and how fast (`rate` as the user wrote it)."""
 
     reason: str = ""
     automation: str = ""
@@ -47,13 +47,13 @@ class Choice:
     both: bool = False  #: also what a replay brought back, beside the one that it came back from
 
     def query(self, *, replayed: bool | None) -> DeadLetterQuery:
-        """What to ask the bridge for. When one was last replayed is looked at in the answer."""
+        """The parameters for the bridge. The time of the last replay is checked afterwards, in the answer."""
         return DeadLetterQuery(
             self.reason, self.automation, replayed, with_event=False, entity=self.entity, text=self.text, before=self.before
         )
 
     def command(self, started: datetime, left: int) -> str:
-        """The command that goes on with the same choice. One that takes what was replayed must not take what this one has replayed."""
+        """The command that continues with the same choice. With `--again` it must not take what this one has replayed."""
         named = {"--reason": self.reason, "--automation": self.automation, "--entity": self.entity, "--text": self.text}
         named["--rate"] = self.rate
         named["--limit"] = str(left) if self.limit and left else ""
@@ -69,7 +69,7 @@ class Choice:
 
 @dataclass
 class Tally:
-    """What became of the dead letters. `skipped` and `failed` count by reason; `examples` has one refusal of each kind."""
+    """The results so far. `skipped` and `failed` count by reason, and `examples` has one refusal for each reason."""
 
     chosen: int = 0
     done: int = 0
@@ -79,17 +79,17 @@ class Tally:
 
     @property
     def left(self) -> int:
-        """How many the sweep did not reach."""
+        """How many dead letters were not reached."""
         return self.chosen - self.done - self.skipped.total() - self.failed.total()
 
     def view(self, verb: str) -> dict[str, Any]:
-        """As JSON; `verb` is what was done."""
+        """The results as JSON; `verb` is what was done."""
         return {"chosen": self.chosen, verb: self.done, "skipped": self.skipped, "failed": self.failed, "left": self.left}
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A dead letter of the choice, and which replay of it would be the next."""
+    """A dead letter of the choice, and the number of its next replay."""
 
     id: str
     number: int
@@ -105,7 +105,10 @@ Act = Callable[[BridgeClient, Chosen], Awaitable[bool]]
 async def replay_all(  # noqa: PLR0913 - each is one part of the command
     client: BridgeClient, screen: Screen, choice: Choice, pace: Pace, edit: Edit, *, dry_run: bool = False
 ) -> Exit:
-    """Replay what was there at the start, oldest first. Ctrl-C, or a bridge that is gone, stops it between two dead letters."""
+    """Replay the dead letters that exist at the start, oldest first.
+
+    Ctrl-C, or a bridge that cannot be reached, stops it between two dead letters.
+    """
 
     async def replay(client: BridgeClient, one: Chosen) -> bool:
         event = edit.apply((await client.dead_letter(one.id)).get("event")) if edit else None
@@ -128,7 +131,10 @@ async def replay_all(  # noqa: PLR0913 - each is one part of the command
 
 
 async def discard_all(client: BridgeClient, screen: Screen, choice: Choice, pace: Pace, agreed: Callable[[int], bool]) -> Exit:
-    """Discard what was there at the start, if that is `agreed`, oldest first. It stops as `replay_all` does; the same command goes on."""
+    """Discard the dead letters that exist at the start, oldest first, if the user agrees.
+
+    It stops like `replay_all`, and the same command continues.
+    """
 
     async def discard(client: BridgeClient, one: Chosen) -> bool:
         await client.discard(one.id)
@@ -151,10 +157,10 @@ async def discard_all(client: BridgeClient, screen: Screen, choice: Choice, pace
 
 
 async def chosen(client: BridgeClient, screen: Screen, choice: Choice, *, replayed: bool | None) -> list[Chosen]:
-    """The dead letters that are there now, those of the bridge and then those of each entity, oldest first.
+    """The dead letters that exist at this moment: those of the bridge, then those of each entity, oldest first.
 
-    The whole list comes first, so that nothing is taken that comes back meanwhile. For a replay, of a dead letter that came back and the
-    one it came from, only the newer is taken, because they hold the same event.
+    The whole list is read first, so that dead letters that come back meanwhile are not taken. If a dead letter came back from another one
+    in the list, a replay takes only the newer, because both hold the same event.
     """
     kept: dict[str, Chosen] = {}
     parked: dict[str, Chosen] = {}
@@ -170,7 +176,7 @@ async def chosen(client: BridgeClient, screen: Screen, choice: Choice, *, replay
 
 
 def announce(screen: Screen, dead_letters: Sequence[Chosen], verb: str) -> None:
-    """Say how many there are, from where and why, and which subscriptions their copies reach."""
+    """Print how many dead letters there are, their origins and reasons, and which subscriptions their copies reach."""
     if not dead_letters:
         return
     kinds = Counter((each.source, each.reason) for each in dead_letters).most_common()
@@ -185,13 +191,13 @@ def announce(screen: Screen, dead_letters: Sequence[Chosen], verb: str) -> None:
 
 
 def tell_missing(screen: Screen, missing: MissingView) -> None:
-    """Say what of the broker's dead letters the list lacks."""
+    """Print which of the broker's dead letters could not be listed."""
     whose = missing.get("entity", "the broker")
     screen.note(f"The dead letters of {whose} are missing here: {missing['detail']}", "yellow")
 
 
 class _Sweep:
-    """Several replays at a time, begun at a pace."""
+    """Makes several replays at a time, started at a given rate."""
 
     def __init__(self, client: BridgeClient, act: Act) -> None:
         self.tally = Tally()
@@ -200,7 +206,10 @@ class _Sweep:
         self._stopping = False
 
     async def run(self, dead_letters: Sequence[Chosen], pace: Pace, moved: _Moved) -> None:
-        """Act on them all. Raises Unreachable, or Problem for a refusal that every dead letter would meet. It finishes what it began."""
+        """Replay or discard all. Finishes what it began.
+
+        Raises Unreachable, or Problem for a refusal that would be the same for every dead letter.
+        """
         self.tally.chosen = len(dead_letters)
         try:
             for one in dead_letters:
@@ -213,7 +222,7 @@ class _Sweep:
             await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _room(self, most: int) -> None:
-        """Wait until `most` are under way. Raises what a finished one has raised."""
+        """Wait until at most `most` are in progress. Raises what a finished one has raised."""
         while True:
             done = {task for task in self._under_way if task.done()}
             self._under_way -= done
@@ -254,7 +263,7 @@ class _Sweep:
 
 
 class _Moved:
-    """Moves the bar, if there is one."""
+    """Moves the progress bar, if there is one."""
 
     def __init__(self, progress: Progress | None, total: int, doing: str) -> None:
         self._progress = progress

@@ -1,4 +1,4 @@
-"""The command that explains the policy of a function app."""
+"""The command `bridge resilience explain`, which explains the policy of a function app."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _resilience() -> None:
 
 @app.command()
 def explain(context: typer.Context, name: Annotated[str, typer.Argument(metavar="APP", help="The app's name in the catalogue.")]) -> None:
-    """Say what the policy of an app amounts to: attempts, pauses, the worst case, and what callers see and when.
+    """Show what the policy of an app amounts to: attempts, pauses, the worst case, and what callers see and when.
 
     Policies, catalogue and entities are those that the settings name. Nothing is called, and no bridge needs to run.
     """

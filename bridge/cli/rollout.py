@@ -1,4 +1,4 @@
-"""What `bridge check` compares: what is to run, from files, with what runs, from the bridge or from other files."""
+"""Compares configurations for `bridge check`: new files with a running bridge or with other files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NAMING = frozenset({"BRIDGE_CONFIG", "BRIDGE_CATALOGUE", "BRIDGE_RESILIENCY", "
 
 @dataclass(frozen=True)
 class RolloutRequest:
-    """What the command was given."""
+    """The options of the command."""
 
     catalogue: str | None = None
     resiliency: str | None = None
@@ -41,7 +41,7 @@ class RolloutRequest:
 
 @dataclass(frozen=True)
 class RolloutSide:
-    """The configuration in files, and which of the files there are: one that is missing stands for the usual and is not compared."""
+    """The configuration in files, and which of the files exist. A missing file stands for the defaults and is not compared."""
 
     configuration: ConfigurationView
     files: Mapping[ChangedFile, Path]
@@ -49,7 +49,7 @@ class RolloutSide:
 
 @dataclass
 class RolloutReport:
-    """What was found, what was not compared and why, and how many runs are in hand of the automations concerned."""
+    """The changes, what was not compared and why, and how many runs in progress the changes concern."""
 
     changes: list[RolloutChange]
     accepted: list[RolloutChange] = field(default_factory=list)
@@ -60,7 +60,7 @@ class RolloutReport:
 
 
 def compare_files(screen: Screen, request: RolloutRequest) -> Exit:
-    """Compare with other files, and tell."""
+    """Compare with other files, and print the result."""
     try:
         naming = {name: value for name, value in os.environ.items() if name in _NAMING}
         old, new = _old_side(request.before, naming), _new_side(request, naming)
@@ -75,7 +75,7 @@ def compare_files(screen: Screen, request: RolloutRequest) -> Exit:
 
 
 async def compare_running(client: BridgeClient, screen: Screen, request: RolloutRequest) -> Exit:
-    """Compare with the bridge that runs, and tell. Raises Problem, Unreachable."""
+    """Compare with the running bridge, and print the result. Raises Problem, Unreachable."""
     try:
         new, wanted = _new_side(request, os.environ), _wanted(request.accepted)
     except ConfigurationError as fault:
@@ -93,7 +93,7 @@ async def compare_running(client: BridgeClient, screen: Screen, request: Rollout
 
 
 async def _running(client: BridgeClient) -> tuple[ConfigurationView, str]:
-    """What runs, and why policies and settings are not known, if they are not."""
+    """The running configuration, and the reason if policies and settings are not known."""
     try:
         return await client.configuration(), ""
     except Problem as problem:
@@ -173,7 +173,7 @@ def _missing(compared: Compared) -> list[ChangedFile]:
 
 
 def _wanted(accepted: Sequence[str]) -> set[tuple[str, str]]:
-    """The kinds that are wanted, each with a subject or for all of them. Raises ConfigurationError."""
+    """The accepted kinds of changes, each with a subject or for all subjects. Raises ConfigurationError."""
     found = {(kind, subject) for kind, _, subject in (each.partition(":") for each in accepted)}
     unknown = sorted(kind for kind, _ in found if kind not in KINDS)
     if unknown:

@@ -1,4 +1,4 @@
-"""Commands on runs: submit, get, list, cancel, rerun."""
+"""Commands for runs: submit, get, list, cancel, rerun."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def rerun(context: typer.Context, correlation_id: Id, words: Words = None, file:
 
 
 async def _schema(client: BridgeClient, automation: str) -> Mapping[str, Any] | None:
-    """The input schema; None if the bridge does not give it, which says why when it is asked for the run."""
+    """The input schema; None if the bridge does not return it. The request itself then reports the reason."""
     try:
         return (await client.automation(automation))["input"]
     except Problem:
@@ -155,7 +155,7 @@ def show(screen: Screen, run: RunView) -> None:
 
 
 def _invocation(invocation: InvocationView) -> str:
-    """How it stands, how often it was tried, and how many errors the last attempt wrote."""
+    """The status of an invocation, how often it was attempted, and how many errors the last attempt wrote."""
     attempts = invocation["attempts"]
     written = attempts[-1].get("errorsWritten", 0) if attempts else 0
     said = f"{invocation['status']}, {len(attempts)} attempt{'' if len(attempts) == 1 else 's'}"
@@ -163,7 +163,7 @@ def _invocation(invocation: InvocationView) -> str:
 
 
 def errors_written(count: int) -> str:
-    """As people say it: "2 errors written"."""
+    """The number of errors in words: "2 errors written"."""
     return f"{count:,} error{'' if count == 1 else 's'} written"
 
 
@@ -180,7 +180,7 @@ def _progress(run: RunView) -> str:
 
 
 def took(run: RunView) -> str:
-    """How long an ended run took, as people say it; empty while it goes on."""
+    """How long an ended run took, in words; empty for an unfinished run."""
     if run["status"] not in FINAL:
         return ""
     seconds = (datetime.fromisoformat(run["updatedAt"]) - datetime.fromisoformat(run["createdAt"])).total_seconds()

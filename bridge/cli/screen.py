@@ -1,4 +1,4 @@
-"""What a command prints: for people on a terminal, in plain lines for pipes and files, or as JSON."""
+"""Prints the output of commands: formatted on a terminal, in plain lines for pipes and files, or as JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST = 20_000  #: characters of a value shown to people; `--json` and `--out
 
 @dataclass(frozen=True)
 class Screen:
-    """Standard output for what was asked for, standard error for everything else. Rich honours NO_COLOR."""
+    """Prints results on standard output and everything else on standard error. Rich honours NO_COLOR."""
 
     as_json: bool = False
     out: Console = field(default_factory=lambda: Console(highlight=False))
@@ -36,11 +36,11 @@ class Screen:
 
     @property
     def live(self) -> bool:
-        """Whether somebody watches and progress can be drawn."""
+        """Whether the output is a terminal on which progress can be drawn."""
         return self.err.is_terminal and not self.as_json
 
     def json(self, value: Any) -> None:
-        """Print a value as JSON, in ASCII, so that any pipe carries it."""
+        """Print a value as JSON, in ASCII, so that no pipe can damage it."""
         self.out.file.write(json.dumps(value, indent=2) + "\n")
 
     def line(self, text: str, style: str = "") -> None:
@@ -48,11 +48,11 @@ class Screen:
         self.out.print(Text(clean(text), style), soft_wrap=True)
 
     def note(self, text: str, style: str = "") -> None:
-        """Say something beside the result."""
+        """Print a message beside the result."""
         self.err.print(Text(clean(text), style), soft_wrap=True)
 
     def problems(self, fault: ConfigurationError) -> None:
-        """Say each problem of the user's files, beside the result."""
+        """Print each problem of the user's files beside the result."""
         for problem in fault.problems:
             self.note(problem, "red")
 
@@ -63,7 +63,7 @@ class Screen:
         sys.stdout.buffer.flush()
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print rows; a word that is a status has its colour."""
+        """Print rows. A word that is a status has the colour of that status."""
         cells = [[clean(cell) for cell in row] for row in rows]
         if not self.out.is_terminal:
             self._columns([[column.upper() for column in columns], *cells])
@@ -80,7 +80,7 @@ class Screen:
             self.line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
     def card(self, title: str, facts: Mapping[str, str], value: Any = ...) -> None:
-        """Print named facts, those that are not empty, and below them a value."""
+        """Print the named facts that are not empty, and a value below them."""
         facts = {name: fact for name, fact in facts.items() if fact}
         body = "" if value is ... else _cut(clean(value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)))
         if not self.out.is_terminal:
@@ -96,7 +96,7 @@ class Screen:
         self.out.print(Panel(Group(*parts), title=Text(clean(title), "bold"), title_align="left", expand=False))
 
     def problem(self, problem: Problem) -> None:
-        """Say why the bridge refused, with every violation and what to do."""
+        """Print why the bridge refused a request, with every violation and the hint."""
         if self.as_json:
             shown = {name: getattr(problem, name) for name in ("status", "code", "detail", "hint", "errors")}
             self.err.file.write(json.dumps(shown, indent=2) + "\n")
@@ -109,10 +109,10 @@ class Screen:
 
 
 class LogScreen(Screen):
-    """The screen of a process whose log is JSON: each thing it says is one object on one line, and nothing is text."""
+    """The screen of a process with JSON logs: each message is one JSON object on one line."""
 
     def note(self, text: str, style: str = "") -> None:
-        """Log it, with the severity that its colour has for people."""
+        """Log the message. Its severity follows from the colour that it would have for people."""
         _log.log({"red": logging.ERROR, "yellow": logging.WARNING}.get(style, logging.INFO), "%s", text)
 
     def entry(self, event: str, **facts: str) -> None:
@@ -123,7 +123,7 @@ class LogScreen(Screen):
 
 
 def clean(text: str) -> str:
-    """Text from elsewhere without what could steer a terminal."""
+    """Text from elsewhere without control characters, which could manipulate a terminal."""
     return "".join(character if character.isprintable() or character in "\n\t" else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
@@ -132,5 +132,5 @@ def _cut(text: str) -> str:
 
 
 def short(path: Path) -> Path:
-    """The path as it is shown: from the working directory, if it is below it."""
+    """The path relative to the working directory if it is inside it, else unchanged."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

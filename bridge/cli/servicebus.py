@@ -1,4 +1,4 @@
-"""The command that runs the queue by itself, as a Service Bus namespace on this machine."""
+"""The command `bridge local servicebus`, which runs the queue alone, as a Service Bus namespace on this machine."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def _serve(  # noqa: PLR0913 - what the command was given
 
 
 def _write_emulator_config(screen: Screen, file: Path, out: Path) -> None:
-    """Write the entities for the emulator, and say what had to be changed. Raises ConfigurationError, OSError."""
+    """Write the entities for Microsoft's emulator, and print what had to be changed. Raises ConfigurationError, OSError."""
     from bridge import entities  # noqa: PLC0415 - the other commands start faster without it
     from bridge.entities import emulatorconfig  # noqa: PLC0415 - likewise
 

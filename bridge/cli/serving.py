@@ -1,4 +1,4 @@
-"""What the commands that serve have in common: their event loop, and how an error ends them."""
+"""What all commands that run a server need: an event loop, and error messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bridge.errors import BridgeError, ConfigurationError
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes the event loop of a command that serves: the fastest there is."""
+    """A factory for the fastest event loop that is installed."""
     if sys.platform == "win32":
         return None
     import uvloop  # noqa: PLC0415 - not to be had on Windows
@@ -25,7 +25,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 @contextmanager
 def errors_shown(screen: Screen, what: str) -> Iterator[None]:
-    """Show the errors of the user's files and of this machine as sentences, and end the command with the exit code for them.
+    """Print errors of the user's files and of this machine as sentences, and end the command with the exit code for them.
 
     `what` begins the sentence, for example "The bridge cannot run".
     """

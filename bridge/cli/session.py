@@ -1,4 +1,4 @@
-"""What every command that talks to a bridge has in common: the URL, the token, the screen, and how errors end it."""
+"""What every command that talks to a bridge needs: the URL, the token, the screen, and error messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Session:
     screen: Screen
 
     def run(self, work: Work) -> None:
-        """Do the work with an open client and end the command with its exit code."""
+        """Do the work with an open client, and end the command with its exit code."""
         raise typer.Exit(asyncio.run(self._guarded(work)))
 
     async def _guarded(self, work: Work) -> Exit:

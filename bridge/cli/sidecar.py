@@ -1,4 +1,4 @@
-"""A sidecar beside a bridge: a process of its own, started again whenever it ends, and what is told of that."""
+"""Runs a sidecar beside a bridge, in a process that is restarted whenever it ends, and reports why it ended."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FILE = "sidecar.json"  #: address and token, for who wants to publish through it
 
 @asynccontextmanager
 async def running(found: Settings, screen: Screen) -> AsyncIterator[Mapping[str, str]]:
-    """Keep a sidecar running while the block runs, if the settings ask for one; gives the variables that tell the bridge of it.
+    """Keep a sidecar running while the context is open, if the settings ask for one. Yields the variables that the bridge needs.
 
-    Raises ConfigurationError: there is no daprd, the folder is in use, another runtime is chosen.
+    Raises ConfigurationError if there is no daprd, the folder is in use, or the settings choose another runtime.
     """
     if not found.with_sidecar:
         yield os.environ
@@ -47,7 +47,7 @@ async def running(found: Settings, screen: Screen) -> AsyncIterator[Mapping[str,
 
 
 def _tell(end: Ended, screen: Screen, log: Path) -> None:
-    """Say once that it ends and why; a sidecar that ends again and again says the same."""
+    """Report the end and its reason once. A sidecar that keeps ending for the same reason is not reported again."""
     if end.times == 1:
         fatal = next((line for line in end.output.splitlines() if "level=fatal" in line), "")
         why = f": {fatal}" if fatal else "."

@@ -1,6 +1,6 @@
-"""What `key=value` on the command line means to an automation: the value that its input schema asks for at that key.
+"""Converts `key=value` arguments to the types that the input schema asks for.
 
-Without a schema, or where it asks for nothing in particular, a word is JSON where it parses and else text.
+If there is no schema, or it does not restrict the type, the argument is parsed as JSON, and otherwise taken as text.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _ARTICLES = {"integer": "an integer", "array": "an array", "object": "an object"
 
 
 def value(key: str, text: str, types: Types, *, from_file: bool = False) -> Any:
-    """The value that a word stands for where one of these types is asked for. Raises ValueError with what to write instead.
+    """The value of an argument for which one of these types is allowed. Raises ValueError with what to write instead.
 
-    A number is taken for text where both are allowed and JSON would write it differently: 1.10 is not 1.1. The content of a file is text
+    If both numbers and text are allowed, a number that JSON would write differently is text: 1.10 is not 1.1. The content of a file is text
     wherever text is allowed.
     """
     if "string" in types and from_file:
@@ -50,7 +50,7 @@ def value(key: str, text: str, types: Types, *, from_file: bool = False) -> Any:
 
 
 def _parsed(text: str, types: Types) -> tuple[bool, Any]:
-    """Whether the text is a JSON value, and which. PowerShell writes True where only a boolean can be meant."""
+    """Whether the text is a JSON value, and the value. `True`, which PowerShell writes, counts where only a boolean is allowed."""
     if "boolean" in types and "string" not in types and text.lower() in ("true", "false"):
         text = text.lower()
     try:
@@ -66,18 +66,18 @@ def _is_one_of(parsed: Any, types: Types) -> bool:
 
 
 class InputSchema:
-    """The types that a schema (JSON Schema 2020-12) allows at the keys of an input."""
+    """The types that a JSON Schema 2020-12 allows for the fields of an input."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._root = schema
         self._known: dict[tuple[int, str | None], Types] = {}
 
     def types(self, key: str) -> Types:
-        """The types that a value at this key may have: all, where the schema does not say or cannot be followed."""
+        """The types that a field may have: all types, if the schema does not restrict them or cannot be followed."""
         return self._types(self._root, key, 0) or ANY
 
     def _types(self, node: Any, key: str | None, depth: int) -> Types:
-        """Those that a schema allows for the value itself, or with `key` for the value at that key of an object."""
+        """The types that a schema allows for the value itself or, with `key`, for that field of an object."""
         if not isinstance(node, Mapping) or depth > _DEEPEST:
             return ANY
         place = (id(node), key)
@@ -108,7 +108,7 @@ class InputSchema:
         return self._types(node.get("additionalProperties"), None, depth)
 
     def _meant(self, reference: str) -> Any:
-        """What a reference within the schema leads to; None for any other."""
+        """The schema that a local reference leads to; None for any other reference."""
         pointer = unquote(reference.removeprefix("#"))
         if not reference.startswith("#"):
             return None
@@ -127,7 +127,7 @@ class InputSchema:
 
 
 def _own(node: Mapping[str, Any]) -> Types:
-    """What a schema says itself of the type."""
+    """The types that a schema allows directly, without following references."""
     named = node.get("type")
     types = ANY if named is None else frozenset([named] if isinstance(named, str) else filter(_is_text, _list(named)))
     if "number" in types:

@@ -1,4 +1,4 @@
-"""The command that serves: one bridge and, where asked for, the local functions host beside it."""
+"""The command `bridge up`, which runs a bridge and, if asked for, the local functions host and a sidecar."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def _serve(found: Settings, screen: Screen) -> None:
 
 
 def banner(screen: Screen, found: Settings, url: str) -> None:
-    """Say where the bridge is and what to try."""
+    """Print the addresses of the bridge and what to try first."""
     title, facts = f"Automation Bridge listens on {url}", _facts(found, url)
     if isinstance(screen, LogScreen):
         screen.entry(title, url=url, **facts)

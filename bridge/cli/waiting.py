@@ -1,4 +1,4 @@
-"""Waiting for a run, with its progress on a terminal."""
+"""Waits for a run, and shows its progress on a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bridge.client.answers import FINAL, RunView
 
 
 async def found(client: BridgeClient, correlation_id: str, seconds: float) -> RunView:
-    """The run as it is. With `seconds` one that is not there yet may still come: its event may be on its way."""
+    """The run as it is. With `seconds`, wait that long for a run that does not exist yet, because its event may still arrive."""
     try:
         return await client.get(correlation_id)
     except Problem as fault:
@@ -23,7 +23,7 @@ async def found(client: BridgeClient, correlation_id: str, seconds: float) -> Ru
 
 
 async def ended(client: BridgeClient, screen: Screen, run: RunView, seconds: float) -> RunView:
-    """The run at its end, or as it stands when the time is over. Ctrl-C leaves it running and says so."""
+    """The ended run, or its present state when the time is over. Ctrl-C stops waiting but not the run, and says so."""
     if run["status"] in FINAL or not seconds:
         return run
     try:
@@ -38,18 +38,18 @@ async def ended(client: BridgeClient, screen: Screen, run: RunView, seconds: flo
 
 
 def bars(screen: Screen, *, transient: bool = True) -> Progress:
-    """A set of bars, one a run."""
+    """Progress bars, one for each run."""
     columns = (SpinnerColumn(finished_text=" "), TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn(), TimeElapsedColumn())
     return Progress(*columns, TextColumn("[dim]{task.fields[message]}"), console=screen.err, transient=transient)
 
 
 def add(progress: Progress, run: RunView, name: str = "") -> TaskID:
-    """A bar for a run; it moves on its own until the run says a percentage."""
+    """A bar for a run. It is animated until the run reports a percentage."""
     return progress.add_task(escape(clean(name or run["automation"])), total=None, message=run["status"])
 
 
 def update(progress: Progress, task: TaskID, run: RunView) -> None:
-    """Move the bar to where the run is."""
+    """Move the bar to the progress of the run."""
     reported = run.get("progress", {})
     message = escape(clean(" ".join(str(reported.get("message") or run["status"]).split())[:80]))
     percent = reported.get("percent")

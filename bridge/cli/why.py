@@ -1,4 +1,4 @@
-"""The command that says in words what a run waits for, or why it ended as it did."""
+"""The command `bridge why`, which explains what a run is waiting for, or why it ended as it did."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bridge.client.answers import FINAL, AttemptView, InvocationView, RunView
 
 
 def why(context: typer.Context, correlation_id: Id) -> None:
-    """Say what a run is waiting for, or why it ended as it did."""
+    """Explain what a run is waiting for, or why it ended as it did."""
 
     async def work(client: BridgeClient, screen: Screen) -> Exit:
         run = await client.get(correlation_id)
@@ -32,7 +32,7 @@ def why(context: typer.Context, correlation_id: Id) -> None:
 
 
 def story(run: RunView) -> Iterator[str]:
-    """The run as sentences: how it stands, each attempt of each target, and what comes next."""
+    """The run in sentences: its status, each attempt of each target, and what comes next."""
     yield _first(run)
     for invocation in run["invocations"]:
         yield from _attempts(invocation, several=len(run["invocations"]) > 1)

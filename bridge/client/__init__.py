@@ -1,4 +1,4 @@
-"""A client for the HTTP API (contract 3.3).
+"""A client for the HTTP API.
 
     async with BridgeClient("http://127.0.0.1:8080") as bridge:
         run = await bridge.submit("certificate.inspect", {"pem": pem})
@@ -62,14 +62,14 @@ class Replayed(NamedTuple):
 
 
 class BridgeClient:
-    """One bridge. `token` is a bearer token the bridge knows; it is sent to this URL only and never follows a redirect."""
+    """A client of one bridge. `token` is a bearer token. It is sent only to this URL and never follows a redirect."""
 
     def __init__(self, url: str = DEFAULT_URL, token: str = "") -> None:
         self._transport = Transport(url, token)
 
     @property
     def url(self) -> str:
-        """Of the bridge, without a slash at its end."""
+        """The URL of the bridge, without a slash at its end."""
         return self._transport.url
 
     async def __aenter__(self) -> Self:
@@ -82,9 +82,9 @@ class BridgeClient:
     async def submit(
         self, automation: str, value: Any, *, correlation_id: str | None = None, wait: float = 0, deadline: datetime | None = None
     ) -> RunView:
-        """Request an automation; the run comes back once it is durable, or within `wait` seconds (60 at most) once it has ended.
+        """Request an automation. Returns the run when it is durable or, with `wait` (at most 60 seconds), when it has ended.
 
-        Without a correlation id the client makes one, so that sending the same request again can never start a second run.
+        Without a correlation id the client creates one, so that sending the same request again can never start a second run.
         """
         correlation_id = correlation_id or str(uuid4())
         if not (correlation_id.isascii() and correlation_id.isprintable()):
@@ -103,21 +103,21 @@ class BridgeClient:
         return run
 
     async def publish_events(self, events: Sequence[Mapping[str, Any]]) -> list[RunView | ProblemView]:
-        """Publish a batch; a run or a problem for each event, in their order."""
+        """Publish a batch. Returns a run or a problem for each event, in the same order."""
         answer = await self._transport.json("POST", "/v1/events", {"content-type": _BATCH}, list(events))
         items: list[RunView | ProblemView] = answer["items"]
         return items
 
     async def get(self, correlation_id: str, *, wait: float = 0) -> RunView:
-        """Look up a run, waiting up to `wait` seconds (60 at most) for it to be there and to end."""
+        """Look up a run. With `wait` (at most 60 seconds), wait for it to exist and to end."""
         query = f"?wait={min(wait, LONGEST_WAIT):g}" if wait else ""
         run: RunView = await self._transport.json("GET", _request(correlation_id) + query)
         return run
 
     async def follow(self, correlation_id: str) -> AsyncIterator[RunView]:
-        """Every change of a run until its end, from server-sent events, or by asking again and again where none come.
+        """Yields every change of a run until its end, from server-sent events or, if there are none, by polling.
 
-        A bridge that goes away in between is given about 15 s to come back.
+        If the bridge becomes unavailable, it has about 15 s to come back.
         """
         async for run in self._stream(correlation_id):
             yield run
@@ -140,9 +140,9 @@ class BridgeClient:
             await asyncio.sleep(_PAUSE)
 
     async def wait(self, correlation_id: str, seconds: float, seen: Callable[[RunView], None] = lambda _: None) -> RunView:
-        """Follow a run to its end, or as long as the time lasts, showing `seen` every change; the run as it was last seen.
+        """Follow a run to its end, or until the time is over. `seen` is called with every change. Returns the run as last seen.
 
-        A run that is not there yet may come within the first 60 seconds of that time.
+        A run that does not exist yet may appear within the first 60 seconds.
         """
         run = await self._found(correlation_id, seconds)
         if run["status"] in FINAL:
@@ -157,7 +157,7 @@ class BridgeClient:
         return run
 
     async def _found(self, correlation_id: str, wait: float) -> RunView:
-        """A run as it is; one that is not there yet, once it has come and ended, or as it is after `wait` seconds."""
+        """The run as it is. If it does not exist yet, waits up to `wait` seconds for it to appear and end."""
         try:
             return await self.get(correlation_id)
         except Problem as fault:
@@ -173,7 +173,7 @@ class BridgeClient:
     async def runs(
         self, *, status: str = "", automation: str = "", since: datetime | None = None, limit: int = 100
     ) -> AsyncIterator[RunView]:
-        """Runs, newest first, `limit` at the most, page after page."""
+        """Yields runs, newest first, at most `limit`, page by page."""
         query = {"status": status, "automation": automation, "since": since.isoformat() if since else ""}
         async for run in self._transport.pages("/v1/requests", query, limit):
             yield run
@@ -184,7 +184,7 @@ class BridgeClient:
         return run
 
     async def rerun(self, correlation_id: str, value: Any = ...) -> RunView:
-        """Start a new run like an old one, with its input or another."""
+        """Start a new run like an old one, with the same or another input."""
         headers = {} if value is ... else {"content-type": "application/json"}
         run: RunView = await self._transport.json("POST", f"{_request(correlation_id)}/rerun", headers, value)
         return run
@@ -201,16 +201,16 @@ class BridgeClient:
         return found
 
     async def configuration(self) -> ConfigurationView:
-        """The catalogue, the policies of function calls and the settings that are no secret (role `admin`)."""
+        """The catalogue, the policies of function calls and the settings without secrets (role `admin`)."""
         found: ConfigurationView = await self._transport.json("GET", "/v1/configuration")
         return found
 
     async def dead_letters(
         self, wanted: DeadLetterQuery | None = None, *, limit: int = 100, missing: Callable[[MissingView], None] = lambda _: None
     ) -> AsyncIterator[DeadLetterView]:
-        """Events that could not become a run or were given up, those of the bridge newest first, then those of the broker.
+        """Yields dead letters: those of the bridge, newest first, then those of the broker.
 
-        `missing` gets what the broker did not give. Needs the role `admin`, as the next three do.
+        `missing` receives what the broker did not return. Needs the role `admin`, like the next three methods.
         """
 
         def look(page: Mapping[str, Any]) -> None:
@@ -226,7 +226,10 @@ class BridgeClient:
         return found
 
     async def replay(self, dead_letter_id: str, *, event: Mapping[str, Any] | None = None, number: int | None = None) -> Replayed:
-        """Publish the original event again, or an edited one. With a `number`, that replay: asked for twice, it is made once."""
+        """Publish the original event again, or an edited one.
+
+        With `number`, that replay is made only once, however often it is asked for.
+        """
         path = f"/v1/deadletters/{_quoted(dead_letter_id)}/replay" + (f"?number={number}" if number is not None else "")
         answer = await self._transport.send(
             "POST", path, {"content-type": _STRUCTURED}, json.dumps(event).encode() if event is not None else None
@@ -234,24 +237,24 @@ class BridgeClient:
         return Replayed(answer.json(), now=answer.status == 202)
 
     async def discard(self, dead_letter_id: str) -> None:
-        """Remove a dead letter for good."""
+        """Remove a dead letter permanently."""
         await self._transport.send("DELETE", f"/v1/deadletters/{_quoted(dead_letter_id)}")
 
     async def audit(self, *, since: datetime | None = None) -> AuditReportView:
-        """The audit report on what was accepted since then, or of all that is kept (role `admin`)."""
+        """The audit report on requests since that time, or on all that are stored (role `admin`)."""
         query = f"?since={quote(since.isoformat(), safe='')}" if since else ""
         report: AuditReportView = await self._transport.json("GET", f"/v1/audit{query}")
         return report
 
     async def ready(self) -> bool:
-        """Whether the bridge takes requests."""
+        """Whether the bridge accepts requests."""
         try:
             return (await self._transport.send("GET", "/healthz/ready")).status == 200
         except (Problem, Unreachable):
             return False
 
     async def _stream(self, correlation_id: str) -> AsyncIterator[RunView]:
-        """What the event stream says; it ends early where there is none or the connection breaks."""
+        """The events of the stream. It ends early if there is no stream or the connection breaks."""
         try:
             async with self._transport.call("GET", f"{_request(correlation_id)}/events", {"accept": "text/event-stream"}) as response:
                 if response.status == 200 and response.content_type == "text/event-stream":

@@ -1,7 +1,7 @@
-"""What the HTTP API answers (contract 3.3): its JSON as types.
+"""The types of the HTTP API's answers.
 
-These types, with those of `deadletterview` and `configurationview`, are the one place that says what an answer looks like: `/openapi.json`
-is made of them, descriptions included. A key that is `NotRequired` is absent where there is nothing to say. Times are RFC 3339 in UTC.
+These types, with those of `deadletterview` and `configurationview`, are the only definition of the answers: `/openapi.json`
+is generated from them, including the descriptions. A key that is `NotRequired` is absent if it has no value. Times are RFC 3339 in UTC.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Json = Annotated[Any, Field(description="Any JSON value.")]
 
 
 class ViolationView(TypedDict):
-    """Where an input or event breaks which rule."""
+    """A violation of a rule by an input or event, and its place."""
 
     pointer: Annotated[str, Field(description="JSON pointer (RFC 6901)")]
     rule: str
@@ -50,7 +50,7 @@ class RunErrorView(TypedDict):
 
 
 class ProgressView(TypedDict, total=False):
-    """How far a run is."""
+    """The progress of a run."""
 
     percent: Annotated[float, Field(ge=0, le=100)]
     message: str
@@ -72,7 +72,7 @@ class AttemptView(TypedDict):
 
 
 class LateResultView(TypedDict):
-    """What a function said after its invocation had ended."""
+    """A result that arrived after its invocation had ended."""
 
     status: Status
     receivedAt: Time
@@ -92,7 +92,7 @@ class InvocationView(TypedDict):
 
 
 class WaitingForView(TypedDict):
-    """What an unfinished run waits for."""
+    """What an unfinished run is waiting for."""
 
     reason: Annotated[
         Literal[
@@ -150,7 +150,7 @@ class ProblemView(TypedDict):
 
 
 class RunsView(TypedDict):
-    """Newest first."""
+    """Runs, newest first."""
 
     items: list[RunView]
     nextCursor: NotRequired[Annotated[str, Field(description="Absent on the last page.")]]
@@ -163,7 +163,7 @@ class BatchAnswerView(TypedDict):
 
 
 class AllowView(TypedDict, total=False):
-    """Roles; absent means as if nothing was said."""
+    """Roles. If a list is absent, the default applies."""
 
     submit: list[str]
     read: list[str]
@@ -183,7 +183,7 @@ class AutomationView(TypedDict):
 
 
 class AutomationsView(TypedDict):
-    """The catalogue."""
+    """The automations in the catalogue."""
 
     items: list[AutomationView]
 
@@ -196,7 +196,7 @@ class DiscrepancyView(TypedDict):
 
 
 class AuditReportView(TypedDict):
-    """What was accepted, and what became of it."""
+    """What was accepted, and how it ended."""
 
     takenAt: Time
     accepted: Annotated[Count, Field(description="Ended, forgotten and unfinished together.")]
@@ -212,14 +212,14 @@ class AuditReportView(TypedDict):
 
 
 class InvocationStateView(TypedDict):
-    """What a running function may know."""
+    """What a running function may know of its invocation."""
 
     canceled: bool
     deadline: Time
 
 
 class LiveView(TypedDict):
-    """The process runs."""
+    """The process is running."""
 
     status: Literal["live"]
 

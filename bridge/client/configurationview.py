@@ -1,4 +1,4 @@
-"""What a bridge runs by, as `GET /v1/configuration` tells it."""
+"""The types of the answer of `GET /v1/configuration`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge.client.answers import AutomationView
 
 
 class PolicyView(TypedDict):
-    """What the policy of a function app comes to."""
+    """The effective policy of a function app."""
 
     timeout: Annotated[str, Field(description="Of one attempt.", examples=["25s"])]
     attempts: NotRequired[Annotated[int, Field(description="The most; absent where only the deadline is a limit.")]]
@@ -22,7 +22,7 @@ class PolicyView(TypedDict):
 
 
 class LimitsView(TypedDict):
-    """Sizes in bytes, and times."""
+    """Limits: sizes in bytes, and times."""
 
     maxInputBytes: int
     maxEventBytes: NotRequired[Annotated[int, Field(description="Absent where the bus sets none.")]]
@@ -33,14 +33,14 @@ class LimitsView(TypedDict):
 
 
 class TopicIdentityView(TypedDict):
-    """The caller that the requests of a topic count as."""
+    """The caller of all requests on a topic."""
 
     submitter: str
     roles: list[str]
 
 
 class SettingsView(TypedDict):
-    """The settings that callers and functions meet."""
+    """The settings that matter to callers and functions."""
 
     requestTopics: Annotated[dict[str, TopicIdentityView], Field(description="Where requests arrive, and as whose they count.")]
     replyTopics: Annotated[list[str], Field(description="What a request may name for its reply.")]
@@ -50,7 +50,7 @@ class SettingsView(TypedDict):
 
 
 class ConfigurationView(TypedDict):
-    """The catalogue, the policies of function calls and the settings that are no secret."""
+    """The catalogue, the policies of function calls and the settings without secrets."""
 
     automations: list[AutomationView]
     policies: Annotated[dict[str, PolicyView], Field(description="By function app.")]

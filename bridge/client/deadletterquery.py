@@ -1,4 +1,4 @@
-"""What a caller wants to see of the dead letters."""
+"""The conditions for a list of dead letters."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from datetime import datetime
 class DeadLetterQuery:
     """Which dead letters to list.
 
-    `replayed` asks whether their event has been published again, `replay_of` for those that came back from a replay of that dead letter.
-    `entity` is a queue, a topic or a subscription, `text` stands somewhere in what is shown, `before` is later than when one was kept.
+    `replayed` asks whether the event has been published again, and `replay_of` for those that came back from a replay of that dead letter.
+    `entity` is a queue, a topic or a subscription. `text` must appear in what is shown. `before` must be later than the time of keeping.
     """
 
     reason: str = ""
@@ -24,7 +24,7 @@ class DeadLetterQuery:
     before: datetime | None = None
 
     def query(self) -> dict[str, str]:
-        """As the API takes it."""
+        """The conditions as query parameters of the API."""
         replayed = {} if self.replayed is None else {"replayed": str(self.replayed).lower()}
         without = {} if self.with_event else {"event": "false"}
         named = {"reason": self.reason, "automation": self.automation, "replayOf": self.replay_of, "entity": self.entity, "text": self.text}

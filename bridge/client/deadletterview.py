@@ -1,4 +1,4 @@
-"""What the HTTP API answers about dead letters (contract 3.3)."""
+"""The types of the HTTP API's answers about dead letters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge.client.answers import Time
 
 
 class ReplayView(TypedDict):
-    """The event of a dead letter, published once more."""
+    """A replay: the event of a dead letter was published again."""
 
     at: Time
     by: Annotated[str, Field(description="The caller who requested it.")]
@@ -21,13 +21,13 @@ class ReplayView(TypedDict):
 
 
 class ReplayUnderWayView(ReplayView):
-    """A replay that is not confirmed: under way until then; after that interrupted, and free to be made again."""
+    """A replay that is not confirmed. Until the given time it is in progress. After that it was interrupted, and can be repeated."""
 
     until: Time
 
 
 class DeadLetterView(TypedDict):
-    """An event that led nowhere."""
+    """An event that could not be handled."""
 
     id: str
     reason: Annotated[str, Field(examples=["Malformed", "CorrelationConflict", "GaveUp", "ReplyUndeliverable", "Undeliverable"])]
@@ -52,14 +52,14 @@ class DeadLetterView(TypedDict):
 
 
 class MissingView(TypedDict):
-    """What the broker did not give: the dead letters of one entity, or of all."""
+    """What the broker did not return: the dead letters of one entity, or of all."""
 
     detail: str
     entity: NotRequired[str]
 
 
 class DeadLettersView(TypedDict):
-    """Those of the bridge, newest first; then those of the broker, by entity, oldest first."""
+    """The dead letters of the bridge, newest first; then those of the broker, by entity, oldest first."""
 
     items: list[DeadLetterView]
     missing: NotRequired[list[MissingView]]

@@ -1,4 +1,4 @@
-"""The two ways to get no answer: the bridge refused, or none is there."""
+"""The errors of the client: the bridge refused a request, or cannot be reached."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Problem(Exception):
-    """The bridge refused (RFC 9457): what happened in `detail`, what to do next in `hint`, one violation an entry in `errors`."""
+    """The bridge refused a request (RFC 9457): `detail` says what happened, `hint` what to do next, `errors` lists violations."""
 
     def __init__(self, status: int, code: str, detail: str, hint: str = "", errors: Sequence[Mapping[str, Any]] = ()) -> None:
         self.status = status
@@ -19,7 +19,7 @@ class Problem(Exception):
 
     @classmethod
     def read(cls, status: int, body: Any) -> Problem:
-        """Make one of problem+json, or of whatever stands in its place."""
+        """Create a Problem from problem+json, or from any other body."""
         if not isinstance(body, dict):
             return cls(status, f"Http{status}", f"The answer was HTTP {status}, from something that is not a bridge.", "Check the URL.")
         detail = str(body.get("detail") or body.get("title") or f"HTTP {status}")

@@ -1,4 +1,4 @@
-"""Server-sent events (HTML standard, section 9.2.6)."""
+"""Parses server-sent events (HTML standard, section 9.2.6)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 
 async def read(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """The data of every event in a stream; comments are left out."""
+    """The data of every event in a stream. Comments are skipped."""
     data: list[str] = []
     rest = b""
     async for chunk in chunks:

@@ -1,4 +1,4 @@
-"""One session of HTTP with a bridge: whatever it refuses is a `Problem`, whatever keeps it from answering is `Unreachable`."""
+"""Sends HTTP requests to a bridge. A refused request raises `Problem`; if no bridge answers, `Unreachable` is raised."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LONGEST_WAIT = 60  #: seconds that one request may wait for its answer
 
 
 class HttpAnswer(NamedTuple):
-    """A status, and the body with it."""
+    """The status and the body of an answer."""
 
     status: int
     body: bytes
 
     def json(self) -> Any:
-        """The body as a value; as bytes where it is no JSON, and None where there is none."""
+        """The body as a value; as bytes if it is not JSON, and None if it is empty."""
         try:
             return json.loads(self.body) if self.body else None
         except ValueError:
@@ -32,7 +32,7 @@ class HttpAnswer(NamedTuple):
 
 
 class Transport:
-    """`token` is sent to this URL only and never follows a redirect."""
+    """An HTTP session with one bridge. `token` is sent only to this URL and never follows a redirect."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url.rstrip("/")
@@ -40,7 +40,7 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
 
     def open(self) -> None:
-        """Connections are made when they are needed. Raises Unreachable if the URL cannot be one."""
+        """A session. Connections are opened when they are needed. Raises Unreachable if the URL is invalid."""
         if not _is_address(self.url):
             raise Unreachable(self.url, "it is not an http or https address")
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=LONGEST_WAIT + 15)
@@ -52,7 +52,7 @@ class Transport:
             await self._session.close()
 
     async def json(self, method: str, path: str, headers: Mapping[str, str] | None = None, value: Any = ...) -> Any:
-        """Send `value`, unless it is left out, and give the value that comes back. Raises Problem, Unreachable."""
+        """Send `value`, if there is one, and return the value of the answer. Raises Problem, Unreachable."""
         answer = await self.send(method, path, headers, None if value is ... else json.dumps(value).encode())
         found = answer.json()
         if isinstance(found, bytes):
@@ -60,7 +60,7 @@ class Transport:
         return found
 
     async def send(self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> HttpAnswer:
-        """Send `body` and give the whole answer. Raises Problem, Unreachable."""
+        """Send `body` and return the whole answer. Raises Problem, Unreachable."""
         async with self.call(method, path, headers, body) as response:
             answer = HttpAnswer(response.status, await response.read())
         if not 200 <= answer.status < 300:

@@ -1,7 +1,8 @@
-"""Dead letters: events that led nowhere, kept with the reason, listed, replayed and discarded (DESIGN 3.5.6).
+"""Dead letters: events that could not be handled. They are kept with the reason, listed, replayed and discarded.
 
-`deadletter.py` is the record, `store.py` keeps and replays records, `replay.py` says what a replay publishes. `parked.py`, `subqueue.py`
-and `brokerletters.py` do the same with what is in the broker's dead-letter sub-queues; `everywhere.py` is the one list of both.
+`deadletter.py` is the record, `store.py` keeps and replays records, and `replay.py` decides what a replay publishes. `parked.py`,
+`subqueue.py` and `brokerletters.py` do the same for messages in the broker's dead-letter queues. `everywhere.py` combines both into one
+list.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""The dead letters in the sub-queues of the broker: listed by peeking, replayed and discarded under the broker's own locks.
+"""The dead letters in the dead-letter queues of the broker. They are listed by peeking, and replayed and discarded under the broker's
+locks.
 
-A replay sends a copy and then settles the message. Killed in between, it is made again with the same message id, which duplicate
-detection drops; without that the receiver has the rule for repeats. What was replayed is kept by the bridge, with who replayed it.
+A replay sends a copy and then settles the message. If the process is killed in between, the replay is repeated with the same message id,
+which duplicate detection drops. Without duplicate detection, the receiver has to recognize the repeat. The bridge keeps what was replayed,
+and by whom.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ SecretPaths = Callable[[Message], tuple[Path, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A part of a list that the broker did not give, and why; of everything if `entity` is empty."""
+    """A part of a list that the broker did not return, and why. If `entity` is empty, it is everything."""
 
     entity: str
     detail: str
@@ -43,7 +45,7 @@ class Missing:
 
 @dataclass
 class BrokerPage:
-    """Dead letters of the broker, by entity, oldest first. `cursor` continues; `missing` is what could not be looked at."""
+    """Dead letters of the broker, by entity, oldest first. `cursor` continues the list; `missing` names what could not be read."""
 
     dead_letters: list[DeadLetter] = field(default_factory=list)
     cursor: str = ""
@@ -53,7 +55,7 @@ class BrokerPage:
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """What a page is to hold, and when it ends with what it has (a time of the monotonic clock)."""
+    """How much a page may still hold, and when it ends with what it has (a time of the monotonic clock)."""
 
     page: BrokerPage
     limit: int
@@ -62,16 +64,16 @@ class _Progress:
 
 
 class BrokerDeadLetters:
-    """The dead letters in the sub-queues of one broker."""
+    """The dead letters in the dead-letter queues of one broker."""
 
     def __init__(self, queues: DeadLetterQueues, kept: DeadLetters, clock: Clock, secret_paths: SecretPaths) -> None:
         self._queues, self._kept, self._clock, self._secret_paths = queues, kept, clock, secret_paths
         self._sub_queues = {entity: SubQueue(queues, entity, clock) for entity in queues.entities}
 
     async def page(self, limit: int, cursor: str, only: DeadLetterFilter) -> BrokerPage:
-        """The next `limit` dead letters after `cursor`, a dead letter's place as `entity@number`. Raises Malformed for any other.
+        """The next `limit` dead letters after `cursor`, which has the form `entity@number`. Raises Malformed for any other cursor.
 
-        What the broker does not give is named, and the rest of the list is given.
+        Entities that the broker does not return are named, and the rest of the list is returned.
         """
         page = BrokerPage()
         entities = [entity for entity in self._queues.entities if only.is_about(entity)]
@@ -96,7 +98,7 @@ class BrokerDeadLetters:
             return await self._queues.peek(entity, number, AT_ONCE)
 
     async def _add(self, walk: _Progress, entity: str, found: Sequence[ParkedMessage] | BaseException) -> bool:
-        """Add what was found of one entity, and what follows it. Returns False if the broker is away."""
+        """Add the dead letters of one entity and the position behind them. Returns False if the broker is unavailable."""
         page = walk.page
         try:
             while found:
@@ -186,7 +188,7 @@ class BrokerDeadLetters:
         )
 
     async def close(self) -> None:
-        """Stop what is under way. A message that was not settled yet stays in its sub-queue."""
+        """Stop the operations in progress. A message that was not settled yet stays in its queue."""
         await asyncio.gather(*(each.close() for each in self._sub_queues.values()))
 
     def _place(self, dead_letter_id: str) -> tuple[str, int]:

@@ -1,8 +1,8 @@
-"""A dead letter: one event that led nowhere, why, and what became of its replays. Nothing here reads or writes; `store.py` does.
+"""A dead letter: an event that could not be handled, the reason, and its replays. This module does no I/O; `store.py` does.
 
-A replay is claimed in the record before its message is published, and confirmed after. Whoever reads the record in between, or after a
-crash in between, sees that the replay is under way. After its time a claim may be taken again under the same message id, so that whoever
-has received the first message recognises the second one as a repeat.
+A replay is claimed in the record before its message is published, and confirmed afterwards. Whoever reads the record in between, or after a
+crash in between, sees that the replay is in progress. After some time the replay may be claimed again with the same message id, so that a
+receiver of the first message recognizes the second one as a repeat.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Replay(_CamelCaseModel):
 
 
 class Claim(_CamelCaseModel):
-    """A replay under way. No other starts before `until`. `digest` is that of the published event, `key` makes every claim unique."""
+    """A replay in progress. No other one starts before `until`. `digest` is that of the published event, `key` makes every claim unique."""
 
     replay: Replay
     until: datetime
@@ -56,7 +56,7 @@ class Claim(_CamelCaseModel):
 
 
 class DeadLetter(_CamelCaseModel):
-    """One event that was refused or given up. The original is in `body` as text or, if it is no text, in `body_base64`."""
+    """An event that was refused or given up on. The original is in `body` as text or, if it is not text, in `body_base64`."""
 
     id: str
     reason: str
@@ -88,7 +88,7 @@ class DeadLetter(_CamelCaseModel):
 
     @property
     def size(self) -> int:
-        """About how many bytes its event has."""
+        """The approximate size of its event in bytes."""
         return len(self.body) + len(self.body_base64)
 
     @property
@@ -104,8 +104,8 @@ class DeadLetter(_CamelCaseModel):
     def claimed(self, replay: Replay, body: bytes, lease: timedelta, *, numbered: bool = False) -> DeadLetter:
         """The record with a claim for a replay that publishes `body`. The replay gets its message id here.
 
-        Raises BeingReplayed while another claim lasts. Raises NotReplayable for a `numbered` replay after an interrupted one of another
-        event, because nobody knows which of the two has that number.
+        Raises BeingReplayed while another claim is valid. Raises NotReplayable for a `numbered` replay after an interrupted one of another
+        event, because it is unknown which of the two has that number.
         """
         self.require_unclaimed(replay.at)
         replays, digest = self.replays, hashlib.sha256(body).hexdigest()
@@ -122,13 +122,13 @@ class DeadLetter(_CamelCaseModel):
         return self.model_copy(update={"replays": replays, "claim": claim})
 
     def require_unclaimed(self, now: datetime) -> None:
-        """Raise BeingReplayed while a claim lasts. One that begins in the future is over: the clock was set back since."""
+        """Raise BeingReplayed while a claim is valid. A claim that begins in the future has ended, because the clock was set back."""
         if self.claim is not None and self.claim.replay.at - CLOCKS_DIFFER <= now < self.claim.until:
             since, until = (moment.isoformat(timespec="seconds") for moment in (self.claim.replay.at, self.claim.until))
             raise BeingReplayed(f"{self.claim.replay.by} replays dead letter {self.id} since {since}.", hint=f"Look again after {until}.")
 
     def is_done(self, number: int) -> bool:
-        """Whether the replay of this number has been made. Raises Malformed if it is neither that nor the next one."""
+        """Whether the replay with this number has been made. Raises Malformed if it is neither that nor the next one."""
         if number > len(self.replays) + 1:
             raise Malformed(f"number={number} is not the next replay of dead letter {self.id}: it has {len(self.replays)}.")
         return number <= len(self.replays)
@@ -139,7 +139,10 @@ class DeadLetter(_CamelCaseModel):
         return self.model_copy(update={"replays": (*self.replays, *done), "claim": None})
 
     def released(self, now: datetime, *, sure: bool) -> DeadLetter:
-        """The record, free for the next replay. With the same event it has the same message id, unless nothing was published for `sure`."""
+        """The record, free for the next replay.
+
+        A replay of the same event has the same message id, unless it is `sure` that nothing was published.
+        """
         left = None if sure or self.claim is None else self.claim.model_copy(update={"until": now})
         return self.model_copy(update={"claim": left})
 
@@ -166,7 +169,7 @@ class DeadLetter(_CamelCaseModel):
         return {"event": shown if is_event else masked(shown, self.secret_paths)}
 
     def redacted(self, event: Any) -> Any:
-        """The event with `***` wherever something is secret."""
+        """The event with `***` in place of every secret."""
         if not isinstance(event, dict):
             return event
         secret = {*_TOKENS, "data_base64"} if self.secret_paths else _TOKENS
@@ -175,12 +178,12 @@ class DeadLetter(_CamelCaseModel):
 
 
 def is_token(name: str) -> bool:
-    """Whether an application property is a token, in whichever case and behind whichever prefix, such as `cloudEvents:`."""
+    """Whether an application property is a token, in any letter case and with any prefix, such as `cloudEvents:`."""
     return _WORDS.split(name.casefold())[-1] in _TOKENS
 
 
 def attributes(body: bytes) -> Mapping[str, Any]:
-    """The attributes of an event as they stand in it; none if the body is no JSON object."""
+    """The attributes of an event as they are written in it; none if the body is not a JSON object."""
     try:
         event = parse_json(body)
     except Malformed:
@@ -189,6 +192,6 @@ def attributes(body: bytes) -> Mapping[str, Any]:
 
 
 def short_text(named: Mapping[str, Any], name: str) -> str:
-    """An attribute that is an id or a name; a text that is too long for either counts as absent."""
+    """An attribute that is an id or a name; a text that is too long for either counts as missing."""
     value = named.get(name)
     return value if isinstance(value, str) and len(value) <= 130 else ""

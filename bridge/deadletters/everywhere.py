@@ -1,4 +1,4 @@
-"""All dead letters in one list: first those that the bridge keeps, newest first, then those in the broker's sub-queues, by entity."""
+"""All dead letters in one list: first those of the bridge, newest first, then those in the broker's dead-letter queues, by entity."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BROKER = "broker:"  #: what a cursor into the broker's dead letters begins with
 
 @dataclass(frozen=True)
 class DeadLetterPage:
-    """One page of the list. `cursor` continues it, unless it is empty; `missing` is what the broker did not give."""
+    """One page of the list. `cursor` continues it, if it is not empty; `missing` is what the broker did not return."""
 
     dead_letters: Sequence[DeadLetter]
     cursor: str
@@ -27,7 +27,7 @@ class DeadLetterPage:
 
 
 class AllDeadLetters:
-    """Lists, replays and discards dead letters wherever they are. `kept` are the bridge's own; without a `broker` these are all."""
+    """Lists, replays and discards dead letters of both kinds. `kept` are the bridge's own; without a `broker` there are no others."""
 
     def __init__(self, kept: DeadLetters, broker: BrokerDeadLetters | None) -> None:
         self.kept, self._broker = kept, broker
@@ -55,7 +55,7 @@ class AllDeadLetters:
         return await self._broker.get(dead_letter_id)
 
     async def replay(self, dead_letter_id: str, request: ReplayRequest) -> ReplayResult:
-        """Publish the event once more where it came from. Raises what the one that has it raises."""
+        """Publish the event again where it came from. Raises the errors of the part that has the dead letter."""
         if self._broker is None or not parked.is_parked(dead_letter_id):
             return await self.kept.replay(dead_letter_id, request)
         try:
@@ -68,13 +68,13 @@ class AllDeadLetters:
         return result
 
     async def _remove_again(self, broker: BrokerDeadLetters, dead_letter_id: str, by: str) -> None:
-        """Remove a message whose copy was sent if the broker has brought it again, as it may after a failover."""
+        """Remove a message whose copy was sent, if the broker has redelivered it, as it may after a failover."""
         with suppress(NotFound):
             await broker.get(dead_letter_id)
             await broker.discard(dead_letter_id, by)
 
     async def discard(self, dead_letter_id: str, by: str) -> None:
-        """Remove a dead letter for good. Raises what the one that has it raises."""
+        """Remove a dead letter permanently. Raises the errors of the part that has the dead letter."""
         try:
             await self.kept.discard(dead_letter_id, by)
         except NotFound:
@@ -87,6 +87,6 @@ class AllDeadLetters:
         return self._broker.reaches(dead_letter) if self._broker is not None else ()
 
     async def close(self) -> None:
-        """Stop what is under way at the broker."""
+        """Stop the operations in progress at the broker."""
         if self._broker is not None:
             await self._broker.close()

@@ -1,4 +1,4 @@
-"""Which dead letters a list shows, those of the bridge and those of the broker."""
+"""Selects dead letters for a list, both of the bridge and of the broker."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _SUB_QUEUE, _SUBSCRIPTIONS = "/$deadletterqueue", "/subscriptions/"  #: as they 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterFilter:
-    """Which dead letters a list shows. What is empty or None excludes none.
+    """The conditions for a list of dead letters. A condition that is empty or None excludes nothing.
 
-    `replayed` asks whether their event has been published again, `replay_of` for those that came back from a replay of that dead letter.
-    `entity` is a queue, a topic or a subscription, `text` stands somewhere in what an admin sees, and `before` is later than when
-    the dead letter was kept.
+    `replayed` asks whether the event has been published again, and `replay_of` for those that came back from a replay of that dead letter.
+    `entity` is a queue, a topic or a subscription. `text` must appear in what an admin sees. `before` must be later than the time
+    at which the dead letter was kept.
     """
 
     reason: str = ""
@@ -42,7 +42,7 @@ class DeadLetterFilter:
         )
 
     def is_about(self, source: str) -> bool:
-        """Whether `entity` is this source or its topic. Case does not matter, as on Service Bus, and addresses are understood, too."""
+        """Whether `entity` is this source or its topic. Letter case does not matter, as on Service Bus, and addresses are accepted, too."""
         wanted, source = _path(self.entity), _path(source)
         return not wanted or source == wanted or source.partition("/")[0] == wanted
 
@@ -52,7 +52,7 @@ def _path(entity: str) -> str:
 
 
 def _shows(dead_letter: DeadLetter, text: str) -> bool:
-    """Whether the text stands in the dead letter as it is shown: what is redacted cannot be searched for."""
+    """Whether the text appears in the dead letter as it is shown, so that redacted values cannot be searched for."""
     shown = dead_letter.view()
     body = shown["body"] if isinstance(shown.get("body"), str) else ""
     written = to_json(shown).decode().casefold()

@@ -1,8 +1,9 @@
-"""A message in a dead-letter sub-queue of the broker, as a dead letter. Nothing here reads or writes; `brokerletters.py` does.
+"""A message in a dead-letter queue of the broker, seen as a dead letter. This module does no I/O; `brokerletters.py` does.
 
-Its id is `<queue>@<number>` or `<topic>~<subscription>@<number>` with its sequence number there, so that it leads to the message without
-a record of the bridge. The copy that a replay sends has a message id made of that id: a replay that was interrupted before the message
-was settled is made again under the same one, and duplicate detection does not take it for the message that was dead-lettered.
+Its id is `<queue>@<number>` or `<topic>~<subscription>@<number>`, where the number is its sequence number. So the id leads to the message
+without a record in the bridge. The copy that a replay sends has a message id made from that id. If a replay was interrupted before the
+message was settled, it is repeated with the same message id, and duplicate detection does not confuse it with the message that was
+dead-lettered.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ _HINTS = {
 
 
 def is_parked(dead_letter_id: str) -> bool:
-    """Whether the id is that of a message in a dead-letter sub-queue."""
+    """Whether the id is that of a message in a dead-letter queue of the broker."""
     return _ID.fullmatch(dead_letter_id) is not None
 
 
 def place(dead_letter_id: str) -> tuple[str, int]:
-    """The entity and the sequence number that an id stands for. Raises NotFound if it stands for none."""
+    """The entity and the sequence number in an id. Raises NotFound if the id has another form."""
     match = _ID.fullmatch(dead_letter_id)
     if match is None:
         raise NotFound(f"There is no dead letter {dead_letter_id[:100]!r}.", hint="GET /v1/deadletters lists them.")
@@ -83,7 +84,7 @@ def dead_letter(parked: ParkedMessage, secret_paths: tuple[Path, ...], replay_of
 
 
 def claimed(letter: DeadLetter, replay: Replay, content: bytes, lease: timedelta) -> DeadLetter:
-    """The dead letter with a claim for a replay of `content`. An edited event has an id of its own, since another edit may follow."""
+    """The dead letter with a claim for a replay of `content`. An edited event gets its own id, because another edit may follow."""
     found = letter.claimed(replay, content, lease)
     assert found.claim is not None  # noqa: S101 - it was just made
     if not replay.edited and len(found.claim.replay.message_id) <= LONGEST_MESSAGE_ID:

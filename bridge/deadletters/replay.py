@@ -1,7 +1,7 @@
-"""What a replay publishes: the original, or an edited event with its masks replaced, and never work whose deadline has passed.
+"""Decides what a replay publishes: the original, or an edited event with its masks replaced, but never work whose deadline has passed.
 
-An editor starts from `DeadLetter.view`, where secrets are masked. A `***` at a place that was masked there means the value it hides. At
-any other place it is a text like every other, unless the place is secret: then nothing is published.
+An editor starts from `DeadLetter.view`, where secrets are masked. A `***` at a place that was masked there stands for the hidden value. At
+any other place it is ordinary text, unless the place is secret. In that case nothing is published.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bridge.redaction import MASK
 class ReplayRequest:
     """A request of `by` to replay a dead letter.
 
-    With `number` it is that replay and no later one. `edited` is the event to publish instead of the original.
+    `number` asks for that replay and no later one. `edited` is the event to publish instead of the original.
     """
 
     by: str
@@ -37,14 +37,14 @@ class ReplayRequest:
 
 
 class _Masked:
-    """Stands for `***` as long as it is not known whether it hides something."""
+    """Stands for `***` while it is not known whether it hides a value."""
 
 
 _MASKED = _Masked()
 
 
 def body(dead_letter: DeadLetter, request: ReplayRequest) -> bytes:
-    """The event to publish. Raises Malformed if an edited event is no event, or has masks at secret places that hide nothing."""
+    """The event to publish. Raises Malformed if an edited event is not valid, or has masks at secret places that hide nothing."""
     if request.edited is None:
         return dead_letter.original()
     edited, original = _marked(read_unique_json(request.edited)[0]), attributes(dead_letter.original())
@@ -69,7 +69,7 @@ def body(dead_letter: DeadLetter, request: ReplayRequest) -> bytes:
 def message(dead_letter: DeadLetter, content: bytes, now: datetime) -> Message:
     """The message of a claimed replay.
 
-    Raises NotReplayable for work or a request whose deadline has passed, and for an event whose topic nobody knows.
+    Raises NotReplayable for work or a request whose deadline has passed, and for an event whose topic is unknown.
     """
     assert dead_letter.claim is not None  # noqa: S101 - a replay is claimed before its message is made
     if dead_letter.topic == DEADLETTERS and not dead_letter.entity:
@@ -91,7 +91,7 @@ def message(dead_letter: DeadLetter, content: bytes, now: datetime) -> Message:
 
 
 def _time_left(dead_letter: DeadLetter, named: Mapping[str, Any], now: datetime) -> timedelta | None:
-    """How long the message may wait on the bus. None if it has no deadline, and for requests: their run ends and tells it."""
+    """How long the message may wait on the bus. None if it has no deadline, and for requests, whose run ends and reports it."""
     original = attributes(dead_letter.original())
     # The deadline of work belongs to its run, so no edit moves it.
     work = INVOKED in (original.get("type"), named.get("type"))
@@ -146,7 +146,7 @@ def _restored(value: Any, original: Any, shown: Any) -> Any:
 
 
 def _forgotten(value: Any, shown: Any, place: str) -> Iterator[str]:
-    """JSON pointers of the masks at secret places, which are those where `shown`, the same event redacted, differs from it."""
+    """JSON pointers of masks at secret places. These are the places where `shown`, the same event redacted, differs from it."""
     if value is _MASKED:
         if shown is not _MASKED:
             yield place or "/"

@@ -1,4 +1,4 @@
-"""The dead letters in the store: kept with the reason, listed in pages, replayed and discarded."""
+"""The dead letters in the store. They are kept with the reason, listed in pages, replayed and discarded."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class DeadLetters:
     async def keep(  # noqa: PLR0913 - each is a part of the record
         self, delivery: Delivery, reason: str, detail: str, *, hint: str = "", secret_paths: tuple[Path, ...] = (), topic: str = ""
     ) -> None:
-        """Keep a delivery that leads nowhere. The same delivery again is the same dead letter. Raises Unavailable.
+        """Keep a delivery that cannot be handled. The same delivery again is the same dead letter. Raises Unavailable.
 
-        `hint` says what its sender can do. `topic` is where the event was published at first; it is needed for buses that do not tell
-        this with a dead letter.
+        `hint` says what its sender can do. `topic` is where the event was first published, for buses that do not report this for dead
+        letters.
         """
         parent = await self.parent(delivery.message)
         dead_letter = self._dead_letter(delivery, reason, detail, secret_paths, parent).model_copy(update={"hint": hint[:2000]})
@@ -74,11 +74,11 @@ class DeadLetters:
         )
 
     async def keep_replayed(self, dead_letter: DeadLetter) -> None:
-        """Keep a dead letter that the broker had until it was replayed: with who replayed it. Raises Unavailable."""
+        """Keep a dead letter of the broker after its replay, with who replayed it. Raises Unavailable."""
         await self._create(dead_letter.model_copy(update={"kept_at": self._clock.now(), "entity": "", "reaches": ()}))
 
     async def _create(self, dead_letter: DeadLetter) -> bool:
-        """Whether the record was created; if not, it exists."""
+        """Create the record. Returns False if it exists."""
         await self._index.add(Entry(created_at=dead_letter.kept_at, id=dead_letter.id, subject=dead_letter.reason))
         try:
             await self._store.create(_key(dead_letter.id), dead_letter.model_dump_json(by_alias=True).encode(), self._retention)
@@ -89,9 +89,9 @@ class DeadLetters:
         return True
 
     async def parent(self, message: Message) -> str:
-        """The id of the dead letter whose replay this message is, or nothing. Anybody can make up an id, so its record must have it.
+        """The id of the dead letter whose replay this message is, or nothing. Raises Unavailable.
 
-        Raises Unavailable.
+        Anybody can make up such an id, so the record of the dead letter must contain it.
         """
         match = _REPLAYED.fullmatch(message.message_id)
         found = await self._store.get(_key(match[1])) if match else None
@@ -132,7 +132,7 @@ class DeadLetters:
         return (await self._found(dead_letter_id))[0]
 
     async def page(self, limit: int, cursor: str, only: DeadLetterFilter = EVERYTHING) -> tuple[list[DeadLetter], str]:
-        """The newest `limit` dead letters after `cursor`, and the cursor that continues or nothing. Raises Malformed, Unavailable.
+        """The newest `limit` dead letters after `cursor`, and the cursor that continues, or nothing. Raises Malformed, Unavailable.
 
         A page may be short and still have a cursor. The pages of one list show every dead letter that existed when the first page was
         read, whatever is replayed meanwhile, and none that came later.
@@ -158,16 +158,16 @@ class DeadLetters:
         return list(dead_letters.values()), ""
 
     async def _fetched(self, entries: Sequence[Entry], reason: str) -> list[Stored | None]:
-        """The dead letters of these entries; None stands for one that is gone or has another reason."""
+        """The dead letters of these entries; None for one that was removed or has another reason."""
         keys = [_key(entry.id) for entry in entries if not reason or entry.subject == reason]
         found = dict(zip(keys, await self._store.get_many(keys) if keys else [], strict=True))
         return [found.get(_key(entry.id)) for entry in entries]
 
     async def replay(self, dead_letter_id: str, request: ReplayRequest) -> ReplayResult:
-        """Publish the event once more where it came from. It is claimed before and confirmed after, so that only one of two is made.
+        """Publish the event again where it came from. Of two simultaneous replays only one is made.
 
         After NotFound, Malformed, BeingReplayed, NotReplayable and Undeliverable nothing was published. After Unavailable and
-        ChangedMeanwhile this is not known; the same replay again has the same message id.
+        ChangedMeanwhile this is unknown. The same replay again has the same message id.
         """
         dead_letter, etag = await self._found(dead_letter_id)
         if request.number is not None and dead_letter.is_done(request.number):
@@ -199,7 +199,7 @@ class DeadLetters:
             await self._save(claimed.released(self._clock.now(), sure=sure), etag, self._retention)
 
     async def discard(self, dead_letter_id: str, by: str) -> None:
-        """Take a dead letter off the list, for the caller `by`. Raises NotFound, BeingReplayed, ChangedMeanwhile, Unavailable."""
+        """Remove a dead letter from the list, for the caller `by`. Raises NotFound, BeingReplayed, ChangedMeanwhile, Unavailable."""
         dead_letter, etag = await self._found(dead_letter_id)
         dead_letter.require_unclaimed(self._clock.now())
         gone = dead_letter.model_copy(update={"discarded": True, "body": "", "body_base64": ""})

@@ -1,7 +1,8 @@
-"""Acts on chosen messages of one dead-letter sub-queue, which can only be locked from its head.
+"""Replays or removes chosen messages of one dead-letter queue, which can be locked only from its head.
 
-Small batches are locked. What was chosen is acted on; what was not is held aside, because given back at once it would be the head again,
-and given back as soon as nothing chosen is left. A pass ends before the first of its locks does, and holds a bounded number of messages.
+Small batches are locked. Chosen messages are handled. Others are held, because they would be at the head again if they were released at
+once, and are released as soon as no chosen message is left. A pass ends before the first of its locks expires, and holds a limited number
+of messages.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Sent = Callable[[ParkedMessage], None]
 
 @dataclass
 class _Choice:
-    """A message that somebody waits for."""
+    """A message that a caller waits for."""
 
     prepare: Prepare
     sent: Sent
@@ -42,7 +43,7 @@ class _Choice:
 
 
 class SubQueue:
-    """One dead-letter sub-queue. Whatever is chosen while a pass is under way is acted on in that pass, if it still comes."""
+    """One dead-letter queue. A message that is chosen during a pass is handled in that pass if it has not been passed yet."""
 
     def __init__(self, queues: DeadLetterQueues, entity: str, clock: Clock) -> None:
         self._queues, self._entity, self._clock = queues, entity, clock
@@ -51,10 +52,10 @@ class SubQueue:
         self._passing: asyncio.Task[None] | None = None
 
     async def act(self, number: int, prepare: Prepare, sent: Sent) -> None:
-        """Send the copy of a message, if it gets one, then remove the message.
+        """Send the copy of a message, if there is one, then remove the message.
 
-        Raises what `prepare` raises, NotFound, BeingReplayed (another receiver has it), NotReplayable (too much lies before it),
-        Undeliverable, Unavailable.
+        Raises what `prepare` raises, NotFound, BeingReplayed (another receiver has it), NotReplayable (too many messages are in front of
+        it), Undeliverable, Unavailable.
         """
         if number in self._chosen:
             raise BeingReplayed(f"Somebody else acts on message {number} of {self._entity} now.", hint="Look at it again.")
@@ -65,13 +66,13 @@ class SubQueue:
         await asyncio.shield(choice.done)
 
     async def close(self) -> None:
-        """Stop. What was chosen and not settled is refused with Unavailable."""
+        """Stop. Callers whose message is not settled get Unavailable."""
         if self._passing is not None:
             self._passing.cancel()
             await asyncio.wait([self._passing])
 
     async def _pass_on(self) -> None:
-        """One pass after the other, until nothing is chosen."""
+        """Make one pass after the other until no message is chosen."""
         try:
             while self._chosen:
                 if not await self._pass():
@@ -87,7 +88,7 @@ class SubQueue:
             self._chosen.pop(number).fail(fault)
 
     async def _pass(self) -> bool:
-        """Whether anything was acted on."""
+        """Make one pass. Returns whether any message was handled."""
         acted, aside = False, _Aside(self._clock)
         async with self._queues.head(self._entity) as head:
             try:
@@ -106,7 +107,7 @@ class SubQueue:
         return acted
 
     async def _more(self) -> bool:
-        """Whether anything is chosen, now or within a moment."""
+        """Whether a message is chosen, now or within a moment."""
         if not self._chosen:
             self._came.clear()
             try:
@@ -116,7 +117,7 @@ class SubQueue:
         return bool(self._chosen)
 
     async def _settle(self, head: SubQueueHead, chosen: Sequence[ParkedMessage], aside: _Aside) -> None:
-        """Send the copies of these messages together, then remove the messages. One that is refused is held aside."""
+        """Send the copies of these messages together, then remove the messages. A message whose copy is refused is held."""
         ready: list[tuple[ParkedMessage, Message | None]] = []
         for parked in chosen:
             try:
@@ -146,7 +147,7 @@ class SubQueue:
             self._end(each, lost if each.number in left else None)
 
     async def _send(self, copies: Sequence[tuple[ParkedMessage, Message]]) -> list[tuple[ParkedMessage, BridgeError]]:
-        """Those that were refused. If one of several is, they are sent one by one: a repeat has the same message id."""
+        """Send copies, and return the refused ones. If one of several is refused, all are sent one by one, with the same message ids."""
         if not copies:
             return []
         try:
@@ -167,7 +168,7 @@ class SubQueue:
             choice.done.set_result(None)
 
     async def _explain_missing(self, numbers: Collection[int]) -> None:
-        """Say of each why it did not come: it is gone, or somebody else has it."""
+        """Tell each caller why its message did not come: it was removed, or another receiver has it."""
         for number in numbers:
             found = await self._queues.peek(self._entity, number, 1)
             there = bool(found) and found[0].number == number
@@ -193,7 +194,7 @@ class SubQueue:
 
 
 class _Aside:
-    """Locked messages that nobody has chosen yet."""
+    """Locked messages that no caller has chosen yet."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -203,17 +204,17 @@ class _Aside:
 
     @property
     def messages(self) -> list[ParkedMessage]:
-        """All of them."""
+        """All held messages."""
         return list(self._held.values())
 
     @property
     def is_full(self) -> bool:
-        """Whether no more may be held, or the first lock ends soon."""
+        """Whether no more messages may be held, or the first lock expires soon."""
         late = self._until is not None and self._clock.now() >= self._until
         return late or len(self._held) >= MOST_ASIDE or self._bytes >= MOST_BYTES
 
     def put(self, messages: Sequence[ParkedMessage]) -> None:
-        """Hold these."""
+        """Hold these messages."""
         for each in messages:
             self._held[each.number] = each
             self._bytes += len(each.message.body)
@@ -222,7 +223,7 @@ class _Aside:
                 self._until = now + max(each.locked_until - now, timedelta()) * SHARE
 
     def take(self, chosen: dict[int, _Choice]) -> list[ParkedMessage]:
-        """Those that have been chosen meanwhile, oldest first."""
+        """The messages that have been chosen meanwhile, oldest first."""
         found = [self._held.pop(number) for number in sorted(self._held.keys() & chosen.keys())]
         self._bytes -= sum(len(each.message.body) for each in found)
         return found

@@ -1,4 +1,4 @@
-"""An index of ids, newest first, in a store that cannot list its keys (DESIGN 4, Index).
+"""An index of ids, newest first, in a store that cannot list its keys.
 
 Each replica appends entries to a log of its own, `<name>/<replica>`. The key `<name>` lists the replicas.
 """
@@ -25,7 +25,7 @@ Position = tuple[int, int]
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One entry of the index: when it was made, an id, its subject, and until when the sweeper has to look at it."""
+    """One entry of the index: its time, an id, the subject of that id, and until when the sweeper has to check it."""
 
     created_at: datetime
     id: str
@@ -52,7 +52,7 @@ class Batch:
 
 
 class Index:
-    """One index; `replica` names this process, and nobody else writes under that name."""
+    """One index. `replica` names this process, and no other process writes under that name."""
 
     def __init__(self, store: Store, clock: Clock, *, name: str, replica: str, keep: timedelta) -> None:
         self._store, self._clock, self._name, self._keep, self.replica = store, clock, name, keep, replica
@@ -64,7 +64,7 @@ class Index:
         return self._log.add(entry)
 
     async def spans(self) -> dict[str, Span]:
-        """The range of pages of each replica that ever wrote. Raises Unavailable."""
+        """The range of pages of each replica that has ever written. Raises Unavailable."""
         replicas = await self._roster.names()
         found = await spans(self._store, [self._log_name(replica) for replica in replicas])
         return {replica: span for replica, span in zip(replicas, found, strict=True) if span is not None}
@@ -97,7 +97,7 @@ class Index:
     async def newest(self, cursor: str = "") -> AsyncIterator[Batch]:
         """The entries of all replicas, newest first, in batches.
 
-        Raises Malformed for a cursor that was made up, Unavailable.
+        Raises Malformed for a cursor that the index did not write, and Unavailable.
         """
         # Replicas and entries that were added after the first page of a listing do not appear on later pages.
         walks = await (self._from(Cursor.read(cursor)) if cursor else self._from_the_end())
@@ -150,7 +150,7 @@ _PAGES = JsonPageCodec(Entry)
 
 
 class _Backwards:
-    """A walk over the entries of one replica, last first. `left` entries of the page that was read are still to come."""
+    """A walk over the entries of one replica, last first. `left` entries of the current page are still to come."""
 
     def __init__(self, replica: str, reader: LogReader[Entry], first: int, position: Position, page: list[Entry] | None = None) -> None:
         self.replica, self.position = replica, position
@@ -179,7 +179,7 @@ class _Backwards:
         return self.entries[left - 1 :: -1], [(self.replica, (self.number, place)) for place in range(left - 1, -1, -1)]
 
     def order(self, place: int) -> tuple[float, str, int]:
-        """The key by which several walks are merged: the least comes next."""
+        """The sort key when several walks are merged: the smallest comes next."""
         entry = self.entries[self.left - 1]
         return -entry.created_at.timestamp(), entry.id, place
 
@@ -206,7 +206,7 @@ def _merged(walks: Sequence[_Backwards], start: Mapping[str, Position]) -> Batch
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The position of a listing in each replica's pages. Opaque to callers."""
+    """The position of a listing in each replica's pages. Its text is opaque to callers."""
 
     positions: dict[str, Position]
 

@@ -95,9 +95,10 @@ class Roster:
 
 
 class Append:
-    """An entry on its way into the log: `submitted` once its page was handed to the store, `durable` once it is there.
+    """An entry that is being appended.
 
-    Either may raise Unavailable. Awaiting the append itself waits until it is durable.
+    `submitted` completes when its page was handed to the store, `durable` when the store has it. Either may raise Unavailable. Awaiting the
+    append itself waits until it is durable.
     """
 
     __slots__ = ("durable", "submitted")
@@ -111,12 +112,12 @@ class Append:
         return self.durable.__await__()
 
     def submit(self) -> None:
-        """The page is handed to the store in this step of the event loop."""
+        """Note that the page is handed to the store in this step of the event loop."""
         if not self.submitted.done():
             self.submitted.set_result(None)
 
     def end(self, fault: Unavailable | None) -> None:
-        """The entry is durable, or `fault` says why it is not."""
+        """Note that the entry is durable, or that `fault` prevented it."""
         for future in (self.submitted, self.durable):
             if future.done():
                 continue
@@ -128,7 +129,7 @@ class Append:
             self.submitted.exception()  # few wait for it; whoever does is told all the same
 
     def forget(self) -> None:
-        """Nobody waits for the entry any more, and nobody is told of its error."""
+        """Drop the result of an entry for which nobody waits any longer, including its error."""
         self.durable.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
@@ -163,7 +164,7 @@ class LogReader(Generic[E]):
 class PagedLog(LogReader[E]):
     """The log that this process writes. No other process may write under its name at the same time.
 
-    `lifetime` returns how long a page with these entries is kept. `opening` is awaited before the first write to the log; it makes the log
+    `lifetime` returns how long a page with these entries is kept. `opening` is awaited before the first write, and makes the log
     known to readers.
     """
 

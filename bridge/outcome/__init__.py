@@ -1,4 +1,7 @@
-"""The outcome of an attempt: a closed set. `httpanswer` reads it from the answer of a call, `resultevent` from the data of a result."""
+"""The outcome of an attempt, as a closed set of types.
+
+`httpanswer` reads it from the answer of a call, `resultevent` from the data of a result event.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ STORE_IT = "Store it and return where it is."  #: what to do about an output tha
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The function's output, as JSON. `errors_written`, here and below: the error records that a PowerShell function wrote.
+    """The function's output, as JSON. `errors_written`, here and below, counts the error records of a PowerShell function.
 
-    `not_sent`: which outputs of the function were not sent; nothing if all were.
+    `not_sent` names the outputs of the function that were not sent; empty if all were.
     """
 
     output_json: Raw
@@ -44,7 +47,10 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No output. `unknown`: no answer came, and the function may have run. `status` is that of the HTTP answer, None if there was none."""
+    """A failure without output. `unknown` means that no answer arrived, although the function may have run.
+
+    `status` is the status of the HTTP answer, None if there was none.
+    """
 
     code: str
     message: str
@@ -60,5 +66,5 @@ Outcome = Succeeded | Accepted | Failed
 
 
 def too_large(size: int, limit: int, status: int | None = None) -> Failed:
-    """The failure of an output of `size` bytes where `limit` are allowed. `status` is that of the HTTP answer, if it was one."""
+    """The failure for an output of `size` bytes if only `limit` are allowed. `status` is that of the HTTP answer, if there was one."""
     return Failed("OutputTooLarge", f"The output has {size:,} bytes; {limit:,} are allowed.", STORE_IT, status=status)

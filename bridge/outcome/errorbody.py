@@ -1,8 +1,8 @@
-"""Reads what a function says of its failure from the body of its answer.
+"""Reads the error code, message and details from the body of a failed function's answer.
 
-HTTP has no one shape for errors, so the tables below name the fields in which frameworks write code, message and details: problem+json
+HTTP has no common format for errors. The tables below name the fields in which frameworks write code, message and details: problem+json
 (RFC 9457), OAuth (RFC 6749 5.2), ASP.NET and its ValidationProblemDetails, FastAPI, Flask, Express, Spring, Rails, Django, GraphQL,
-JSON:API, OData, the clouds' own APIs, Go's plain text, and HTML pages. Names of fields are compared without case, `_` and `-`.
+JSON:API, OData, the clouds' own APIs, Go's plain text, and HTML pages. Field names are compared without letter case, `_` and `-`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
-    """What the body says; a text that it does not say is empty. `final`: it says `retriable: false`."""
+    """The error in a body; fields that the body does not have are empty. `final` means that it has `retriable: false`."""
 
     code: str = ""
     message: str = ""
@@ -73,9 +73,9 @@ class ErrorBody:
 
 
 def read(kind: str, text: str, status: int) -> ErrorBody:
-    """Read the text of an answer with the media type `kind` (in lower case, empty if it has none) and this HTTP status.
+    """Read the body of an answer with the media type `kind` (in lower case, empty if it has none) and this HTTP status.
 
-    The time is in proportion to the length of the text. Nothing is cut or cleaned.
+    The time grows linearly with the length of the text. Nothing is cut or cleaned.
     """
     text = text.removeprefix("\ufeff").strip()
     if kind == "application/x-www-form-urlencoded":
@@ -95,13 +95,13 @@ def read(kind: str, text: str, status: int) -> ErrorBody:
 
 
 def read_challenge(header: str) -> ErrorBody:
-    """Read the header `WWW-Authenticate`, in which a service with OAuth says why it refuses a token (RFC 6750 section 3)."""
+    """Read the header `WWW-Authenticate`, in which an OAuth service explains why it refuses a token (RFC 6750 section 3)."""
     named = dict(_CHALLENGE.findall(header[:2_000]))
     return ErrorBody(named.get("error", ""), named.get("error_description", ""))
 
 
 def _json(text: str) -> Any:
-    """The JSON value, also of a text that was cut off; None if it is not JSON."""
+    """The JSON value, even of a text that was cut off; None if it is not JSON."""
     try:
         return from_json(text, allow_inf_nan=False, allow_partial="trailing-strings")
     except ValueError:
@@ -125,7 +125,7 @@ def _of_value(value: Any, status: int) -> ErrorBody:
 
 
 def _without_stack(text: str) -> str:
-    """The text without the frames of a stack trace. Python's ends with the exception, all others begin with it."""
+    """The text without stack trace lines. In Python the exception is at the end of the trace, in other languages at the beginning."""
     lines = [line for line in text.splitlines() if line.strip()]
     if text.startswith("Traceback (most recent call last)"):
         return lines[-1]
@@ -134,14 +134,14 @@ def _without_stack(text: str) -> str:
 
 
 def _places(body: Fields) -> Iterator[Fields]:
-    """The objects that may hold the fields, in the order in which they are believed."""
+    """The objects that may contain the fields, in order of preference."""
     yield from (_plain(inner) for name in _BEFORE if isinstance(inner := body.get(name), dict))
     yield body
     yield from (_plain(inner) for name in _AFTER if isinstance(inner := body.get(name), dict))
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields by their names without case, `_` and `-`; of two that are the same then the first."""
+    """The fields by their names without letter case, `_` and `-`. If two are the same, the first one counts."""
     fields: dict[str, Any] = {}
     for name, child in value.items():
         fields.setdefault(re.sub(r"[\W_]", "", name).lower(), child)
@@ -153,7 +153,7 @@ def _texts(places: list[Fields], names: tuple[str, ...]) -> Iterator[str]:
 
 
 def _text(value: Any) -> str:
-    """A text, a number, or OData's `{lang, value}`, and a list of texts; empty for everything else."""
+    """The text of a string, a number, a list of strings, or OData's `{lang, value}`; empty for everything else."""
     if isinstance(value, dict):
         value = value.get("value")
     if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
@@ -162,7 +162,7 @@ def _text(value: Any) -> str:
 
 
 def _codes(places: list[Fields], message: str, status: int) -> Iterator[str]:
-    """What may be the code, the most telling first. The HTTP status itself is none, nor is a text that is the whole message."""
+    """The candidates for the code, the most specific first. The HTTP status is not a code, nor is a text that is the whole message."""
     entries = [entry for place in places for entry in _entries(place)]
     for place in (*places, *entries):
         for name in _CODE:
@@ -174,7 +174,7 @@ def _codes(places: list[Fields], message: str, status: int) -> Iterator[str]:
 
 
 def _entries(place: Fields) -> Iterator[Fields]:
-    """The first entry of a list of errors, and its `extensions`, where GraphQL has the code."""
+    """The first entry of a list of errors, and its `extensions`, which contain the code in GraphQL."""
     found = place.get("errors")
     if isinstance(found, list) and found and isinstance(found[0], dict):
         entry = _plain(found[0])
@@ -190,14 +190,14 @@ def _composed(headline: str, details: str) -> str:
 
 
 def _details(value: Any) -> str:
-    """The entries of a list or mapping of errors in one line; a text only if it is one line, because several are a stack trace."""
+    """The entries of a list or mapping of errors in one line. A text counts only if it is one line, because several are a stack trace."""
     if isinstance(value, str):
         return "" if "\n" in value.strip() else value.strip()
     return _entry(value, 0)
 
 
 def _joined(value: Any, depth: int = 0) -> str:
-    """The texts of a list or of a mapping from places to texts, each with its place."""
+    """The texts of a list, or of a mapping from places to texts, each with its place."""
     if depth > _DEEPEST:
         return ""
     if isinstance(value, list):
@@ -229,13 +229,13 @@ def _placed(where: str, said: str) -> str:
 
 
 def _only_lists(value: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The body itself, if it maps fields to lists of texts, as Django does."""
+    """The body itself if it maps fields to lists of texts, as in Django."""
     lists = value and all(isinstance(each, list) and each and isinstance(each[0], str) for each in value.values())
     return value if lists else None
 
 
 def _raw(value: Any) -> str:
-    """The JSON of a body in which nothing known was found, if it has any content."""
+    """The JSON of a body without known fields, if it has any content."""
     shown = json.dumps(value, ensure_ascii=False) if _has_content(value) else ""
     return shown if len(shown) <= _LONGEST_RAW else f"{shown[:_LONGEST_RAW]}…"
 
@@ -248,14 +248,14 @@ def _has_content(value: Any, depth: int = 0) -> bool:
 
 
 def _page(text: str) -> str:
-    """The title of an HTML page, else its first heading, with the first paragraph, where Flask has the description."""
+    """The title of an HTML page, or else its first heading, with the first paragraph, which contains the description in Flask."""
     title = _inside(text, "title") or _inside(text, "h1")
     paragraph = _inside(text, "p")
     return _composed(title, paragraph if len(paragraph) <= _LONGEST_RAW else "") or paragraph or _without_tags(text)
 
 
 def _inside(text: str, tag: str) -> str:
-    """The text of the first such element; empty if there is none."""
+    """The text of the first element of this kind; empty if there is none."""
     opened = re.search(rf"<{tag}(?:\s[^<>]*)?>", text, re.IGNORECASE)
     closed = re.compile(rf"</{tag}", re.IGNORECASE).search(text, opened.end()) if opened else None
     return _without_tags(text[opened.end() : closed.start()]) if opened and closed else ""

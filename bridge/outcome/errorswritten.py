@@ -1,6 +1,6 @@
-"""Error records that a PowerShell function wrote without failing: how many, and what they mean (`errors` in the catalogue, contract 3.2).
+"""Handles error records that a PowerShell function wrote without failing (`errors` in the catalogue).
 
-Only the local functions host counts them: in a header of its answer, or in a report on a message (contract 3.6).
+Only the local functions host counts them. It reports the number in a header of its answer, or in its report on a message.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _MOST_DIGITS = 9
 
 
 def count_in(headers: Mapping[str, str]) -> int:
-    """The number in the header of an answer; 0 without the header, and for text that is no such number."""
+    """The number in the header of an answer; 0 if there is no header or it is not a valid number."""
     text = headers.get(HEADER, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else 0
 
 
 def judged(outcome: Outcome, count: int, errors: Errors | None) -> Outcome:
-    """The outcome with the number of errors. With `errors: fail` one that is no failure becomes one, which is not retried."""
+    """The outcome with the number of errors. With `errors: fail`, a success with errors becomes a failure that is not retried."""
     if not count:
         return outcome
     if errors == "fail" and not isinstance(outcome, Failed):
@@ -32,7 +32,7 @@ def judged(outcome: Outcome, count: int, errors: Errors | None) -> Outcome:
 
 
 def failure(count: int) -> Failed:
-    """The failure that errors are where the catalogue says so."""
+    """The failure for written errors, if the catalogue asks for one."""
     message = f"The function ended without failing, but it wrote {count:,} error{'' if count == 1 else 's'}."
     hint = "The log of the functions host has each with script and line. `errors: ignore` in the catalogue lets them pass."
     return Failed("ErrorsWritten", message, hint, errors_written=count)

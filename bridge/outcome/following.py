@@ -1,6 +1,6 @@
-"""What a function says that answers 202 and goes on working: where its status can be asked, and what the status means (contract 3.2).
+"""Follows the work of a function that answered 202: where its status can be asked for, and what the status means.
 
-`durable` is the HTTP API of Durable Functions, `location` the asynchronous request-reply pattern: the address in `Location` answers 202
+`durable` is the HTTP API of Durable Functions. `location` is the asynchronous request-reply pattern: the address in `Location` answers 202
 while the work goes on, then the result, or a redirect to it.
 """
 
@@ -31,14 +31,14 @@ _GOES_ON = frozenset({"pending", "running", "suspended", "continuedasnew"})
 
 @dataclass(frozen=True, slots=True)
 class GoesOn:
-    """The work goes on: look again after the pause."""
+    """The work goes on: ask again after the pause."""
 
     pause: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """The answer is at another address, to be asked at once."""
+    """The answer is at another address, which can be asked at once."""
 
     address: str
 
@@ -63,7 +63,7 @@ def accepted(answer: FunctionResponse, follow: Follow, limit: int) -> Outcome:
 
 
 def status(answer: FunctionResponse | CallFailed, follow: Follow, limit: int) -> Outcome | GoesOn | Elsewhere:
-    """What the answer of a status address means."""
+    """The meaning of an answer from a status address."""
     if isinstance(answer, CallFailed):
         return GoesOn(USUAL)
     if answer.status == HTTPStatus.ACCEPTED or answer.status in RETRIABLE_STATUSES:
@@ -76,7 +76,7 @@ def status(answer: FunctionResponse | CallFailed, follow: Follow, limit: int) ->
 
 
 def _no_status(answer: FunctionResponse) -> Failed:
-    """An answer of Durable Functions that has no `runtimeStatus`."""
+    """The failure for an answer of Durable Functions without `runtimeStatus`."""
     if answer.status in (404, 410):
         message = "The orchestration is not known any more: its history was purged, or its task hub has changed."
         return Failed("InstanceNotFound", message, status=answer.status)
@@ -95,7 +95,7 @@ _KEYS = "The status address wants another key than it was asked with."
 
 
 def _durable(answer: FunctionResponse, limit: int) -> Outcome | GoesOn | None:
-    """What `runtimeStatus` says; it decides, whatever the status of the answer. None if there is none."""
+    """The meaning of `runtimeStatus`, which decides whatever the status of the answer; None if there is none."""
     body = _json(answer)
     state = _text(body.get("runtimeStatus")).lower() if isinstance(body, dict) else ""
     if not isinstance(body, dict) or not state:
@@ -122,7 +122,10 @@ def _final(value: Any, answer: FunctionResponse) -> FunctionResponse:
 
 
 def _without_addresses(body: Any) -> Any:
-    """The body without Durable's management addresses, whose code opens every instance of the app; the same object if it has none."""
+    """The body without Durable's management addresses, whose code gives access to every instance of the app.
+
+    Returns the same object if it has none.
+    """
     if not isinstance(body, dict) or not any(_manages(value) for value in body.values()):
         return body
     return {name: value for name, value in body.items() if not _manages(value)}
@@ -156,16 +159,16 @@ def _text(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to ask: at the app's own address if `origin` is empty."""
+    """An address to ask. If `origin` is empty, it is at the app's own address."""
 
     origin: str
     path: str
 
 
 def place(address: str, asked: Place, origins: Collection[str]) -> Place:
-    """Where an address is asked that `asked` gave: path and query at the app's own address, unless its origin is one of `origins`.
+    """Where to ask for an address that `asked` returned: its path and query at the app's own address.
 
-    Whatever may not stand in a request line is percent-encoded; what is encoded already stays.
+    If its origin is one of `origins`, it is asked there. Characters that are not allowed in a request line are percent-encoded.
     """
     # Durable Functions does not encode the ids of instances, and an address has no fragment.
     whole = address.replace("#", "%23")

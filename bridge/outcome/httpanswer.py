@@ -1,4 +1,4 @@
-"""Classifies the answer of an HTTP call, or the lack of one (contract 3.6)."""
+"""Classifies the answer of an HTTP call, or the lack of one."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _is_json(kind: str) -> bool:
 
 
 def _stored(output: Any) -> bytes:
-    """The JSON form that is stored. Raises ValueError for a number no double holds: 1e400 is read as infinity, which is no JSON."""
+    """The JSON form that is stored. Raises ValueError for a number too large for a double, such as 1e400, which JSON cannot express."""
     stored = to_json(output)
     if b"Infinity" in stored:
         try:
@@ -123,7 +123,7 @@ def _stored(output: Any) -> bytes:
 
 
 def refusal(answer: FunctionResponse) -> Failed:
-    """The failure that the answer of a function tells of, whatever its status."""
+    """The failure that the answer of a function reports, whatever its status."""
     kind, charset = _content_type(answer.headers)
     found = errorbody.read(kind, answer.body.removeprefix(_BOM).decode(charset, "replace"), answer.status)
     challenge = answer.headers.get("www-authenticate", "")
@@ -142,7 +142,7 @@ def refusal(answer: FunctionResponse) -> Failed:
 
 
 def _says_only_the_status(message: str, status: int) -> bool:
-    """Whether the message has no word that the status does not say, such as "502 Bad Gateway"."""
+    """Whether the message only repeats the status, such as "502 Bad Gateway"."""
     return set(_WORD.findall(message.lower())) <= {str(status), "http", "error", *_phrase(status).lower().split()}
 
 
@@ -151,7 +151,7 @@ def _phrase(status: int) -> str:
 
 
 def _usual(answer: FunctionResponse) -> tuple[str, str]:
-    """Message and hint for an answer that has none itself."""
+    """Message and hint for an answer that contains none."""
     status = answer.status
     if 300 <= status < 400:
         message = f"The function answered {status}, a redirect to {_clean(answer.headers.get('location', 'nowhere'), 200)}."
@@ -164,7 +164,7 @@ _HINTS = {
     403: "Check the function key of the app in the settings, and who the app lets in.",
     404: "Check the path of the target in the catalogue, and that this version of the app is deployed.",
     405: "Check the method of the target in the catalogue.",
-    413: "Send less, or send where the input is.",
+    413: "Send a smaller input, or a reference to where it is stored.",
     429: "The app has more work than it can take; lower the target's concurrency.",
     503: "The app is starting, stopped or overloaded.",
     4: "The function refused the input; its log may say why.",
@@ -188,6 +188,6 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
 
 
 def _clean(text: str, most: int = MAX_MESSAGE) -> str:
-    """One bounded line without control characters, so that no answer can forge log lines or terminal commands."""
+    """One line of limited length without control characters, so that no answer can forge log lines or manipulate a terminal."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * most]).split())
     return line if len(line) <= most else line[: most - 1] + "…"

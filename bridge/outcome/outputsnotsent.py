@@ -1,6 +1,6 @@
-"""Outputs that the local functions host had nothing to send to, such as a blob: the attempt has succeeded, and says what was not sent.
+"""Outputs that the local functions host could not send, such as a blob. The attempt has succeeded, and names them.
 
-The host tells them in a header of its answer, or in its report on a message: the binding, and the size of the value in bytes.
+The host reports them in a header of its answer, or in its report on a message: the binding, and the size of the value in bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ENTRY = re.compile(r"(\$?[A-Za-z0-9_]{1,128})=(\d{1,15})")
 
 
 def noted(outcome: Outcome, text: str) -> Outcome:
-    """A success with what was not sent, by a text such as `copy=10, audit=250`. Text in another form says nothing."""
+    """The success with the outputs that were not sent, from a text such as `copy=10, audit=250`. Any other text is ignored."""
     entries = [found for each in text.split(", ")[:_MOST] if (found := _ENTRY.fullmatch(each))]
     if not entries or not isinstance(outcome, Succeeded):
         return outcome

@@ -1,4 +1,4 @@
-"""Reads the data of an `automation.result` event (contract 3.1)."""
+"""Reads the data of an `automation.result` event."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def _failed(error: _ResultError) -> Failed:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The content of an `automation.result`: an outcome, or progress while the function runs.
+    """The content of an `automation.result` event: an outcome, or progress while the function runs.
 
-    `settled`: the functions host says that it completes the message, for functions that answer nothing.
-    `failure` is why a delivery of the work failed, which ends nothing: the broker delivers it again. `errors_written` is the number of
-    error records that the function wrote; None if nobody counted them. `not_sent` are outputs that were not sent (`outputsnotsent`).
+    `settled` means that the functions host completes the message, for functions that send no result. `failure` is the reason why a delivery
+    of the work failed. It ends nothing, because the broker delivers the work again. `errors_written` is the number of error records that
+    the function wrote; None if they were not counted. `not_sent` are outputs that were not sent (`outputsnotsent`).
     """
 
     outcome: Outcome | None
@@ -66,7 +66,7 @@ class Result:
 
 
 def read_result(data: Any, limit: int) -> Result:
-    """Read the data of an `automation.result`; an output over `limit` bytes is a failure. Raises Malformed."""
+    """Read the data of an `automation.result` event. An output over `limit` bytes is a failure. Raises Malformed."""
     if not isinstance(data, dict):
         raise Malformed("A result is one JSON object, never an array or a bare value.", hint="Send {status, output?, error?, progress?}.")
     try:

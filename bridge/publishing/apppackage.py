@@ -1,4 +1,4 @@
-"""What goes into the package of a function app, from its folder and from elsewhere, and what its owner should know."""
+"""Collects the contents of a function app's package, from its folder and from elsewhere, and notes for its owner."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def of(app: AppFolder, out: Path, shared_host_json: Path) -> AppPackage:
 
 
 def _with_programs(app: AppFolder, files: Sequence[PackedFile]) -> list[PackedFile]:
-    """The files, of which those that Azure starts are programs, also where the app lies on a disk that knows no such thing."""
+    """The files, with the programs that Azure starts marked as executable, even if the disk of the app cannot do that."""
     started = {path.resolve() for path in programs.executables(app)}
     return [
         replace(each, executable=True) if isinstance(each.content, Path) and each.content.resolve() in started else each for each in files

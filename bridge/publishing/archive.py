@@ -1,4 +1,4 @@
-"""Writes a zip whose bytes depend on nothing but names, contents and which files are programs: no time, no owner, no order of a disk."""
+"""Writes a zip whose bytes depend only on names, contents and executable flags, not on times, owners or the order of files on disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEVEL = 9
 
 
 def write(files: Iterable[PackedFile], path: Path) -> str:
-    """Write the zip, whole or not at all, and return the SHA-256 of its bytes. Raises OSError."""
+    """Write the zip completely or not at all, and return the SHA-256 of its bytes. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     try:

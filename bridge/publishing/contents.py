@@ -1,4 +1,4 @@
-"""The files of a package, with the names that they have in it."""
+"""Finds the files of a package, with their names in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bridge.publishing.leftout import LeftOut
 
 @dataclass(frozen=True, slots=True)
 class PackedFile:
-    """One file of a package: what it holds, or where that is read."""
+    """One file of a package: its content, or the path to read it from."""
 
     name: str  #: from the top of the package, with `/`
     content: Path | bytes
@@ -22,13 +22,16 @@ class PackedFile:
 
     @property
     def size(self) -> int:
-        """In bytes. Raises OSError."""
+        """The size in bytes. Raises OSError."""
         return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
 
 
 @dataclass(frozen=True, slots=True)
 class FolderContents:
-    """What of a folder goes into the package, and what does not; a folder of which nothing goes is one entry, with `/` at its end."""
+    """The files of a folder that are packaged, and those that are not.
+
+    A folder without any packaged file is one entry that ends with `/`.
+    """
 
     files: Sequence[PackedFile]
     left_out: Sequence[str]  #: text in UTF-8, whatever the name is
@@ -64,7 +67,7 @@ def _below(folder: Path, prefix: str, rules: LeftOut, besides: Path, above: froz
 
 
 def _inside(path: Path, name: str, rules: LeftOut, besides: Path, above: frozenset[Path]) -> FolderContents:
-    """A folder that a link leads to is packaged like any other. Raises ConfigurationError for one that leads to a folder above itself."""
+    """The files in a folder; links to folders are followed. Raises ConfigurationError for a link to a folder above itself."""
     if path.is_symlink() and rules.ignores(f"{name}/"):
         return FolderContents((), (name,))
     real = path.resolve()

@@ -1,4 +1,4 @@
-"""The helper modules of the bridge that an app's code uses and its folder does not have."""
+"""Finds the helper modules of the bridge that an app's code uses but its folder does not contain."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _python(files: Sequence[PackedFile]) -> Iterator[PackedFile]:
 
 
 def _imported(text: str) -> Iterator[str]:
-    """The modules that a source imports, by their first names; nothing of one that this Python cannot read."""
+    """The top-level names of the modules that a source imports; none if this Python cannot parse it."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The host.json of a package: the app's own, or the one that all apps share with the app's `host.override.json`, as locally."""
+"""The host.json of a package: the app's own, or the common one merged with the app's `host.override.json`, as the local host does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = "host.json"
 
 @dataclass(frozen=True, slots=True)
 class HostFile:
-    """What it holds, or where that is read."""
+    """The content of the file, or the path to read it from."""
 
     content: Path | bytes
     origin: str  #: as people are told
@@ -21,7 +21,7 @@ class HostFile:
 
 
 def of(app: Path, shared: Path) -> HostFile:
-    """The file for the app in this folder. Raises ConfigurationError with what Azure's host would refuse."""
+    """The file for the app in this folder. Raises ConfigurationError with what Azure's host would reject."""
     own = app / FILE
     if own.is_file():
         apphostjson.read(own, {})

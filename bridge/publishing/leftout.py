@@ -1,4 +1,4 @@
-"""Which files of a function app stay at home: what Azure must not get, what it does not need, and what `.funcignore` names."""
+"""Decides which files of a function app are not published: files that are secret or unnecessary, and those that `.funcignore` names."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class LeftOut:
             raise ConfigurationError([f"{path} cannot be read: {fault}. It has the form of a .gitignore."]) from None
 
     def never(self, path: Path) -> bool:
-        """Whether this file or folder, or what it is a link to, stays at home whatever the app says."""
+        """Whether this file or folder, or the target of this link, is never published, whatever the app's rules are."""
         if not path.is_symlink():
             return self._stays(path)
         app, target = Path(os.path.realpath(self._app)), Path(os.path.realpath(path))  # which end where a link leads to itself, too

@@ -1,4 +1,4 @@
-"""What the owner of a function app has to do on Azure beside publishing the package."""
+"""Notes on what the owner of a function app has to do on Azure besides publishing the package."""
 
 from __future__ import annotations
 

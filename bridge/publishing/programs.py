@@ -1,4 +1,4 @@
-"""What Azure cannot do without in a package: the files that say which functions there are, and the programs that run them."""
+"""Checks that a package has what Azure needs: the files that define functions, and the programs that run them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bridge.publishing.contents import PackedFile
 
 
 def check(app: AppFolder, files: Sequence[PackedFile]) -> None:
-    """Raises ConfigurationError for what is missing, or was left out."""
+    """Raises ConfigurationError for a file that is missing or was left out."""
     packed = {each.content for each in files}
     reasons = [
         _reason(path, path.relative_to(app.directory).as_posix())
@@ -32,7 +32,7 @@ def _reason(path: Path, name: str) -> str:
 
 
 def executables(app: AppFolder) -> list[Path]:
-    """The programs of the app that Azure starts, which must be programs in the package too. Raises ConfigurationError."""
+    """The programs of the app that Azure starts, which must be executable in the package. Raises ConfigurationError."""
     if app.language is Language.CUSTOM:
         found = _handler(app.directory)
         return [found] if found is not None else []
@@ -64,7 +64,7 @@ def _published(app: Path) -> list[Path]:
 
 
 def _handler(app: Path) -> Path | None:
-    """The program of a custom handler, if it is a file of the app. Raises ConfigurationError if it should be and is not there."""
+    """The program of a custom handler, if it is a file of the app. Raises ConfigurationError if that file does not exist."""
     path = app / "host.json"
     described = customhandler.describe(hostjson.read_object(path), str(path))
     named = described.executable.replace("\\", "/")

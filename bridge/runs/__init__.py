@@ -1,8 +1,8 @@
-"""Runs by correlation id: create, change, look up, wait.
+"""Stores runs by correlation id: create, change, look up, wait.
 
-Every write names the version that it replaces. After a write that failed the key is read again, and its value decides (DESIGN 4). A cache
-holds the runs that this process wrote or read last. If other processes write, too (`Store.shared`), a look-up is answered from the cache
-only for a run that has ended.
+Every write names the version that it replaces. After a failed write the key is read again, and its value decides whether the write
+succeeded. A cache holds the runs that this process wrote or read last. If other processes write too (`Store.shared`), the cache answers a
+look-up only for a run that has ended.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class RunStore:
     # Look-ups.
 
     async def get(self, correlation_id: str) -> Run | None:
-        """The current run, or None. Waits for a run that this process is just creating. Raises Unavailable."""
+        """The current run, or None. Waits for a run that this process is creating at the moment. Raises Unavailable."""
         if correlation_id in self._creating:
             # What the bus cannot carry may be followed by a run all the same: one that ends with this reason.
             with contextlib.suppress(Undeliverable):
@@ -83,24 +83,24 @@ class RunStore:
         return await self._read(correlation_id)
 
     async def get_recent(self, correlation_id: str) -> Run | None:
-        """The run as it was at most FRESH ago, which is enough for a caller that is going to change it. Raises Unavailable."""
+        """The run as it was at most FRESH ago, which is recent enough for a caller that is going to change it. Raises Unavailable."""
         cached = self._cached(correlation_id)
         if cached is not None and correlation_id not in self._creating and self._clock.steady() - cached.at < FRESH:
             return cached.run
         return await self.get(correlation_id)
 
     async def get_many(self, correlation_ids: list[str]) -> list[Run | LaterRelease | None]:
-        """The runs in the order of the ids, read from the store; for one that cannot be read here the reason. Raises Unavailable."""
+        """The runs in the order of the ids, read from the store; the reason for each that cannot be read. Raises Unavailable."""
         stored = await self._store.get_many([_key(each) for each in correlation_ids])
         return [_run_or_reason(each.value) if each is not None else None for each in stored]
 
     # Creation.
 
     async def create(self, run: Run, *, first: Sequence[Message] = (), work: Sequence[Message] = ()) -> tuple[Run, bool]:
-        """Store a new run. Returns it, or the run that has its id already, and whether it is new. Callers in this process share one write.
+        """Store a new run. Returns it, or the existing run with its id, and whether it is new. Callers in this process share one write.
 
-        With an outbox `work` is stored in the same transaction. Without one `first` is published before the run is created, so that after a
-        crash the run is created from that event. Raises Undeliverable or Unavailable; there is no run then.
+        With an outbox, `work` is stored in the same transaction. Without one, `first` is published before the run is created, so that after
+        a crash the run is created from that event. Raises Undeliverable or Unavailable; no run exists then.
         """
         under_way = self._creating.get(run.correlation_id)
         if under_way is not None:
@@ -169,8 +169,8 @@ class RunStore:
     ) -> tuple[Run, Run] | None:
         """Apply `change` to the current run and store the result. Returns the run before and after, or None if there is no run.
 
-        `outgoing` returns what to publish with the changed run; it needs an outbox. `change` is called again if another change came
-        first. Raises Unavailable, and with `outgoing` Full or Undeliverable.
+        `outgoing` returns what to publish together with the changed run; this needs an outbox. `change` is called again if another change
+        was first. Raises Unavailable, and with `outgoing` Full or Undeliverable.
         """
         async with self._lock(correlation_id):
             for _ in range(_ATTEMPTS):
@@ -236,9 +236,9 @@ class RunStore:
         return await self.get(correlation_id) if latest is None or not self._store.shared else latest
 
     async def appearing(self, correlation_id: str, seconds: float, wanted: Callable[[Run], bool]) -> Run | None:
-        """The run, once there is one of this id that is `wanted`; None if there is none after `seconds`.
+        """Wait for a run with this id that is `wanted`. None if there is none after `seconds`.
 
-        Raises Unavailable, also if too many wait like this: while other processes may create the run, each of them reads the store.
+        Raises Unavailable, also if too many callers wait like this: if other processes may create the run, each of them reads the store.
         """
         if self._expected >= _MOST_EXPECTED:
             raise Unavailable(f"{self._expected} callers wait for runs that are not there.", hint="Ask again in a moment.")
@@ -309,7 +309,7 @@ class RunStore:
                 self._waiting.pop(correlation_id, None)
 
     def stop_waiting(self) -> None:
-        """End all waiting, now and from here on, because the bridge stops. Callers get the run as it is."""
+        """End all waiting, now and in the future, because the bridge stops. Callers get the run as it is."""
         self._stopping = True
         for waiting in self._waiting.values():
             for changed in waiting:
@@ -346,7 +346,7 @@ class RunStore:
         return run
 
     def _lifetime(self, run: Run) -> timedelta | None:
-        """The time to live of a run: retention counts from its end, and a run that has not ended has none."""
+        """The time to live of a run. Retention begins at its end, and a run that has not ended has no time to live."""
         return max(run.expires_at - self.clock.now(run), timedelta(seconds=1)) if run.expires_at else None
 
 

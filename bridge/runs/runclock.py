@@ -1,8 +1,8 @@
-"""The clock that the times of a run follow.
+"""The clock for the times of a run.
 
-The wall clock may be set while a run is under way. Its deadline and its pauses must then end neither early nor late, so within one process
-the times of a run follow the steady clock, shifted to where the wall clock was when the run was created. The record names this clock as
-`control.clock`: the process, and by how many seconds its wall clock was ahead of its steady clock. Any other process goes by its own clock.
+The wall clock may be set while a run is in progress. Its deadline and its pauses must then end neither early nor late. So within one
+process the times of a run follow the steady clock, shifted to the wall clock at the creation of the run. The record names this clock as
+`control.clock`: the process, and by how many seconds its wall clock was ahead of its steady clock. Any other process uses its own clock.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ TOLERANCE = 0.02
 
 
 class RunClock:
-    """Tells the time of a run. `store` says whether others work on the same runs.
+    """Tells the time of a run. `store` says whether other processes work on the same runs.
 
-    `process` is the id of this process: `<replica>/<any text>` where there are several replicas, of which no two that run have one name.
+    `process` is the id of this process: `<replica>/<any text>` if there are several replicas. No two running replicas have the same name.
     """
 
     def __init__(self, clock: Clock, process: str, store: Store) -> None:
@@ -31,7 +31,7 @@ class RunClock:
         return not self._store.shared
 
     def is_over(self, process: str) -> bool:
-        """Whether the process of this id has certainly ended: it is not this one, and cannot run beside this one."""
+        """Whether the process with this id has certainly ended: it is another one, and could not run at the same time as this one."""
         if process == self.process or self.is_alone:
             return process != self.process
         replica = self.process.rpartition("/")[0]
@@ -48,12 +48,12 @@ class RunClock:
         return self._at(run.control.clock)
 
     def ahead(self, run: Run) -> timedelta:
-        """By how much the wall clock was set ahead of this run's time: to be added to times that other programs compare with theirs."""
+        """By how much the wall clock was set ahead of this run's time. Add it to times that other programs compare with theirs."""
         ahead = self._clock.now() - self.now(run)
         return ahead if abs(ahead.total_seconds()) >= TOLERANCE else timedelta(0)
 
     def on_the_wall(self, run: Run, moment: datetime) -> datetime:
-        """What the wall clock will show at this moment of the run, if nobody sets it; never too early."""
+        """What the wall clock will show at this time of the run, if it is not set again. The result is never too early."""
         left = moment - self.now(run)
         return self._clock.now() + left
 

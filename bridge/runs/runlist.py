@@ -34,15 +34,15 @@ class RunFilter:
     limit: int = 50
 
     def may_fit(self, entry: Entry) -> bool:
-        """Whether the run of this index entry can meet the conditions, as far as the entry tells."""
+        """Whether the run of this index entry may meet the conditions, as far as the entry shows."""
         return not self.automation or entry.subject == self.automation
 
     def fits(self, run: Run) -> bool:
-        """Whether a run whose index entry may fit meets the conditions."""
+        """Whether a run whose entry may fit meets the conditions."""
         return self.status is None or run.status is self.status
 
     def ends_before(self, entry: Entry) -> bool:
-        """Whether this entry and all later ones are older than the list asks for."""
+        """Whether this entry and all later ones are too old for the list."""
         return self.since is not None and entry.created_at < self.since
 
 
@@ -89,7 +89,7 @@ def _chosen(batch: Batch, wanted: RunFilter) -> tuple[list[int], bool]:
 
 
 class _PageOfRuns:
-    """A page that is being filled. `place` is the index of the last entry in the batch that was examined."""
+    """A page while it is being filled. `place` is the index of the last examined entry of the batch."""
 
     def __init__(self, wanted: RunFilter, caller: Caller) -> None:
         self._wanted, self._caller = wanted, caller
@@ -115,7 +115,7 @@ class _PageOfRuns:
 
     @property
     def is_over(self) -> bool:
-        """Whether the page is full, or its time is over. It always examines as many entries as it may show runs."""
+        """Whether the page is full, or its time is over. At least as many entries as the page may hold are examined in any case."""
         return self.is_full or (self._looked_at >= self._wanted.limit and time.perf_counter() >= self._until)
 
     def begin(self, batch: Batch) -> None:
@@ -128,7 +128,7 @@ class _PageOfRuns:
         self.place = place
 
     def add(self, places: Sequence[int], runs: Sequence[Run | LaterRelease | None]) -> None:
-        """Add the runs of the entries at these places that fit, until the page is full. What cannot be read here is left out."""
+        """Add the runs of the entries at these places that fit, until the page is full. Unreadable ones are left out."""
         for place, run in zip(places, runs, strict=True):
             self.move(place)
             entry = self._entries[place]
@@ -141,6 +141,6 @@ class _PageOfRuns:
 
 
 def _size(run: Run) -> int:
-    """About how many bytes a run has when it is shown."""
+    """The approximate size of a run in an answer, in bytes."""
     outputs = (each.output_json for each in run.invocations)
     return sum(len(bytes(each)) for each in (run.input_json, *outputs) if not isinstance(each, UnsetType))

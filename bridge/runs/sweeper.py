@@ -26,7 +26,7 @@ _log = logging.getLogger("bridge")
 
 
 class Sweeper:
-    """Walks the pages of the index from the oldest one that may hold an unfinished run.
+    """Walks through the pages of the index, from the oldest that may contain an unfinished run.
 
     The index stores up to which page all runs have ended, so that the next process does not begin at the first page.
     """
@@ -79,13 +79,13 @@ class Sweeper:
         return found
 
     async def _keep(self, replica: str, pages: int) -> None:
-        """Store up to which page all runs have ended, if that is at least so many pages after the stored one."""
+        """Store up to which page all runs have ended, if that is far enough beyond the stored page."""
         if self._start[replica] - self._kept[replica] >= pages:
             await self._index.bookmark(replica, self._start[replica])
             self._kept[replica] = self._start[replica]
 
     async def _look(self, entries: list[Entry], now: datetime) -> tuple[int, bool]:
-        """The number of late runs in a page, and whether others have not reached their deadline or may still be created."""
+        """The number of overdue runs in a page, and whether others are not due yet or may still be created."""
         due = [entry for entry in entries if entry.due is not None and entry.due + GRACE < now]
         late, waiting = 0, len(due) < len(entries)
         for piece in self._slices.pieces(due):

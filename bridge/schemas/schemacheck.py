@@ -1,4 +1,4 @@
-"""Checks a JSON Schema (2020-12, contract 3.2): whether it can be used, and without anything that is fetched."""
+"""Checks a JSON Schema (2020-12): whether it can be used, and without anything that is fetched."""
 
 from __future__ import annotations
 

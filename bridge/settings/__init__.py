@@ -1,8 +1,8 @@
-"""Everything that can be set: one frozen object, read once by `load`, from flags, then the environment, then a file, then the defaults.
+"""All settings, as one frozen object. `load` reads them once: from flags, then the environment, then a file, then the defaults.
 
-A setting is written `--data-dir` as a flag, `BRIDGE_DATA_DIR` in the environment (one below another with `__`, an empty value counts as
-not set, a value that starts with `[` or `{` is read as JSON) and `data_dir` in the file. The object never acts: it opens no socket, makes
-no folder and reads no key.
+A setting is written `--data-dir` as a flag, `BRIDGE_DATA_DIR` in the environment and `data_dir` in the file. In the environment, nested
+keys are joined with `__`, an empty value counts as not set, and a value that starts with `[` or `{` is read as JSON. The object itself does
+nothing: it opens no socket, creates no folder and reads no key.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ MAKE_A_TOKEN = "python3 -c 'import hashlib, secrets; t = secrets.token_urlsafe(3
 
 
 class RuntimeName(StrEnum):
-    """What carries events, state and calls."""
+    """The runtimes: what transports events, stores state and makes calls."""
 
     EMBEDDED = "embedded"
     DAPR = "dapr"
 
 
 class LogFormat(StrEnum):
-    """How a log line looks: text for people, or one JSON object."""
+    """The formats of log lines: text for people, or JSON objects."""
 
     CONSOLE = "console"
     JSON = "json"
 
 
 class LogLevel(StrEnum):
-    """The least severe lines that are written."""
+    """The lowest severity that is logged."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -76,7 +76,7 @@ class _Frozen(BaseModel):
 
 
 class Token(_Frozen):
-    """Who may call the API: the SHA-256 of a bearer token and what its owner is allowed."""
+    """A token that may call the API: the SHA-256 of a bearer token, and the roles of its owner."""
 
     name: Name
     """The owner, as runs and logs name it."""
@@ -92,7 +92,7 @@ class Token(_Frozen):
 
 
 class TopicIdentity(_Frozen):
-    """The caller that the events of a topic count as: whoever may write to the topic acts under this name."""
+    """The caller of all events on a topic. Whoever can publish to the topic acts under this name."""
 
     submitter: Name
     """The submitter of every run that starts from the topic."""
@@ -101,7 +101,7 @@ class TopicIdentity(_Frozen):
 
 
 class FunctionApp(_Frozen):
-    """A function app that the local host does not run: at an address, or behind a Dapr sidecar of its own."""
+    """A function app that the local host does not run: at a URL, or behind a Dapr sidecar that it has itself."""
 
     url: Address | None = None
     """Its address, such as https://python-functions.azurewebsites.net."""
@@ -126,7 +126,7 @@ class FunctionApp(_Frozen):
 
 
 class ServiceBusNamespace(_Frozen):
-    """A Service Bus namespace: by its name, with the identity of this process, or by a connection string in a file."""
+    """A Service Bus namespace: by name, with the identity of this process, or by a connection string in a file."""
 
     namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")] | None = None
     """Its host, such as my-bus.servicebus.windows.net. The bridge signs in with Entra: workload or managed identity, or `az login`."""
@@ -141,7 +141,7 @@ class ServiceBusNamespace(_Frozen):
 
 
 class Settings(_Frozen):
-    """All settings, checked. Sizes are in bytes, times are durations, relative paths start at the working directory."""
+    """All settings, validated. Sizes are in bytes, times are durations, and relative paths start at the working directory."""
 
     tokens: tuple[Token, ...] = ()
     """Who may call the API. Without any, everybody on this machine may, and nobody else."""
@@ -241,7 +241,7 @@ class Settings(_Frozen):
 
     @property
     def feeds_functions(self) -> bool:
-        """Whether the bridge's own queue has the messages for the functions beside the bridge."""
+        """Whether the functions beside the bridge get their messages from the bridge's own queue."""
         return self.functions is not None and self.servicebus is None
 
     @field_validator("tokens")
@@ -319,14 +319,14 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> 
 
 
 def _with_packaged_files(settings: Settings) -> Settings:
-    """The settings with the package's own files for those that nobody named and that are not there."""
+    """The settings, with the files of the package in place of files that were not named and do not exist."""
     files = {"catalogue": "automations.yaml", "resiliency": "resiliency.yaml", "entities": "servicebus.json"}
     unnamed = {name: file for name, file in files.items() if name not in settings.model_fields_set}
     return settings.model_copy(update={name: packaged.instead_of(getattr(settings, name), file) for name, file in unnamed.items()})
 
 
 def log_format(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> LogFormat:
-    """How log lines look, whether the other settings can be used or not: so that what is wrong with them is told in that form."""
+    """The log format, even if other settings are invalid, so that their errors are logged in that format."""
     found, _ = sources.gather(flags, environ, cwd)
     return LogFormat.JSON if sources.merged(found).get("log_format") == LogFormat.JSON else LogFormat.CONSOLE
 
@@ -335,7 +335,7 @@ _NESTED: Mapping[str, type[BaseModel]] = {"tokens": Token, "topics": TopicIdenti
 
 
 def _fields(place: tuple[int | str, ...]) -> Mapping[str, str]:
-    """The keys that may stand at the place, each with what it means."""
+    """The keys that are allowed at this place, each with its meaning."""
     if place[0] == "servicebus":
         model: type[BaseModel] = ServiceBusNamespace
     else:

@@ -1,6 +1,6 @@
 """The headers that the exporters send, such as a key (OTEL_EXPORTER_OTLP_HEADERS).
 
-The SDK writes a header that it cannot read, or cannot send, into the log as it is. So such a one is refused here, and never repeated.
+The SDK logs a header that it cannot read or send, including its value. So such a header is refused here, and never repeated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FORM = 'expected name=value, with several between commas, each value of printab
 
 
 def problems_of_headers(environ: Mapping[str, str], signals: Iterable[str]) -> Iterator[str]:
-    """A sentence for each header of these signals that could not be sent. It has the number of the header, and nothing of its text."""
+    """A sentence for each header that could not be sent. It contains the number of the header, but none of its text."""
     for variable in (*(f"OTEL_EXPORTER_OTLP_{each}_HEADERS" for each in signals), "OTEL_EXPORTER_OTLP_HEADERS"):
         for number, header in enumerate(_SEPARATOR.split(environ.get(variable, "")), 1):
             if header.strip() and not _can_be_sent(header.strip()):

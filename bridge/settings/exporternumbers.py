@@ -1,6 +1,6 @@
-"""The numbers among the variables of OpenTelemetry: batches, limits of spans, intervals, time limits.
+"""The numbers among OpenTelemetry's variables: batch sizes, limits of spans, intervals, timeouts.
 
-For one that it cannot read, the SDK writes a stack trace and takes the default, or does not start.
+If the SDK cannot read one, it logs a stack trace and uses the default, or does not start.
 """
 
 from __future__ import annotations

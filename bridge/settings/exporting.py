@@ -1,6 +1,6 @@
-"""What is exported, by the variables that every OpenTelemetry SDK has (docs/telemetry.md).
+"""What is exported, according to the variables of every OpenTelemetry SDK (docs/telemetry.md).
 
-What the SDK for Python would pass over with a warning, or answer with another exporter than the one that was asked for, is refused here.
+Values that the Python SDK would ignore with a warning, or for which it would use another exporter than the one named, are refused here.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _SAMPLERS = ("always_on", "always_off", "parentbased_always_on", "parentbased_al
 
 
 class Exports(NamedTuple):
-    """What leaves for a collector: whether spans do, and how metrics do, if at all."""
+    """What is exported to a collector: spans, and metrics with their options."""
 
     spans: bool = False
     metrics: MetricsExport | None = None
 
 
 def exports(environ: Mapping[str, str]) -> Exports:
-    """What is configured. A signal is, if an endpoint for it or its exporter is named, and it is not switched off.
+    """Read what is configured. A signal is exported if its endpoint or exporter is named and it is not switched off.
 
-    Raises ConfigurationError for values that would do something else than what they say. Endpoints and headers are not repeated in it,
-    because they may hold a key.
+    Raises ConfigurationError for values that the bridge cannot follow. The error does not repeat endpoints and headers,
+    because they may contain a key.
     """
     signals = [each for each in _SENT if _is_asked_for(environ, each)]
     if not signals:

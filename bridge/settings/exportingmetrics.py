@@ -1,4 +1,4 @@
-"""How metrics are exported: how often, and whether as totals or as what came since the last time."""
+"""How metrics are exported: how often, and as totals or as changes since the last export."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _BUCKETS = "explicit_bucket_histogram"
 
 
 class MetricsExport(NamedTuple):
-    """`every` and `within` are seconds: the time between two exports, and what one may take.
+    """`every` and `within` are seconds: the interval between two exports, and the timeout of one.
 
-    With `delta` counters and histograms say what came since the last export that the collector took, else what came since the start.
+    With `delta`, counters and histograms have the changes since the last successful export, otherwise the totals since the start.
     """
 
     every: float = 60.0
@@ -27,7 +27,7 @@ class MetricsExport(NamedTuple):
 
 
 def problems(environ: Mapping[str, str]) -> Iterator[str]:
-    """A sentence for each variable that would do something else than it says. Numbers are `exporternumbers`' business."""
+    """A sentence for each variable that the bridge cannot follow. `exporternumbers` checks the numbers."""
     if (temporality := _of(environ, _TEMPORALITY)) not in ("", _CUMULATIVE, *_DELTAS):
         yield f"{_TEMPORALITY}={temporality[:100]}: there is no such preference; write cumulative, delta or lowmemory"
     if (aggregation := _of(environ, _AGGREGATION)) not in ("", _BUCKETS):
@@ -37,7 +37,7 @@ def problems(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def read(environ: Mapping[str, str]) -> MetricsExport:
-    """What the variables say, which have no problems."""
+    """The options in the variables, which must have no problems."""
     every = _seconds(environ, "OTEL_METRIC_EXPORT_INTERVAL", 1000, 60.0)
     most = _seconds(environ, "OTEL_METRIC_EXPORT_TIMEOUT", 1000, 30.0)
     special, general = _TIMEOUTS

@@ -1,4 +1,4 @@
-"""Where settings come from: flags, environment and file, each of which knows how it writes the name of a setting."""
+"""The sources of settings: flags, environment and file. Each knows how it writes the name of a setting."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ _IN_ADDRESS = re.compile(r"(?<=://)[^/@]*@|[?#].*")
 
 @dataclass(frozen=True)
 class SettingsSource:
-    """One place that settings come from: its values, nested as in the file, and how it writes a name."""
+    """One source of settings: its values, nested as in the file, and how it writes names."""
 
     values: Mapping[str, Any]
     name: Callable[[Place], str]
 
     def depth(self, place: Place) -> int:
-        """How many keys of the place this source has."""
+        """How many keys of the path this source has."""
         value: Any = self.values
         for depth, key in enumerate(place):
             try:
@@ -61,7 +61,7 @@ class SettingsSource:
 
 
 def gather(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> tuple[list[SettingsSource], list[str]]:
-    """The sources, strongest first, and what is wrong with the file itself."""
+    """The sources, strongest first, and the problems of the file itself."""
     given = {name: value for name, value in flags.items() if value is not None and name != "config"}
     named = flags.get("config") or environ.get("BRIDGE_CONFIG")
     file, problems = _file(cwd, str(named) if named else None)
@@ -69,7 +69,7 @@ def gather(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -
 
 
 def merged(found: list[SettingsSource]) -> dict[str, Any]:
-    """The values of all sources; of mappings every key, of anything else the strongest."""
+    """The values of all sources. Mappings are merged; of any other value the strongest source wins."""
     result: dict[str, Any] = {}
     for source in reversed(found):
         result = _over(result, source.values)
@@ -136,7 +136,7 @@ def _file(cwd: Path, named: str | None) -> tuple[SettingsSource, list[str]]:
 
 
 def explain(found: list[SettingsSource], error: ErrorDetails, known: Mapping[str, str]) -> str:
-    """Say one problem: where the value came from, the value unless it may be secret, and what is expected there."""
+    """One problem as a sentence: where the value came from, the value unless it may be secret, and what is expected."""
     place = tuple(part for part in error["loc"] if part != "[key]") or ("settings",)
     source = max(found, key=lambda source: source.depth(place))
     where = source.name(place)

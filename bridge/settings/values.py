@@ -1,6 +1,6 @@
-"""The kinds of values that settings have, as pydantic checks them: addresses, origins, sizes, spans of time, names, files.
+"""The types of setting values, as pydantic validates them: addresses, origins, sizes, durations, names, files.
 
-A check raises ValueError with what was expected; it never repeats a value that could carry a secret.
+A validator raises ValueError with what was expected, and never repeats a value that could contain a secret.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bridge.durations import Duration
 
 
 def _address(text: str) -> str:
-    """A base URL without its closing slash; what could carry a secret (user, query) is refused and not repeated."""
+    """A base URL without its closing slash. Parts that could contain a secret (user, query) are refused and not repeated."""
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
@@ -67,7 +67,7 @@ def _carried_by_every_tier(size: int) -> int:
 
 
 def _origin(text: str) -> str:
-    """An origin as browsers write it (RFC 6454, section 6.2): lower case, without the port that the scheme has anyway."""
+    """An origin as browsers write it (RFC 6454, section 6.2): in lower case, without the default port of the scheme."""
     try:
         parts = urlsplit(text.lower())
         port = parts.port
@@ -84,7 +84,7 @@ _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 
 
 def _certificate_source(text: str, info: ValidationInfo) -> str:
-    """A file from the working directory, or `tls://host:port` as it is."""
+    """A file, relative to the working directory, or `tls://host:port` unchanged."""
     if not text.startswith("tls://"):
         return str(_from_working_directory(Path(text), info))
     try:

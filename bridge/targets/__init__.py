@@ -1,1 +1,1 @@
-"""Calls HTTP targets and bus targets, and knows what their runs wait for."""
+"""Calls HTTP targets, publishes the work of bus targets, and explains what unfinished runs are waiting for."""

@@ -1,4 +1,4 @@
-"""What the answer of a function means for its target: as any answer, then by what the catalogue says of the target."""
+"""Classifies the answer of a function: first by the rules for all answers, then by the rules of its target in the catalogue."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class BusTargets:
         ] = {}  # by token, which no other request has: dispatches that are being stored together with their run
 
     def dispatch_at_once(self, run: Run, invocation: Invocation) -> tuple[Run, Sequence[Message]]:
-        """The run with its first attempt as accepted, and the messages with its work. An outbox stores both in one transaction."""
+        """The run with its first attempts as accepted, and the messages with its work. An outbox stores both in one transaction."""
         now = self._run_clock.now(run)
         begun = lifecycle.begin(run, invocation.target, now=now, until=now + self._lease, process=self._run_clock.process)
         messages = [events.work(run, invocation, now, self._context.public_url, trace=self._sent_at_once(begun, invocation.target))]
@@ -44,7 +44,7 @@ class BusTargets:
         return lifecycle.accept(begun, invocation.target, 0, now=now), messages
 
     def _sent_at_once(self, run: Run, target: str) -> TraceContext | None:
-        """Begin the span of a dispatch that is stored with its run; `settle` ends it."""
+        """Begin the span of a dispatch that is stored together with its run; `settle` ends it."""
         invocation, span = run.invocation(target), self._span(run, target)
         if span is None or invocation is None:
             return None
@@ -52,7 +52,7 @@ class BusTargets:
         return span.context
 
     def settle(self, run: Run, *, error: str = "") -> None:
-        """The dispatches of `dispatch_at_once` are stored, or with an error they are not."""
+        """Note that the dispatches of `dispatch_at_once` were stored, or with an error that they were not."""
         for each in run.invocations if self._sending else ():
             span = self._sending.pop(each.control.token, None)
             if span is not None:
@@ -66,9 +66,10 @@ class BusTargets:
         return spans.work(tracer, run, invocation, bus.name, self._context.settings.runtime)
 
     async def dispatch(self, run: Run, delivery: Delivery, event_id: str) -> None:
-        """Publish the work that may start, once for each target. An attempt is claimed before it and accepted after. Raises Unavailable.
+        """Publish the work that may start, once for each target. Raises Unavailable.
 
-        If another delivery has claimed an attempt, this delivery is rescheduled to the end of that claim.
+        Each attempt is claimed before it is published, and accepted afterwards. If another delivery has claimed an attempt, this delivery
+        is rescheduled to the end of that claim.
         """
         targets = [each.target for each in run.invocations if each.control.target.bus and not each.status.final]
         if not targets or run.status.final:
@@ -113,10 +114,10 @@ class BusTargets:
         await self._runs.change(run.correlation_id, lambda each: lifecycle.accept(each, target, number, now=self._run_clock.now(each)))
 
     def _claimed(self, run: Run, targets: list[str]) -> Run:
-        """Claim the dispatch of every target that may start. A claim whose time or process is over can be claimed again.
+        """Claim the dispatch of every target that may start. A claim can be taken over when its time is over or its process has ended.
 
-        Beside other replicas only its time counts: unlike a call, work that was published goes on without the process, and its result
-        mostly comes before.
+        If there are other replicas, only its time counts. Unlike a call, work that was published goes on without the process, and its
+        result mostly arrives before that time.
         """
         clock, now = self._run_clock, self._run_clock.now(run)
         for target in targets:

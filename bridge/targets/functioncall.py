@@ -1,4 +1,4 @@
-"""The call of an HTTP target: its input as the catalogue maps it, and the headers that every function gets (contract 3.6)."""
+"""Builds the call of an HTTP target: the input as the catalogue maps it, and the headers that every function receives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bridge.tracing import TraceContext
 def made(run: Run, target: HttpTarget, time_limit: timedelta, headers: Mapping[str, str]) -> FunctionCall:
     """The call of the last attempt, with these headers.
 
-    It can be made: the input was held against the mapping when the request was accepted.
+    The input fits the mapping, because that was checked when the request was accepted.
     """
     if target.passes_input_on:
         body = json_bytes(run.input_json) if target.has_body else b""
@@ -28,9 +28,9 @@ def made(run: Run, target: HttpTarget, time_limit: timedelta, headers: Mapping[s
 
 
 def headers(run: Run, invocation: Invocation, ahead: timedelta, public_url: str, trace: TraceContext | None = None) -> dict[str, str]:
-    """The headers that every function gets; `trace` is what its spans are below, by default what the run is.
+    """The headers that every function receives. `trace` is the parent of the function's spans, by default the trace of the run.
 
-    By `ahead` the wall clock is ahead of the run's time: functions go by the wall clock.
+    `ahead` is by how much the wall clock is ahead of the run's time, because functions use the wall clock.
     """
     invocation_id = f"{run.correlation_id}/{invocation.target}"
     traceparent, tracestate = trace or (run.control.traceparent, run.control.tracestate)

@@ -1,4 +1,5 @@
-"""HTTP targets: functions that are called under the policy of their app. Each attempt is saved before the call, its outcome after it.
+"""HTTP targets: functions that are called under the policy of their app. Each attempt is stored before the call, and its outcome
+afterwards.
 
 Only `_next_attempt_after` decides on a retry, from the policy of the app and the deadline of the run.
 """
@@ -43,7 +44,7 @@ BEGUN_AT_MOST = 128
 
 
 class HttpTargets:
-    """Handles the invocations of HTTP targets."""
+    """Carries out the invocations of HTTP targets."""
 
     def __init__(self, context: Context, functions: Functions, policies: Policies, recorder: Recorder) -> None:
         self._context, self._clock, self._runs, self._recorder = context, context.clock, context.runs, recorder
@@ -56,7 +57,7 @@ class HttpTargets:
         self._polls = StatusPolls(context, functions)
 
     def begin_at_once(self, run: Run, invocation: Invocation) -> Run:
-        """Begin the first attempt if a slot is free now. It is saved together with the run, so that its call needs no write of its own.
+        """Begin the first attempt if a slot is free now. It is stored together with the run, so its call needs no write of its own.
 
         Returns the same run if no slot is free. `withdraw` releases the slot.
         """
@@ -74,21 +75,21 @@ class HttpTargets:
         return begun
 
     def has_room(self, run: Run, invocation: Invocation) -> bool:
-        """Whether the target can be called at once, so that its work need not go over the bus to wait for its turn."""
+        """Whether the target can be called at once, so that its work need not wait on the bus."""
         key = (run.automation, invocation.target)
         return self._working < BEGUN_AT_MOST and self._slots.is_free(key, _http(invocation)) and not self.is_starting(invocation)
 
     def is_starting(self, invocation: Invocation) -> bool:
-        """Whether the app is being started on this machine; no attempt is made before it has been."""
+        """Whether the app is being started on this machine. No attempt is made until it has started."""
         return self._functions.starting(_http(invocation).app)
 
     def breaker_open_until(self, run: Run, invocation: Invocation) -> datetime | None:
-        """Until when the breaker of the function lets no call through; None if it lets one through now."""
+        """Until when the circuit breaker of the function blocks calls; None if it permits one now."""
         shut = self._slots.shut_for(_http(invocation))
         return None if shut is None else self._run_clock.now(run) + shut
 
     def is_busy(self, run: Run, invocation: Invocation) -> bool:
-        """Whether as many calls run as the target allows."""
+        """Whether the target has as many calls in progress as it allows."""
         return self._slots.is_full((run.automation, invocation.target), _http(invocation))
 
     def withdraw(self, run: Run) -> None:
@@ -139,7 +140,7 @@ class HttpTargets:
         return await self._runs.get(run.correlation_id) or run
 
     async def _follow(self, delivery: Delivery, run: Run, target: str, attempt: int, event_id: str) -> Run | None:
-        """Ask for the status of accepted work: soon after it began, as most of it ends at once, then when the function wishes."""
+        """Ask for the status of accepted work: soon after its start, because most work ends quickly, and later when the function says."""
         invocation = run.invocation(target)
         assert invocation is not None  # noqa: S101 - `next_step` has found it
         fresh = self._run_clock.now(run) - invocation.attempts[attempt].started_at < FRESH
@@ -157,7 +158,7 @@ class HttpTargets:
         return None
 
     async def terminate(self, run: Run, event_id: str) -> None:
-        """End the accepted work of a run that is being canceled, where the function said how, and record what came of it."""
+        """End the accepted work of a canceled run, if the function said how, and record the result."""
         for invocation in run.invocations:
             if invocation.control.target.http is None or not invocation.attempts or not invocation.attempts[-1].outcome.open:
                 continue
@@ -171,7 +172,7 @@ class HttpTargets:
                     break
 
     async def _attempt(self, delivery: Delivery, run: Run, target: str, event_id: str) -> Run | None:
-        """Save that an attempt starts and make it, if a slot is free and its breaker is not open."""
+        """Store that an attempt starts, and make it, if a slot is free and the circuit breaker is not open."""
         invocation = run.invocation(target)
         assert invocation is not None  # noqa: S101 - `next_step` has found it
         http, key = _http(invocation), (run.automation, target)
@@ -197,7 +198,7 @@ class HttpTargets:
         return await self._call(slot, begun, target, event_id) if begun is not None else after
 
     async def _call(self, slot: Slot, run: Run, target: str, event_id: str) -> Run | None:
-        """Make the attempt, which is saved already, and record its outcome."""
+        """Make the attempt, which has been stored, and record its outcome."""
         invocation = run.invocation(target)
         assert invocation is not None  # noqa: S101 - its attempt was begun
         try:
@@ -251,7 +252,7 @@ class HttpTargets:
         return outcome
 
     def _explained(self, outcome: Outcome, target: HttpTarget) -> Outcome:
-        """The outcome with the reason as its hint where the host, and not a function, has answered."""
+        """The outcome. If the local host answered instead of a function, the reason is its hint."""
         if not isinstance(outcome, Failed) or outcome.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE):
             return outcome
         reason = self._functions.unserved(target.app, target.method, target.path)

@@ -21,7 +21,7 @@ AWAY = (timedelta(milliseconds=500), timedelta(seconds=2))
 
 
 class _Gate:
-    """The limit of one target: a semaphore that can also be entered only if that needs no waiting."""
+    """The concurrency limit of one target: a semaphore that can also be entered without waiting."""
 
     def __init__(self, limit: int) -> None:
         self.limit = self._free = limit
@@ -29,7 +29,7 @@ class _Gate:
 
     @property
     def inside(self) -> int:
-        """The number of calls under way and of deliveries that wait for one."""
+        """The number of calls in progress and of deliveries that wait for a call."""
         return self.limit - self._free + len(self._waiting)
 
     def enter_at_once(self) -> bool:
@@ -67,7 +67,7 @@ class _Gate:
 
 @dataclass(slots=True)
 class Slot:
-    """Permission for one call, from the limit of its target and its breaker. `Slots.release` gives it back."""
+    """The permission for one call, from the limit of its target and its circuit breaker. `Slots.release` gives it back."""
 
     gate: _Gate
     breaker: str
@@ -76,7 +76,7 @@ class Slot:
 
 
 class Slots:
-    """Hands out slots. Keeps the gates of targets and their breakers, which outlive a single call."""
+    """Hands out slots. It keeps the limits of the targets and the circuit breakers, which outlive a single call."""
 
     def __init__(self, policies: Policies, clock: Clock) -> None:
         self._policies, self._clock = policies, clock
@@ -95,13 +95,13 @@ class Slots:
         return self.shut_for(target)
 
     def shut_for(self, target: HttpTarget) -> timedelta | None:
-        """For how long the breaker lets no call through; None if it lets one through now."""
+        """How long the circuit breaker still blocks calls; None if it permits one now."""
         breaker, now = self._breaker(target), self._clock.steady()
         until = resilience.shut_until(breaker, now) if breaker else None
         return until - now if until is not None else None
 
     def is_full(self, key: tuple[str, str], target: HttpTarget) -> bool:
-        """Whether as many calls run as the target allows."""
+        """Whether the target has as many calls in progress as it allows."""
         gate = self._gate(key, target)
         return gate.inside >= gate.limit
 
@@ -147,7 +147,10 @@ class Slots:
         return Slot(gate, name, decision.ticket)
 
     def _breaker(self, target: HttpTarget) -> Breaker | None:
-        """The breaker of the function, by the rules of its app: one function that fails does not stop its neighbours."""
+        """The circuit breaker of the function, with the rules of its app.
+
+        Each function has its own, so one that fails does not block others.
+        """
         rules = self._policies.for_app(target.app).breaker
         return self._breakers.setdefault(_function(target), Breaker(rules)) if rules else None
 

@@ -20,7 +20,7 @@ TIME_LIMIT = timedelta(seconds=30)  #: of one request
 
 
 class StatusPolls:
-    """Requests to status addresses. They take no slot of the target, and the breaker of the app does not count them."""
+    """Sends requests to status addresses. They need no slot of the target, and do not count for the circuit breaker."""
 
     def __init__(self, context: Context, functions: Functions) -> None:
         self._functions, self._settings, self._run_clock = functions, context.settings, context.run_clock
@@ -42,7 +42,7 @@ class StatusPolls:
         )
 
     async def terminate(self, run: Run, invocation: Invocation, target: HttpTarget) -> bool:
-        """End the work of the last attempt, if it said where. Returns whether there was an address."""
+        """End the work of the last attempt, if its function gave an address for that. Returns whether it did."""
         attempt: Attempt = invocation.attempts[-1]
         if not attempt.terminate_url:
             return False

@@ -1,4 +1,4 @@
-"""Targets that nobody serves: their runs would fail, or wait for the deadline."""
+"""Finds targets that have no receiver: their runs would fail, or wait until their deadline."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from bridge.ports import Functions
 
 
 class UnservedTargets:
-    """Why nobody serves a target: its topic has no subscription that takes the work, or its app has no function there.
+    """Explains why a target has no receiver: no subscription of its topic takes the work, or its app has no such function.
 
-    Topics are known from the entities file; the functions of local apps from their host, so these answers change while the bridge runs.
+    Subscriptions are known from the entities file. The functions of local apps are known from their host, so the answer may change while
+    the bridge runs.
     """
 
     def __init__(self, catalog: Catalog, entities: Entities, functions: Functions) -> None:
@@ -22,19 +23,19 @@ class UnservedTargets:
         self.behind_topics = behind_topics(catalog, entities)
 
     def why(self, automation: str, target: Target) -> str:
-        """The reason; empty if somebody serves the target, or it is not known."""
+        """The reason; empty if the target has a receiver, or if it is not known."""
         if target.http is None:
             return self.behind_topics.get(f"{automation}/{target.name}", "")
         return self._functions.unserved(target.http.app, target.http.method, target.http.path)
 
     def all(self) -> dict[str, str]:
-        """The reasons by `automation/target`, without the targets that somebody serves."""
+        """The reasons by `automation/target`, for the targets without a receiver."""
         reasons = {f"{each.name}/{target.name}": self.why(each.name, target) for each in self._catalog for target in each.targets}
         return {name: reason for name, reason in reasons.items() if reason}
 
 
 def behind_topics(catalog: Catalog, entities: Entities) -> Mapping[str, str]:
-    """Why nobody serves a target behind a topic, by `automation/target`: the topic has no subscription that takes its work."""
+    """Why topic targets have no receiver, by `automation/target`: no subscription of the topic takes the work."""
     topics = {topic.name: topic for topic in entities.topics}
     found: dict[str, str] = {}
     for automation in catalog:
@@ -52,6 +53,6 @@ def behind_topics(catalog: Catalog, entities: Entities) -> Mapping[str, str]:
 
 
 def _takes(rules: Sequence[SubscriptionRule], label: str) -> bool:
-    """Whether work with this label may pass one of the rules. Rules that look at more than the label are given the benefit of the doubt."""
+    """Whether work with this label may pass one of the rules. A rule that looks at more than the label is assumed to pass it."""
     wanted = [getattr(rule.properties.correlation_filter, "label", None) for rule in rules]
     return not rules or any(each in (None, label) for each in wanted)

@@ -1,4 +1,4 @@
-"""What an unfinished run waits for (`waitingFor`, contract 3.3): worked out when somebody looks, never stored."""
+"""Explains what an unfinished run is waiting for (`waitingFor`). The answer is computed on request and never stored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.targets.unserved import UnservedTargets
 
 
 class WaitReason(StrEnum):
-    """What is waited for, as the field `reason` has it."""
+    """The reasons for waiting, with the values of the field `reason`."""
 
     CANCEL = "Cancel"
     BREAKER_OPEN = "BreakerOpen"
@@ -34,7 +34,7 @@ class Waits:
         self._http_targets, self._unserved = http_targets, unserved
 
     def of(self, run: Run) -> WaitingFor | None:
-        """What the first unfinished invocation of the run waits for; None if the run has ended."""
+        """What the first unfinished invocation of the run is waiting for; None if the run has ended."""
         if run.status.final:
             return None
         if run.status is Status.CANCELING and run.control.cancel_at is not None:

@@ -241,7 +241,7 @@ async def test_a_bridge_whose_sidecar_lacks_a_subscription_says_so_and_takes_not
     (lacking / "subscriptions.yaml").write_text("\n---\n".join(each for each in documents if "automation-timers" not in each))
     http_port, app_port = of_the_operator(bridge)
     state = {"BRIDGE_STATE_FILE": str(tmp_path / "state.db")}
-    told = "no subscription of automation-timers of component bus: add one with the route /deliveries/automation-timers/bridge"
+    told = "no subscription to automation-timers of component bus: add one with the route /deliveries/automation-timers/bridge"
     starting = asyncio.create_task(bridge.start())
     async with aiohttp.ClientSession(bridge.url) as http:
         async with sidecar(tmp_path, lacking, state, app_port, http_port):
@@ -267,7 +267,7 @@ async def test_a_sidecar_that_brings_events_to_the_port_of_the_api_is_told(bridg
         sidecar(tmp_path, ROOT / "components/local", {"BRIDGE_STATE_FILE": str(tmp_path / "state.db")}, api, http_port),
     ):
         parts = await parts_become(http, lambda parts: "subscriptions" in parts)
-        assert f"to port {api}, the bridge takes them on port {app_port}" in parts["subscriptions"]
+        assert f"to port {api}, but the bridge expects them on port {app_port}" in parts["subscriptions"]
     assert bridge.process is not None
     bridge.process.send_signal(signal.SIGTERM)
     with pytest.raises(AssertionError):

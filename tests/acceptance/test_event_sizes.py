@@ -75,7 +75,7 @@ async def test_the_largest_request_that_is_accepted_is_carried_and_one_byte_more
         status, told = await ask(http, automation, size, f"r-{size}")
         assert status in (202, 413), told
         if status == 413:
-            assert (told["code"], told["hint"]) == ("TooLarge", "Store the data and send where it is.")
+            assert (told["code"], told["hint"]) == ("TooLarge", "Store the data elsewhere and send a reference to it.")
             refused = size
         else:
             accepted = size
@@ -92,7 +92,7 @@ async def test_a_request_over_a_topic_whose_work_is_too_large_ends_with_the_reas
     await bus.send_event("automation-requests", {**EVENT, "data": {"text": "x" * (MOST - 350)}})
     run = await ended(http, "e-1")
     assert (run["status"], run["error"]["code"]) == ("Failed", "TooLarge")
-    assert run["error"]["hint"] == "Store the data and send where it is."
+    assert run["error"]["hint"] == "Store the data elsewhere and send a reference to it."
     reply, _ = await bus.receive("automation-replies/requesters")
     assert (reply["type"], reply["correlationid"]) == ("automation.failed", "e-1")
 

@@ -33,13 +33,15 @@ def test_nothing_is_wrong_where_all_are_brought():
 
 def test_another_way_of_bringing_is_told():
     (told,) = found(replace(WELL, protocol="http"))
-    assert told.startswith("The sidecar brings events by http, the bridge takes them by grpc, because over HTTP Dapr 1.18 loses events: ")
+    assert told.startswith(
+        "The sidecar delivers events over http, but the bridge accepts only grpc, because over HTTP Dapr 1.18 loses events: "
+    )
     assert "--app-protocol grpc" in told
 
 
 def test_each_source_without_a_subscription_is_named():
     (first, second) = found(replace(WELL, subscriptions=()))
-    assert "no subscription of timers of component bus: add one with the route /deliveries/timers/bridge" in first
+    assert "no subscription to timers of component bus: add one with the route /deliveries/timers/bridge" in first
     assert "dead of component queues" in second
 
 
@@ -52,7 +54,7 @@ def test_a_subscription_of_another_component_does_not_count():
 
 def test_a_route_that_leads_elsewhere_is_told():
     (told,) = found(replace(WELL, subscriptions=(ActiveSubscription("bus", "timers", frozenset({"/timers"})), *WELL.subscriptions[1:])))
-    assert told == "The sidecar brings timers of component bus to /timers: correct the route to /deliveries/timers/bridge."
+    assert told == "The sidecar delivers timers of component bus to /timers: correct the route to /deliveries/timers/bridge."
 
 
 def test_a_subscription_whose_events_are_rewritten_is_told():
@@ -61,7 +63,7 @@ def test_a_subscription_whose_events_are_rewritten_is_told():
     assert told == 'The sidecar rewrites timers of component bus: give its subscription the metadata rawPayload: "true".'
 
 
-@pytest.mark.parametrize(("port", "said"), [(0, "to nobody"), (8080, "to port 8080")])
+@pytest.mark.parametrize(("port", "said"), [(0, "to no application"), (8080, "to port 8080")])
 def test_another_port_than_that_for_deliveries_is_told(port, said):
     (told,) = found(replace(WELL, app_port=port))
     assert said in told

@@ -99,7 +99,7 @@ async def test_work_that_can_never_be_stored_becomes_a_dead_letter_and_is_not_de
         assert await relay.take(work()) is Ack.DONE
     ((message, reason),) = kept
     assert message == work().message
-    assert reason == f"A message of {len(message.body)} bytes is too large; 100 are allowed. Send less."
+    assert reason == f"A message of {len(message.body)} bytes is too large; 100 are allowed. Send a smaller message."
 
 
 async def test_work_survives_the_bridge(tmp_path, other):

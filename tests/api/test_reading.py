@@ -93,7 +93,7 @@ def test_of_several_traceparents_none_counts() -> None:
         (lambda asked: reading.wait(asked, 60), "wait=-1", "wait='-1'"),
         (reading.limit, "limit=0", "from 1 to 200"),
         (reading.limit, "limit=201", "from 1 to 200"),
-        (reading.since, "since=yesterday", "since='yesterday' is not RFC 3339"),
+        (reading.since, "since=yesterday", "since='yesterday' is not an RFC 3339 time"),
         (reading.number, "number=01", "is not the number of a replay"),
         (lambda asked: reading.choice(asked, "event"), "event=yes", "'yes' is neither true nor false"),
     ],

@@ -201,7 +201,7 @@ async def test_when_they_have_ended_readiness_says_so_events_go_on_and_what_wait
                 await asyncio.sleep(0.1)
         assert (await readiness(bridge))[:2] == (200, "degraded")
         by_target = told[0]
-        assert re.search(r"inspect/inspect: a sidecar refuses the certificate of the other \(.*expired", by_target), by_target
+        assert re.search(r"inspect/inspect: one sidecar refuses the certificate of the other \(.*expired", by_target), by_target
         assert await named_by_readiness(bridge) == told_of(made, "ended")
         run = await get(bridge, "/v1/requests/waits")
         assert (run["status"], run["invocations"][0]["attempts"][0]["code"]) == ("Running", "ConnectionFailed")

@@ -1,4 +1,4 @@
-"""The dapr runtime: bus and store are components of a Dapr sidecar, which the bridge asks over its HTTP API on loopback."""
+"""The dapr runtime: bus and store are components of a Dapr sidecar, which the bridge calls over HTTP on loopback."""
 
 from bridge.adapters.dapr.components import DaprComponents
 from bridge.adapters.dapr.config import SidecarConfig

@@ -1,8 +1,8 @@
-"""Where the sidecar delivers messages: Dapr's AppCallback service over gRPC, on a loopback port of its own.
+"""Receives messages from the sidecar: Dapr's AppCallback service over gRPC, on a separate loopback port.
 
-A sidecar with `--app-protocol grpc` reads three answers: SUCCESS removes the message, RETRY brings it back, and UNIMPLEMENTED or DROP would
-lose it. So nothing here ever answers UNIMPLEMENTED for a message: what cannot be handled now comes again. A sidecar that delivers over HTTP
-gets a 503 with the fix: it keeps an event that is refused, and may lose one that nobody answers.
+A sidecar with `--app-protocol grpc` understands these answers: SUCCESS removes the message, RETRY makes it redeliver the message, and
+UNIMPLEMENTED or DROP would lose it. So a message is never answered with UNIMPLEMENTED: what cannot be handled now is redelivered. A sidecar
+that delivers over HTTP gets a 503 with the fix. It keeps an event that is refused, and may lose one that is not answered at all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bridge.ports import Ack
 
 HOST = "127.0.0.1"
 _USE_GRPC = (
-    "The bridge takes deliveries by gRPC only, because over HTTP Dapr 1.18 loses events whose deliveries fail at the same time. "
+    "The bridge accepts deliveries over gRPC only, because over HTTP Dapr 1.18 loses events whose deliveries fail at the same time. "
     'Start the sidecar with --app-protocol grpc (on Kubernetes: dapr.io/app-protocol: "grpc").'
 )
 _LARGEST = 32 * 2**20  #: bytes of a message with its properties
@@ -34,10 +34,10 @@ _log = logging.getLogger("bridge.dapr.appcallback")
 
 
 class AppCallbackServer:
-    """Hands what the sidecar delivers to the registry.
+    """Passes the messages that the sidecar delivers to the registry of subscriptions.
 
-    `requested` is what the sidecar is asked to deliver beyond the subscriptions that are declared beside its components. Without a token
-    the messages of everybody on this machine are taken.
+    `requested` are subscriptions that the sidecar is asked for, beyond those declared beside its components. Without a token, messages are
+    accepted from everybody on this machine.
     """
 
     def __init__(self, token: str, registry: SubscriptionRegistry, requested: Sequence[SubscriptionRequest] = ()) -> None:
@@ -48,7 +48,7 @@ class AppCallbackServer:
     async def open(
         cls, port: int, token: str, registry: SubscriptionRegistry, requested: Sequence[SubscriptionRequest] = ()
     ) -> AsyncIterator[int]:
-        """Listen while the context is open; gives the port, a free one for 0. Raises ConfigurationError if the port is taken."""
+        """Listen while the context is open. Yields the port, a free one if it is 0. Raises ConfigurationError if the port is in use."""
         server = GrpcServer(cls(token, registry, requested)._methods(), max_message=_LARGEST, to_http_1=_USE_GRPC)
         try:
             taken = await server.start(HOST, port)
@@ -69,8 +69,8 @@ class AppCallbackServer:
 
     async def _on_topic_event(self, message: bytes, headers: Headers) -> bytes:
         if self._token and not self._is_authentic(headers):
-            _log.warning("a request to the port for deliveries was refused: it had not the token of the application (APP_API_TOKEN)")
-            raise GrpcError(_UNAUTHENTICATED, "The token of the application (APP_API_TOKEN) is missing or another one.")
+            _log.warning("a request to the port for deliveries was refused, because it did not have the app token (APP_API_TOKEN)")
+            raise GrpcError(_UNAUTHENTICATED, "The app token (APP_API_TOKEN) is missing or wrong.")
         request = callback.TopicEventRequest.FromString(message)
         ack = await self._registry.handle(request.path, request.data, headers)
         return _DONE if ack is Ack.DONE else _RETRY

@@ -1,6 +1,6 @@
-"""Whether a component behind the sidecar answers, so that nobody waits for one that is known to be away.
+"""Tracks whether a component behind the sidecar answers, so that no request waits for a component that is known to be down.
 
-Only a check decides: a request of its own that changes nothing. A failed request of somebody else may be the fault of its key or message.
+Only a check decides that: a separate request that changes nothing. If any other request fails, its key or message may be at fault.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _log = logging.getLogger("bridge.dapr")
 
 
 class Availability:
-    """One component. While it is away its requests end at once, those under way too; whether they were carried out is not known.
+    """The availability of one component. While it is down, its requests end at once, including those in progress.
 
-    `lost` and `found` say in the log and in errors what has become of it.
+    It is then unknown whether these had an effect. `lost` and `found` describe the two states in the log and in errors.
     """
 
     def __init__(self, name: str, lost: str = "is away", found: str = "is there again") -> None:
@@ -31,12 +31,12 @@ class Availability:
 
     @property
     def why(self) -> str:
-        """Why it is away, empty if it is not."""
+        """Why the component is down; empty if it is not."""
         return self._why
 
     @asynccontextmanager
     async def required(self) -> AsyncIterator[None]:
-        """Encloses a request. Raises Unavailable if the component is away, or is found to be away before the request has ended."""
+        """Encloses a request. Raises Unavailable if the component is down, or is found to be down before the request has ended."""
         if self._why:
             raise self._unavailable()
         limit = asyncio.timeout(None)
@@ -53,7 +53,7 @@ class Availability:
             raise self._unavailable() from None
 
     async def check(self, request: Callable[[], Awaitable[object]]) -> None:
-        """Learn from `request` whether the component is there. Of several checks at a time the one that began last decides."""
+        """Use `request` to find out whether the component answers. If several checks overlap, the one that began last decides."""
         number = next(self._checks)
         try:
             async with asyncio.timeout(SLOW):
@@ -69,7 +69,7 @@ class Availability:
             self._why = ""
 
     def lose(self, why: str) -> None:
-        """Treat it as away until a check succeeds."""
+        """Treat the component as down until a check succeeds."""
         if not self._why:
             _log.warning("the %s %s: %s", self._name, self._lost, why)
         self._why = why

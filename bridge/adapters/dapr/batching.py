@@ -1,8 +1,8 @@
-"""Joins what many callers submit at the same time into one request.
+"""Joins items that many callers submit at the same time into one request.
 
-One request is under way at a time; the next takes all that was submitted meanwhile, and after a short pause if there is much to do, because
-a request costs more than what is in it. A batcher that is idle adds no delay; one that is busy needs half the work of bridge and sidecar
-for each item, or less.
+Only one request is in progress at a time. The next one takes everything that was submitted meanwhile. If there is much to do, it waits for
+a moment first, because a request costs more than its items. An idle batcher adds no delay. A busy one costs the bridge and the sidecar half
+the work for each item, or less.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ PAUSE = 0.005  #: seconds after a request that several items shared, in which mo
 
 
 class Batcher(Generic[Item, Outcome]):
-    """`send` is given items and returns the outcome of each, in their order.
+    """`send` takes items and returns the outcome of each, in the same order.
 
-    `size` is the bytes of an item. Items of one `name` never share a request.
+    `size` returns the bytes of an item. Items with the same `name` never share a request.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Batcher(Generic[Item, Outcome]):
         self._sender: asyncio.Task[None] | None = None
 
     def submit(self, item: Item) -> asyncio.Future[Outcome]:
-        """The outcome of the item; the future raises PortError."""
+        """Submit an item. The future has its outcome, and may raise PortError."""
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, outcome))
         if self._sender is None or self._sender.done():

@@ -1,7 +1,7 @@
-"""The bus behind the sidecar: messages go out through Dapr's publish API and come in through the registry of subscriptions.
+"""The bus behind the sidecar. Messages are published through Dapr's API and arrive through the registry of subscriptions.
 
-Bodies travel as `rawPayload` in both directions. Without it the sidecar would read each event into floating-point numbers and write it
-anew, and what it cannot read as an event would never arrive here, where it becomes a dead letter.
+Bodies are sent as `rawPayload` in both directions. Without it the sidecar would parse each event, with all numbers as floating-point, and
+write it again. What it cannot parse as an event would never arrive here, where it becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from bridge.ports import Handler, Message
 
 
 class DaprBus:
-    """Implements `ports.Bus`. `components` says which component carries each topic and queue; other names are refused.
+    """Implements `ports.Bus`. `components` maps each topic and queue to its component; other names are refused.
 
-    `max_message` is the largest body in bytes.
-    `dead_letters` are the sources to which a broker forwards its dead letters. `availability` says when nothing is to be published.
+    `max_message` is the largest body in bytes. `dead_letters` are the sources to which a broker forwards its dead letters. `availability`
+    says whether anything may be published at the moment.
     """
 
     def __init__(  # noqa: PLR0913 - each is one neighbour
@@ -49,7 +49,7 @@ class DaprBus:
         self._topics: dict[str, Batcher[Message, None]] = {topic: Batcher(partial(self._send, topic), size=_size) for topic in components}
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Store every message durably before returning.
+        """Publish messages. Each is stored durably when this returns.
 
         Raises Full or Unavailable (some may have been stored) and Undeliverable (unknown topic, message too large).
         """
@@ -67,18 +67,18 @@ class DaprBus:
             raise error
 
     async def subscribe(self, source: str, handler: Handler, *, concurrency: int) -> None:
-        """Hand every message of `source` to `handler`. Raises Undeliverable if there is no such queue or subscription."""
+        """Pass every message of `source` to `handler`. Raises Undeliverable if there is no such queue or subscription."""
         component = self._components.get(source.partition("/")[0])
         dead_letters = component is not None and is_service_bus(component) and source in self._dead_letters
         self._registry.register(source, handler, concurrency=concurrency, dead_letters=dead_letters)
 
     async def close(self, patience: float = 0) -> None:
-        """Take nothing more, let handlers go on for `patience` seconds and cancel the rest; their messages stay on the bus."""
+        """Accept no more messages, give handlers `patience` seconds, and cancel the rest. Their messages stay on the bus."""
         await self._registry.close(patience)
         await self._scheduler.close()
 
     async def probe(self, message: Message) -> None:
-        """Publish it alone, whether the bus is known to be away or not. Raises PortError."""
+        """Publish a message in a request of its own, even if the bus is known to be down. Raises PortError."""
         for error in await self._send_now(message.topic, [message]):
             if error is not None:
                 raise error
@@ -87,7 +87,9 @@ class DaprBus:
         if message.topic not in self._components:
             raise Undeliverable(f"There is no topic {message.topic!r}.", hint="Add it to the entities file, or correct the name.")
         if len(message.body) > self._max_message:
-            raise Undeliverable(f"A message of {len(message.body)} bytes is too large; {self._max_message} are allowed.", hint="Send less.")
+            raise Undeliverable(
+                f"A message of {len(message.body)} bytes is too large; {self._max_message} are allowed.", hint="Send a smaller message."
+            )
 
     def _must_be_scheduled(self, message: Message, now: datetime) -> bool:
         return message.deliver_at is not None and message.deliver_at > now and not is_service_bus(self._components[message.topic])
@@ -128,6 +130,6 @@ def _entry(number: int, message: Message, metadata: Mapping[str, str]) -> dict[s
 
 
 def _outcomes(error: SidecarError, count: int) -> list[PortError | None]:
-    """Each message's own outcome, where the sidecar names those that failed; otherwise all have failed."""
+    """The outcome of each message. If the sidecar does not name the messages that failed, all have failed."""
     failed = {int(entry) for entry in error.entries if entry.isdecimal()} or set(range(count))
     return [publish_error(error) if number in failed else None for number in range(count)]

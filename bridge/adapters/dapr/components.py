@@ -1,4 +1,4 @@
-"""The bus and the store behind one sidecar, and what watches over them."""
+"""Opens the bus and the store behind one sidecar, and monitors them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _log = logging.getLogger("bridge.dapr")
 
 @dataclass(frozen=True)
 class DaprComponents:
-    """What the bridge uses of a sidecar."""
+    """The bus and the store of a sidecar, and their health."""
 
     bus: DaprBus
     store: DaprStore
@@ -51,18 +51,19 @@ class DaprComponents:
         topics: Sequence[str] = (),
         probe: Message | None = None,
     ) -> AsyncIterator[DaprComponents]:
-        """Wait for the sidecar and use it while the context is open. No two bridges that run at a time have the same `replica`.
+        """Wait for the sidecar, and use it while the context is open. No two running bridges may have the same `replica`.
 
         The sidecar is asked to deliver `topics` under their own names, whatever subscriptions are declared. `probe` is a message that
-        changes nothing; it is sent while the bus has refused what was sent last.
-        Raises ConfigurationError (a component is missing, the port is taken) and Unavailable (no sidecar, no store).
+        changes nothing. It is published while the last publish was refused.
+
+        Raises ConfigurationError (a component is missing, the port is in use) and Unavailable (no sidecar, no store).
         """
         problems = list(_problems(entities))
         if problems:
             raise ConfigurationError(problems)
         async with AsyncExitStack() as stack:
             if not config.app_token:
-                _log.warning("APP_API_TOKEN is not set: whoever reaches the loopback port for deliveries could forge them")
+                _log.warning("APP_API_TOKEN is not set: anyone who can reach the loopback port for deliveries could forge them")
             registry = SubscriptionRegistry(frozenset({*topics, *(name for name, _ in entities.sources)}))
             requested = [SubscriptionRequest(config.bus, topic) for topic in topics]
             health = SidecarHealth()
@@ -86,7 +87,7 @@ class DaprComponents:
 
 
 async def _nothing() -> None:
-    """Stands for a probe where none is known."""
+    """The probe of a component that has none."""
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Where the sidecar is and which components to use, from the variables that Dapr sets and from the settings."""
+"""Reads where the sidecar is and which components to use, from Dapr's environment variables and the settings."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LOOPBACK = (
 
 @dataclass(frozen=True)
 class SidecarConfig:
-    """Where the sidecar is, where it delivers messages, and the names of the components to use.
+    """The address of the sidecar, the port for its deliveries, and the names of the components.
 
-    The component `queues` carries queues; where none has that name (only Service Bus needs one), `bus` does.
+    Queues are on the component `queues`. If there is none of that name (only Service Bus needs one), they are on `bus`.
     """
 
     address: str  #: such as http://127.0.0.1:3500
@@ -33,7 +33,7 @@ class SidecarConfig:
 
     @classmethod
     def read(cls, settings: Settings, environ: Mapping[str, str]) -> SidecarConfig:
-        """From Dapr's own variables and the settings. Raises ConfigurationError."""
+        """Read Dapr's variables and the settings. Raises ConfigurationError."""
         port = _port(environ, "DAPR_HTTP_PORT", HTTP_PORT)
         app_port = _port(environ, "APP_PORT", APP_PORT) if settings.deliveries_port is None else settings.deliveries_port
         app_token = environ.get("APP_API_TOKEN", "")

@@ -1,8 +1,8 @@
-"""What the errors of the sidecar mean: the one place where an error of Dapr becomes an error of the bridge.
+"""Translates errors of the sidecar into errors of the bridge. This is the only place that does so.
 
-The codes are those of the APIs that the adapter calls, as https://docs.dapr.io/reference/errors/error-codes/ lists them. One group says
-that the message itself is refused, and would be again. Everything else is trouble with the sidecar or what is behind it, or a setting that
-an operator can mend while the message waits: both are Unavailable.
+The codes are those of the APIs that the adapter calls, as https://docs.dapr.io/reference/errors/error-codes/ lists them. One group means
+that the message itself is refused, and would be refused again. Everything else is a problem of the sidecar, of a component behind it, or of
+a setting that an operator can correct while the message waits. These are Unavailable.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _TOO_LARGE = ("the message is too large", "message-size-exceeded")
 
 @dataclass(frozen=True, slots=True)
 class SidecarError:
-    """An answer of the sidecar that is no success. `code` is Dapr's error code, empty if it gave none."""
+    """An unsuccessful answer of the sidecar. `code` is Dapr's error code, empty if it gave none."""
 
     status: int
     code: str
@@ -69,7 +69,7 @@ class SidecarError:
 
     @classmethod
     def read(cls, status: int, body: bytes) -> SidecarError:
-        """From any answer, whatever its body is."""
+        """Read the error from an answer with any body."""
         try:
             told = from_json(body)
         except ValueError:
@@ -85,7 +85,7 @@ class SidecarError:
 
 
 def publish_error(error: SidecarError) -> PortError:
-    """Undeliverable if the same message would be refused again, else Unavailable."""
+    """Undeliverable if the same message would be refused again, otherwise Unavailable."""
     never_taken = not error.code and error.status in _NEVER_TAKEN
     if error.code in REFUSED_FOR_GOOD or never_taken or any(words in error.message for words in _TOO_LARGE):
         return Undeliverable(f"{error}.", hint="The sidecar's log says more.")
@@ -93,7 +93,7 @@ def publish_error(error: SidecarError) -> PortError:
 
 
 def state_error(error: SidecarError) -> PortError:
-    """Conflict if the store says that the version is another one, else Unavailable: whether it was written is not known."""
+    """Conflict if the store reports another version. Otherwise Unavailable, which leaves open whether the value was written."""
     if error.status == HTTPStatus.CONFLICT:
         return Conflict(f"{error}.")
     return Unavailable(f"{error}.")

@@ -1,8 +1,8 @@
-"""Calls functions through the sidecar: by the name of an HTTPEndpoint, whose headers, such as the function key, stay with the sidecar, or
-by the app id of a sidecar that the app has of its own.
+"""Calls functions through the sidecar: by the name of an HTTPEndpoint, or by the app id of an app that has a sidecar itself.
 
-No policy of the sidecar may name these endpoints or apps: the bridge applies its own to each attempt. Two things are the sidecar's and
-cannot be switched off: it follows redirects, and it reads a path before it passes it on, so that `%2F` arrives as `/`.
+The headers of an HTTPEndpoint, such as the function key, stay with the sidecar. No policy of the sidecar may name these endpoints or apps,
+because the bridge applies its own policy to each attempt. Two habits of the sidecar cannot be switched off: it follows redirects, and it
+decodes a path before it passes it on, so that `%2F` arrives as `/`.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ _log = logging.getLogger("bridge.dapr")
 
 
 class DaprFunctions:
-    """`ports.Functions`: through the sidecar where the settings have an app id, or it an HTTPEndpoint of the app's name; else straight.
+    """Implements `ports.Functions`. `ids` are the app ids by the names of their apps.
 
-    `ids` are the app ids by the names of their apps.
+    An app is called through the sidecar if the settings give its app id, or if the sidecar has an HTTPEndpoint with its name. All others
+    are called directly.
     """
 
     def __init__(self, through: Functions, direct: Functions, sidecar: SidecarClient, ids: Mapping[str, str]) -> None:
@@ -49,7 +50,10 @@ class DaprFunctions:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings, sidecar: SidecarClient, api_token: str) -> AsyncIterator[Self]:
-        """Functions that can be called while the context is open. Raises ConfigurationError if endpoints may not be called, Unavailable."""
+        """Yields functions that can be called while the context is open.
+
+        Raises Unavailable, and ConfigurationError if the sidecar does not allow calls of endpoints.
+        """
         headers = {TOKEN_HEADER: api_token} if api_token else {}
         ids = {name: app.app_id for name, app in settings.function_apps.items() if app.app_id is not None}
         async with (
@@ -62,7 +66,7 @@ class DaprFunctions:
             yield functions
 
     async def call(self, call: FunctionCall) -> FunctionResponse:
-        """Any answer of the function, whatever its status. Raises CallFailed."""
+        """The answer of the function, whatever its status. Raises CallFailed."""
         if call.origin or not (call.app in self._ids or call.app in await self._endpoints()):
             return await self._direct.call(call)
         answer = await self._through.call(call)
@@ -72,15 +76,18 @@ class DaprFunctions:
             return answer
         certificate = _CERTIFICATE.search(why) if call.app in self._ids else None
         if certificate:
-            self._refused[call.app] = f"a sidecar refuses the certificate of the other ({certificate[0]}); renew it: {RENEW}"
+            self._refused[call.app] = f"one sidecar refuses the certificate of the other ({certificate[0]}); renew it: {RENEW}"
         raise _failure(call.app, why, self._refused.get(call.app, ""))
 
     def starting(self, app: str) -> bool:
-        """Whether the app is being started on this machine; never one that the sidecar has."""
+        """Whether the app is being started on this machine. It never is if it is called through the sidecar."""
         return app not in self._names and self._direct.starting(app)
 
     def unserved(self, app: str, method: str, path: str) -> str:
-        """Why nobody answers at a path of an app; empty if somebody may, or the sidecar has the app and its certificate was not refused."""
+        """Why no function answers at a path of an app; empty if one may, or if only the sidecar knows.
+
+        An expired certificate that prevents calls of the app is a reason, too.
+        """
         if app in self._ids:
             return self._refused.get(app, "")
         return "" if app in self._names else self._direct.unserved(app, method, path)
@@ -97,7 +104,7 @@ class DaprFunctions:
 
 
 def _by_id(settings: Settings, address: str) -> Mapping[str, FunctionApp]:
-    """The apps that the settings have an app id of, at the address by which the sidecar calls it."""
+    """The apps with an app id in the settings, with the address at which the sidecar calls them."""
     return {
         name: app.model_copy(update={"url": f"{address}/v1.0/invoke/{app.app_id}/method", "app_id": None})
         for name, app in settings.function_apps.items()
@@ -106,7 +113,7 @@ def _by_id(settings: Settings, address: str) -> Mapping[str, FunctionApp]:
 
 
 class _Invocable:
-    """Where the sidecar has each app. Of an HTTPEndpoint it adds the key itself."""
+    """The addresses at which the sidecar calls apps. It adds the key of an HTTPEndpoint itself."""
 
     def __init__(self, address: str, by_id: Mapping[str, FunctionApp]) -> None:
         self._address, self._by_id = address, by_id
@@ -129,16 +136,24 @@ class _Invocable:
 
 
 async def _must_be_allowed(sidecar: SidecarClient) -> None:
-    """A call that is not allowed is answered 404, as if by the function. One without a name tells which of both it is."""
+    """Raises ConfigurationError if the sidecar does not allow calls of endpoints.
+
+    It answers such a call with 404, as a function might. The answer to a call without a name tells the two apart.
+    """
     answer = await sidecar.post("invoke/", b"", content_type="application/json")
     if not isinstance(answer, SidecarError) or answer.code != OWN:
         raise ConfigurationError(
-            ["The sidecar has HTTPEndpoints, but may not call them. Add {name: invoke, version: v1.0, protocol: http} to its allow list."]
+            [
+                (
+                    "The sidecar has HTTPEndpoints, but its API allow list does not permit calls. "
+                    "Add {name: invoke, version: v1.0, protocol: http} to the list."
+                )
+            ]
         )
 
 
 def _sidecar_failure(app_id: str, answer: FunctionResponse) -> str | None:
-    """Why it failed, if it was the sidecar that answered. Dapr marks its own answers by their code and the words they begin with."""
+    """The reason why a call failed, if the answer is from the sidecar: Dapr's answers have its codes and typical first words."""
     if answer.status < 400 or OWN.encode() not in answer.body:
         return None
     error = SidecarError.read(answer.status, answer.body)

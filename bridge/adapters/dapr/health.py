@@ -1,8 +1,8 @@
-"""Which component is away: what was last seen of the sidecar, of the store and of the bus behind it.
+"""Tracks which component is down: the sidecar, or the store or the bus behind it.
 
-A request that failed may have done so through its own key or message, so it only makes the bridge look at once. What the bridge says of a
-component is what it found with a request of its own, which changes nothing. A store that is full still answers reads, and so does a replica
-that takes no writes: reads and writes are looked at separately.
+If a request fails, its key or message may be at fault. So a failed request only makes the bridge check at once, with a request of its own
+that changes nothing, and only these checks decide. A store that is full, or a read-only replica, still answers reads, so reads and writes
+are checked separately.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _log = logging.getLogger("bridge.dapr")
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """Requests that change nothing of anybody's and raise PortError: `read` and `write` ask the store, `publish` the bus.
+    """Requests that change nothing and raise PortError: `read` and `write` call the store, `publish` the bus.
 
-    `missing` names lacking subscriptions.
+    `missing` names missing subscriptions.
     """
 
     read: Callable[[], Awaitable[object]]
@@ -40,7 +40,7 @@ class Probes:
 
 
 class Part(Enum):
-    """What a request may find away: reading from the store, writing to it, publishing."""
+    """What can be down: reading from the store, writing to it, or publishing."""
 
     READS = auto()
     WRITES = auto()
@@ -48,7 +48,7 @@ class Part(Enum):
 
 
 class SidecarHealth:
-    """What is wrong with each component, empty if nothing. Where the sidecar is away, nothing is said of what is behind it."""
+    """What is wrong with each component; empty if nothing is. While the sidecar is down, nothing is reported of what is behind it."""
 
     def __init__(self) -> None:
         self._trouble = {"sidecar": "", "store": "", "bus": "", "subscriptions": ""}
@@ -60,13 +60,13 @@ class SidecarHealth:
         self._writing = Availability("store", "takes no writes", "takes writes again")
 
     def trouble(self) -> Mapping[str, str]:
-        """What is wrong with `sidecar`, `store`, `bus` and `subscriptions`."""
+        """What is wrong with `sidecar`, `store`, `bus` and `subscriptions`; empty for a healthy component."""
         if self._trouble["sidecar"]:
             return {**dict.fromkeys(self._trouble, ""), "sidecar": self._trouble["sidecar"]}
         return {**self._trouble, "store": self.store.why or self._writing.why, "bus": self.bus.why}
 
     def observe(self, kind: str, answer: bytes | SidecarError | None) -> None:
-        """Take note of the answer to a request, None if there was none; `kind` is the first word of the request's path."""
+        """Note the answer to a request, None if there was none. `kind` is the first segment of its path."""
         if answer is None:
             self._trouble["sidecar"] = NO_ANSWER
             self._suspected.set()
@@ -76,19 +76,19 @@ class SidecarHealth:
             self.suspect(Part.BUS)
 
     def suspect(self, part: Part) -> None:
-        """Look at this part at once, because a request to it failed."""
+        """Check this part at once, because a request to it failed."""
         self._suspects.add(part)
         self._suspected.set()
 
     def observe_subscriptions(self, missing: str) -> None:
-        """Take note of what is missing, once two looks say the same: a sidecar that starts has not all subscriptions yet."""
+        """Note what is missing, once two checks agree, because a sidecar that is starting has no complete list yet."""
         confirmed = missing if missing == self._missing else ""
         if confirmed and confirmed != self._trouble["subscriptions"]:
             _log.error("subscriptions: %s", confirmed)
         self._trouble["subscriptions"], self._missing = confirmed, missing
 
     async def watch(self, sidecar: SidecarClient, probes: Probes) -> None:
-        """Look again and again, until cancelled; at once, if a request failed."""
+        """Check the components regularly, and at once after a failed request, until cancelled."""
         looked_at = 0.0
         try:
             while True:
@@ -129,7 +129,7 @@ class SidecarHealth:
             await self._check(self.bus, probes.publish)
 
     async def _check(self, part: Availability, request: Callable[[], Awaitable[object]]) -> None:
-        """Check it, and wait for the outcome as long as until the next look. A component that is back answers the next check."""
+        """Check a component, and wait for the outcome until the next check is due. A component that is back answers that one."""
         check = asyncio.create_task(part.check(request))
         self._checks.add(check)
         check.add_done_callback(self._checks.discard)

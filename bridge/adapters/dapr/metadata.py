@@ -1,9 +1,9 @@
-"""A message's properties as Dapr's metadata, in both directions and for each kind of bus.
+"""Converts the properties of a message to Dapr's metadata and back, for each kind of bus.
 
-A delivery brings them as headers. Service Bus prefixes each with `metadata.` itself; for the other buses it is done here, so that no
-property can pass for a header of the request. A header takes printable ASCII only: one line feed in a property and the sidecar could never
-deliver the message. What does not fit is replaced by its hash; nothing reads these properties for what they say, for all that matters is
-inside the event.
+On delivery they are headers. The Service Bus component prefixes each with `metadata.`. For other buses this module does it, so that no
+property can be mistaken for a header of the request. Only printable ASCII is allowed in a header: with a line feed in one property, the
+sidecar could never deliver the message. Values that do not fit are replaced by their hash. Nothing reads these values, because everything
+important is inside the event.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NOT_PROPERTIES = frozenset({"messageid", "correlationid", "label", "contenttype
 
 
 def is_service_bus(component: Component) -> bool:
-    """Whether messages have Service Bus's own properties, and a time before which they are not delivered."""
+    """Whether messages have Service Bus's own properties and can be scheduled."""
     return component.type.startswith("pubsub.azure.servicebus")
 
 
@@ -66,10 +66,10 @@ def to_metadata(message: Message, component: Component, now: datetime) -> dict[s
 
 
 def to_delivery(source: str, body: bytes, headers: Iterable[tuple[str, str]], *, dead_letters: bool = False) -> Delivery:
-    """The delivery that came with `headers`, whose names may be in any case.
+    """The delivery with these `headers`, whose names may have any letter case.
 
-    `dead_letters`: a broker forwards its dead letters to this source and gives the reason. Anywhere else such a reason is the word of a
-    sender, who could make any message look like one that was given up.
+    `dead_letters` says that a broker forwards its dead letters to this source and gives the reason. From any other source such a reason is
+    ignored, because senders could use it to make any message look like a dead letter.
     """
     metadata = {lower.removeprefix(_PREFIX): value for name, value in headers if (lower := name.lower()).startswith(_PREFIX)}
     left_out = _NOT_PROPERTIES if dead_letters else _NOT_PROPERTIES | _OF_A_DEAD_LETTER.keys()

@@ -1,4 +1,4 @@
-"""The dapr runtime as one thing: everything the bridge asks of the world, behind one sidecar."""
+"""The dapr runtime: the bus, the store and the functions behind one sidecar."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ CONCURRENCY = 256  #: deliveries of one topic that the relay stores at a time
 
 @dataclass(frozen=True)
 class DaprRuntime:
-    """Implements `ports.Runtime`: bus, store and functions behind a sidecar.
+    """Implements `ports.Runtime` with a sidecar.
 
-    `relay` feeds a local functions host with work that the bus cannot bring it.
-    `replica` names this process: no two that run at a time have the same name.
+    `relay` passes work on to a local functions host, which cannot read the bus itself. `replica` names this process; no two running
+    processes have the same name.
     """
 
     bus: Bus
@@ -55,10 +55,10 @@ class DaprRuntime:
         probe: Message,
         dead_letters: str,
     ) -> AsyncIterator[DaprRuntime]:
-        """Everything that a bridge needs while the context is open. `environ` has the variables that Dapr sets.
+        """The runtime, while the context is open. `environ` has the variables that Dapr sets. Waits for a sidecar that is not up yet.
 
-        `max_message` is in bytes; `probe` is a message that changes nothing, `dead_letters` the queue of forwarded dead letters.
-        A sidecar that is not there is waited for.
+        `max_message` is in bytes. `probe` is a message that changes nothing, and `dead_letters` is the queue of forwarded dead letters.
+
         Raises ConfigurationError and Unavailable.
         """
         config = SidecarConfig.read(settings, environ)
@@ -80,13 +80,13 @@ class DaprRuntime:
             yield cls(components.bus, components.store, functions, signing_key, replica, relay, components, dead_letters)
 
     def trouble(self) -> Mapping[str, str]:
-        """What is wrong with `sidecar`, `store`, `bus` and `subscriptions`; empty for what is well."""
+        """What is wrong with `sidecar`, `store`, `bus` and `subscriptions`; empty for a healthy component."""
         return self.components.health.trouble()
 
     async def start(self, handlers: Mapping[str, Handler], concurrency: int, waiting: Callable[[str], None]) -> None:
-        """Subscribe the handlers, and wait until the sidecar delivers to them; `waiting` is told what is missing.
+        """Subscribe the handlers, and wait until the sidecar delivers to them. `waiting` is told what is missing.
 
-        What functions of a local host gave up comes from the relay, too. Raises ConfigurationError.
+        Dead letters of local functions arrive from the relay, too. Raises ConfigurationError.
         """
         for source, handler in handlers.items():
             await self.bus.subscribe(source, handler, concurrency=concurrency)
@@ -95,26 +95,26 @@ class DaprRuntime:
         await self.components.subscriptions.complete(waiting)
 
     def dead_letter_to(self, keep: Keep) -> None:
-        """Hand to `keep` what the bus took for a later time and then refuses for good, and what the relay can never store."""
+        """Pass to `keep` what the bus permanently refuses when it is due, and what the relay can never store."""
         self.components.scheduler.dead_letter_to(keep)
         if self.relay is not None:
             self.relay.dead_letter_to(keep)
 
     async def close(self, patience: float) -> None:
-        """Take nothing more, and let handlers go on for `patience` seconds; the messages of the rest stay on the bus."""
+        """Accept no more messages, and give handlers `patience` seconds. The messages of the others stay on the bus."""
         await self.components.bus.close(patience)
 
 
 def _work_topics(catalog: Catalog) -> tuple[str, ...]:
-    """The topics and queues of all targets behind one."""
+    """The topics and queues of all bus targets."""
     targets = (target for automation in catalog for target in automation.targets)
     return tuple(sorted({target.bus.name for target in targets if target.bus}))
 
 
 def _replica(settings: Settings, deliveries_port: int) -> str:
-    """A name that no other bridge has at the time, and that the same bridge has again after a restart, where that can be.
+    """A name that no other running bridge has, and that the same bridge has again after a restart, if possible.
 
-    Whoever has the data folder is alone with it, and whoever listens on the port is alone on its host.
+    Only one bridge can use a data folder, and only one can listen on a port of a host.
     """
     if settings.replica:
         return settings.replica

@@ -1,12 +1,12 @@
-"""The pages on which scheduled messages are kept in the store, so that any replica finds them.
+"""Stores scheduled messages on pages in the state store, so that any replica can find them.
 
-Time is cut into slots of ten seconds. `later/<replica>/<slot>/<number>` is a page of messages that fall due in the slot; a page is written
-once and never changed. `later/<replica>` says which slots of a replica have pages, and `later` says which replicas have such a record. A
-store that cannot list its keys is enough for this.
+Time is divided into slots of ten seconds. `later/<replica>/<slot>/<number>` is a page of messages that are due in the slot. A page is
+written once and never changed. `later/<replica>` lists the slots of a replica that have pages, and `later` lists the replicas that have
+such a record. This works in a store that cannot list its keys.
 
-A replica's record ends with its time to live, and then any replica takes its name off the list. A replica that comes back writes its record
-first and the list after that, even if its name still stands there. So whoever looked for the record before has an old version of the list
-in hand, and cannot take the name off.
+The record of a replica has a time to live. When it has expired, any replica may remove the name from the list. A replica that comes back
+writes its record first and then the list, even if its name is still there. So a replica that looked for the record before that holds an old
+version of the list, and its attempt to remove the name fails.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ _NAMES: TypeAdapter[list[str]] = TypeAdapter(list[str])
 
 
 def slot_of(moment: datetime) -> int:
-    """The slot in which the moment lies."""
+    """The slot of a point in time."""
     return math.floor(moment.timestamp() / SLOT)
 
 
 def end_of(slot: int) -> datetime:
-    """When the slot is over."""
+    """The end of the slot."""
     return datetime.fromtimestamp((slot + 1) * SLOT, UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSchedule:
-    """The slots in which a replica still has messages, as its record stands in the store."""
+    """The slots in which a replica still has messages, as its record in the store lists them."""
 
     replica: str
     slots: tuple[int, ...] = ()
@@ -67,12 +67,12 @@ class ScheduleStore:
         self._listed = False  # whether the list was written since the record was there
 
     async def open(self) -> None:
-        """Take up the record of this replica as it stands."""
+        """Continue with the record of this replica in the store."""
         self._listed = False
         self.own = (await self.records([self._replica]))[0]
 
     async def add_slots(self, slots: frozenset[int]) -> None:
-        """Say in the record that these slots have pages. This comes before the pages, so that none is ever out of sight."""
+        """Add slots to the record. This happens before their pages are written, so that every page can be found."""
         async with self._changing:
             if not slots <= set(self.own.slots):
                 await self._save_own(lambda own: tuple(sorted({*own, *slots})))
@@ -95,20 +95,20 @@ class ScheduleStore:
         raise Unavailable("A scheduled message could not be stored.")
 
     async def release(self, done: Callable[[int], bool]) -> None:
-        """Take the slots for which `done` says so out of this replica's record."""
+        """Remove the slots for which `done` returns true from this replica's record."""
         async with self._changing:
             if any(done(slot) for slot in self.own.slots):
                 await self._save_own(lambda own: tuple(slot for slot in own if not done(slot)))
                 self._next = {slot: number for slot, number in self._next.items() if slot in self.own.slots}
 
     async def release_of(self, record: ReplicaSchedule, slots: frozenset[int]) -> None:
-        """Take the slots out of the record of another replica, which may have done it meanwhile."""
+        """Remove the slots from the record of another replica, which may have removed them itself meanwhile."""
         left = tuple(each for each in record.slots if each not in slots)
         with contextlib.suppress(Conflict):
             await self._store.save(f"{_ROOT}/{record.replica}", _SLOTS.dump_json(list(left)), record.etag, _lifetime(left))
 
     async def others(self) -> list[ReplicaSchedule]:
-        """The records of all replicas but this one. Names whose record is gone are taken off the list."""
+        """The records of all other replicas. Names without a record are removed from the list."""
         found = await self._store.get(_ROOT)
         names = _NAMES.validate_json(found.value) if found else []
         records = await self.records([name for name in names if name != self._replica])
@@ -119,7 +119,7 @@ class ScheduleStore:
         return [each for each in records if each.etag]
 
     async def records(self, replicas: Sequence[str]) -> list[ReplicaSchedule]:
-        """The records as they stand; an empty one for a replica that has none."""
+        """The records in the store; an empty one for a replica that has none."""
         found = await self._store.get_many([f"{_ROOT}/{replica}" for replica in replicas])
         return [
             ReplicaSchedule(replica, tuple(_SLOTS.validate_json(each.value)), each.etag) if each else ReplicaSchedule(replica)
@@ -152,7 +152,7 @@ class ScheduleStore:
         raise Unavailable(f"The record of {self._replica} was changed by others {_ATTEMPTS} times in a row.")
 
     async def _write_list(self) -> None:
-        """Write the list of all replicas, with this one; it is written even if the name stands there already."""
+        """Write the list of all replicas including this one, even if its name is in the list already."""
 
         def with_own_name(found: bytes | None) -> bytes:
             return _NAMES.dump_json(sorted({*(_NAMES.validate_json(found) if found else ()), self._replica}))
@@ -160,7 +160,7 @@ class ScheduleStore:
         await update(self._store, _ROOT, with_own_name)
 
     async def _free_page(self, slot: int, number: int) -> int:
-        """The first page from `number` on that does not exist: a gap would hide those after it."""
+        """The first page number from `number` on that is free. A gap would hide the pages behind it."""
         while True:
             pages = await self._store.get_many([self._page(self._replica, slot, number + each) for each in range(_AT_ONCE)])
             if None in pages:

@@ -1,9 +1,9 @@
-"""Scheduled messages on a bus that cannot schedule: they are kept in the store until they are due, and then published.
+"""Schedules messages on a bus that cannot do so: they are stored until they are due, and then published.
 
-Publishing them at once and putting each off until it is due would either go round in a hot loop or fill the sidecar's workers with messages
-that wait. The replica that was given a message publishes it in time; it reads the pages of a slot a minute before, so that memory holds
-only what is due soon. If that replica ends, another one finds the pages half a minute after they fell due. So a message may be published
-twice, but it is never lost. What the bus refuses for good by then becomes a dead letter.
+If they were published at once and rejected until they are due, they would either be redelivered in a hot loop or occupy the workers of the
+sidecar. The replica that accepted a message publishes it on time. It reads the pages of a slot one minute before, so that memory contains
+only what is due soon. If that replica has ended, another one finds the pages half a minute after they were due. So a message may be
+published twice, but is never lost. If the bus permanently refuses it when it is due, it becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Publish = Callable[[Sequence[Message]], Awaitable[None]]
 
 
 class Scheduler:
-    """Keeps messages until they are due. Every `every` seconds it looks for slots that begin or are over."""
+    """Keeps messages until they are due. Every `every` seconds it looks for slots that begin or have ended."""
 
     def __init__(self, pages: ScheduleStore, *, every: float = SLOT) -> None:
         self._pages, self._every = pages, every
@@ -43,24 +43,24 @@ class Scheduler:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, publish: Publish) -> None:
-        """Publish through `publish` what falls due: what is scheduled from now on, and what earlier processes left. Raises Unavailable."""
+        """Publish messages through `publish` when they are due, including those of earlier processes. Raises Unavailable."""
         self._due = DueQueue(publish)
         await self._pages.open()
         await self._load()
         self._tasks = [asyncio.create_task(self._due.run()), asyncio.create_task(self._look_after())]
 
     def dead_letter_to(self, keep: Keep) -> None:
-        """Hand what the bus refuses for good to `keep`. Until this is called, and while it fails, such a message waits."""
+        """Pass messages that the bus permanently refuses to `keep`. Until this is called, and while `keep` fails, such a message waits."""
         self._due.keep = keep
 
     async def close(self) -> None:
-        """Publish nothing more; what is scheduled stays in the store."""
+        """Publish nothing more. Scheduled messages stay in the store."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def schedule(self, message: Message) -> None:
-        """Keep a message that has `deliver_at`; it is durable when this returns. Raises Unavailable."""
+        """Store a message that has `deliver_at`. It is durable when this returns. Raises Unavailable."""
         await self._writes.submit(message)
 
     async def _store(self, messages: Sequence[Message]) -> list[PortError | None]:
@@ -101,7 +101,7 @@ class Scheduler:
                 self._due.add(message)
 
     async def _look_after(self) -> None:
-        """Slot by slot, read what is due soon, release what is done, and take over what other replicas have left."""
+        """For each slot: read it if it is due soon, release it if it is done, and take it over if another replica has left it."""
         while True:
             await asyncio.sleep(self._every)
             try:
@@ -109,12 +109,12 @@ class Scheduler:
                 await self._release()
                 await self._take_over()
             except PortError as error:
-                _log.warning("scheduled messages will be looked after again: %s", error)
+                _log.warning("scheduled messages could not be checked, and will be checked again: %s", error)
             except Exception:  # noqa: BLE001 - this task must outlive a page that it cannot read
-                _log.exception("scheduled messages will be looked after again")
+                _log.exception("scheduled messages could not be checked, and will be checked again")
 
     async def _release(self) -> None:
-        """Release the slots that are over and of which nothing waits here."""
+        """Release the slots that have ended and of which no message waits here."""
         now, waiting = datetime.now(UTC), self._due.slots
         done = {slot for slot in self._loaded if end_of(slot) < now and slot not in waiting}
         await self._pages.release(lambda slot: slot in done)
@@ -129,16 +129,16 @@ class Scheduler:
                 await self._pages.release_of(record, frozenset(done))
 
     async def _published_for(self, replica: str, slot: int) -> bool:
-        """Publish what another replica has left in the slot, and say whether the bus took all of it."""
+        """Publish what another replica has left in the slot. Returns whether the bus accepted all of it."""
         messages = [message async for message in self._pages.messages(replica, slot)]
         if await self._due.send(messages):
             return False
-        _log.info("published %s scheduled messages that %s had left", len(messages), replica)
+        _log.info("published %s scheduled messages that the replica %s had left", len(messages), replica)
         return True
 
 
 class DueQueue:
-    """The scheduled messages in memory. Each is published when its time has come; what the bus refuses for good goes to `keep`."""
+    """The scheduled messages in memory. Each is published when it is due. Messages that the bus permanently refuses go to `keep`."""
 
     def __init__(self, publish: Publish) -> None:
         self._publish = publish
@@ -155,12 +155,12 @@ class DueQueue:
 
     @property
     def slots(self) -> set[int]:
-        """The slots of which something has not reached the bus."""
+        """The slots with messages that the bus has not accepted yet."""
         return {slot_of(due) for due, _, _ in self._waiting} | set(self._busy)
 
     @contextlib.contextmanager
     def busy_with(self, messages: Sequence[Message]) -> Iterator[None]:
-        """Count the messages among `slots` although they do not wait here."""
+        """While the context is open, count these slots among `slots`, although their messages do not wait here."""
         slots = [slot_of(due_at(message)) for message in messages]
         self._busy.update(slots)
         try:
@@ -170,7 +170,7 @@ class DueQueue:
             self._busy += Counter()  # forgets the slots whose count is zero
 
     async def run(self) -> None:
-        """Publish what falls due, until cancelled."""
+        """Publish messages when they are due, until cancelled."""
         while True:
             self._changed.clear()
             pause = (self._waiting[0][0] - datetime.now(UTC)).total_seconds() if self._waiting else SLOT
@@ -186,12 +186,12 @@ class DueQueue:
                 await asyncio.sleep(_RETRY)
 
     async def send(self, messages: Sequence[Message]) -> list[Message]:
-        """Publish at once, and return what the bus did not take and must be tried again."""
+        """Publish messages now. Returns those that the bus did not accept and that must be sent again."""
         outcomes = await asyncio.gather(*map(self._send, messages), return_exceptions=True)
         left = [message for message, outcome in zip(messages, outcomes, strict=True) if outcome is not None]
         if left:
             why = next(outcome for outcome in outcomes if outcome is not None)
-            _log.warning("%s scheduled messages wait on: the bus did not take them (%s)", len(left), why)
+            _log.warning("%s scheduled messages are due but keep waiting, because the bus refused them (%s)", len(left), why)
         return left
 
     async def _send(self, message: Message) -> None:
@@ -213,7 +213,7 @@ class DueQueue:
 
 
 def due_at(message: Message) -> datetime:
-    """When the message is due; only messages that have `deliver_at` come here."""
+    """The time when the message is due. The message must have `deliver_at`."""
     assert message.deliver_at is not None  # noqa: S101 - the bus schedules no others
     return message.deliver_at
 
@@ -227,4 +227,4 @@ async def _no_bus(_messages: Sequence[Message]) -> None:
 
 
 async def _nobody(_message: Message, _why: str) -> None:
-    raise Unavailable("Nobody keeps what was refused for good yet.")
+    raise Unavailable("Permanently refused messages cannot be dead-lettered yet.")

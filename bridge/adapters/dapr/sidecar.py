@@ -1,4 +1,4 @@
-"""The sidecar's HTTP API: one client, one pool of connections to loopback."""
+"""A client for the sidecar's HTTP API, with one pool of connections to loopback."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class ActiveSubscription:
-    """A topic that the sidecar delivers, the paths to which it does, and whether it leaves the bytes alone (`rawPayload`)."""
+    """A topic that the sidecar delivers, the paths that it delivers to, and whether it leaves the bytes unchanged (`rawPayload`)."""
 
     component: str
     topic: str
@@ -51,7 +51,7 @@ class ActiveSubscription:
 
 @dataclass(frozen=True, slots=True)
 class SidecarMetadata:
-    """What the sidecar says of its deliveries: the port of its app, 0 if it has none, the protocol, and its subscriptions."""
+    """What the sidecar reports about its deliveries: the port of its app (0 if it has none), the protocol, and its subscriptions."""
 
     app_port: int
     protocol: str  #: such as http or grpc
@@ -59,7 +59,7 @@ class SidecarMetadata:
 
 
 class SidecarClient:
-    """Sends requests to the sidecar. Raises Unavailable when there is no answer; then it is not known what became of the request."""
+    """Sends requests to the sidecar. Raises Unavailable if there is no answer; then it is unknown whether the request had an effect."""
 
     def __init__(self, session: aiohttp.ClientSession, address: str, observe: Observe) -> None:
         self._session, self.address, self._observe = session, address, observe
@@ -68,7 +68,7 @@ class SidecarClient:
     @classmethod
     @asynccontextmanager
     async def open(cls, address: str, api_token: str, observe: Observe = lambda _path, _answer: None) -> AsyncIterator[Self]:
-        """A client while the context is open. An empty token sends none."""
+        """A client while the context is open. If the token is empty, none is sent."""
         headers = {"user-agent": "automation-bridge", **({TOKEN_HEADER: api_token} if api_token else {})}
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS),
@@ -79,9 +79,9 @@ class SidecarClient:
             yield cls(session, address.rstrip("/"), observe)
 
     async def post(self, path: str, body: bytes, *, content_type: str, query: Mapping[str, str] | None = None) -> bytes | SidecarError:
-        """The body of a success, or the error that the sidecar answered. `path` may end with a query that is always the same.
+        """The body of a successful answer, or the error that the sidecar answered. Raises Unavailable.
 
-        Raises Unavailable.
+        `path` may end with a query that is always the same.
         """
         return await self._request("POST", path, body, content_type, query)
 
@@ -108,7 +108,10 @@ class SidecarClient:
         return url.with_query(query) if query else url
 
     async def wait_until_ready(self, seconds: float | None) -> None:
-        """Wait until its components can be used, and log now and then. Raises Unavailable after `seconds`; None waits without end."""
+        """Wait until the components can be used, and log this from time to time.
+
+        Raises Unavailable after `seconds`; with None it waits without end.
+        """
         last: object = "it gave no answer"
         try:
             async with asyncio.timeout(seconds):
@@ -127,14 +130,14 @@ class SidecarClient:
             ) from None
 
     async def wait_until_subscribed(self) -> None:
-        """Give it a few seconds to subscribe, because a bus in its memory drops what comes before. Then go on in any case."""
+        """Wait a few seconds for the sidecar to subscribe, because an in-memory bus drops earlier messages. Then go on in any case."""
         for _ in range(round(_SUBSCRIBING / _POLL)):
             if not await self.trouble("healthz"):
                 return
             await asyncio.sleep(_POLL)
 
     async def trouble(self, path: str = "healthz/outbound") -> str:
-        """Why it cannot be used at the moment, empty if it can: its outbound health."""
+        """Why the sidecar cannot be used at the moment, by its outbound health; empty if it can."""
         try:
             answer = await self._request("GET", path, None, "", None)
         except Unavailable as error:
@@ -142,26 +145,31 @@ class SidecarClient:
         return str(answer) if isinstance(answer, SidecarError) else ""
 
     async def components(self) -> dict[str, Component]:
-        """The components it has loaded, by name. Raises Unavailable, and ConfigurationError if it may not be asked."""
+        """The loaded components, by name. Raises Unavailable, and ConfigurationError if the sidecar does not allow the request."""
         found = await self._metadata()
         return {each["name"]: Component(each["name"], each["type"]) for each in found.get("components", ())}
 
     async def metadata(self) -> SidecarMetadata:
-        """What it delivers, and to which port. Raises Unavailable, and ConfigurationError if it may not be asked."""
+        """What the sidecar delivers, and to which port. Raises Unavailable, and ConfigurationError if it does not allow the request."""
         found = await self._metadata()
         app = found.get("appConnectionProperties", {})
         subscriptions = tuple(_subscription(each) for each in found.get("subscriptions", ()))
         return SidecarMetadata(app.get("port", 0), app.get("protocol", "http"), subscriptions)
 
     async def endpoints(self) -> frozenset[str]:
-        """The names of the HTTPEndpoints it has loaded. Raises Unavailable, and ConfigurationError if it may not be asked."""
+        """The names of the loaded HTTPEndpoints. Raises Unavailable, and ConfigurationError if the sidecar does not allow the request."""
         return frozenset(each["name"] for each in (await self._metadata()).get("httpEndpoints", ()))
 
     async def _metadata(self) -> dict[str, Any]:
         answer = await self._request("GET", "metadata", None, "", None)
         if isinstance(answer, SidecarError):
             raise ConfigurationError(
-                [f"The sidecar does not tell its components: {answer}. Allow `metadata` in its API allow list, and send its API token."]
+                [
+                    (
+                        f"The sidecar does not allow the bridge to read its metadata: {answer}. "
+                        "Add `metadata` to its API allow list, and send its API token."
+                    )
+                ]
             )
         found: dict[str, Any] = from_json(answer)
         return found

@@ -1,8 +1,9 @@
-"""The key that signs events which the bridge's API has checked; all replicas have the same one.
+"""The key for signing events that the bridge's API has validated. All replicas have the same key.
 
-It comes from a file if the settings name one, such as a mounted secret. The sidecar is not asked for it, because whoever may read one
-secret there may read all function keys. Otherwise the first replica makes a key and keeps it in the state store. Whoever can write there
-can change any run anyway; whoever can only read there, and publish, could forge signed events. Name a file where somebody can.
+If the settings name a file, such as a mounted secret, the key is read from it. The bridge does not ask the sidecar for it, because whoever
+may read one secret through the sidecar may read all function keys. Without a file, the first replica creates a key and keeps it in the
+state store. Whoever can write to the store can change any run anyway. But someone who can only read it, and can publish, could forge signed
+events. In that case use a file.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ SHORTEST = 32  #: characters of a key that is given
 
 
 def from_file(path: Path) -> bytes:
-    """What the file holds. Raises ConfigurationError if it cannot be read or is too short."""
+    """The key in the file. Raises ConfigurationError if the file cannot be read or the key is too short."""
     try:
         value = path.read_bytes().strip()
     except OSError as error:
@@ -30,7 +31,7 @@ def from_file(path: Path) -> bytes:
 
 
 async def from_state(store: Store) -> bytes:
-    """The key in the store; the first call of all replicas makes it. Raises Unavailable."""
+    """The key in the store. The first replica that calls this creates it. Raises Unavailable."""
     made = secrets.token_hex(32).encode()
     try:
         stored = await update(store, KEY, lambda found: None if found else made)

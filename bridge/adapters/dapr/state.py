@@ -1,7 +1,7 @@
-"""The store behind the sidecar: Dapr's state API, with first writes only.
+"""The store behind the sidecar: Dapr's state API, always with the concurrency mode first-write.
 
-After a failed write the keys are read, and what the store holds decides. It must be so: a create that came too late is an ordinary 500 on
-Redis, and of a request with many keys one may fail although the others were written.
+After a failed write the keys are read, and the stored value decides whether the write succeeded. This is necessary: a create that came too
+late is an ordinary 500 on Redis, and one write of a bulk request may fail although the others succeeded.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _WRITE_PROBE = "health-write"  #: the key that is written to see whether a store
 
 
 class DaprStore:
-    """Implements `ports.Store` over one state component. Calls that are made at the same time share requests.
+    """Implements `ports.Store` with one state component. Operations at the same time share requests.
 
-    `health` is told of each read and write that failed, and says when nothing is to be asked.
+    `health` is told of each failed read and write, and says whether the store may be called at the moment.
     """
 
     shared = True
@@ -46,7 +46,7 @@ class DaprStore:
         self._reads: Batcher[str, StateItem | None] = Batcher(self._read_each, size=len)
 
     async def create(self, key: str, value: bytes, ttl: timedelta | None = None) -> str:
-        """Store a new key and return its etag. Raises Conflict if it exists, Unavailable if the outcome is not known."""
+        """Store a new key and return its etag. Raises Conflict if it exists, Unavailable if the outcome is unknown."""
         return (await self._writes.submit(StateWrite(key, value, statevalue.end_of(ttl, time.time()), None))).text
 
     async def save(self, key: str, value: bytes, etag: str, ttl: timedelta | None = None) -> str:
@@ -58,7 +58,7 @@ class DaprStore:
         return (await self._writes.submit(StateWrite(key, value, statevalue.end_of(ttl, now), replaces))).text
 
     async def get(self, key: str) -> Stored | None:
-        """The key's value, or None if it was never stored or its time to live is over. Raises Unavailable."""
+        """The value of the key, or None if it was never stored or has expired. Raises Unavailable."""
         return _stored(await self._reads.submit(key))
 
     async def get_many(self, keys: Sequence[str]) -> list[Stored | None]:
@@ -68,11 +68,11 @@ class DaprStore:
         return [_stored(found[key]) for key in keys]
 
     async def probe(self) -> None:
-        """Read a key that is never there, whether the store is known to be away or not. Raises Unavailable."""
+        """Read a key that never exists, even if the store is known to be down. Raises Unavailable."""
         _all_read(await self._read_now([_PROBE]))
 
     async def probe_write(self) -> None:
-        """Write a key that nobody reads and that ends within minutes. Raises Unavailable if the store does not take it."""
+        """Write a key that nobody reads and that expires within minutes. Raises Unavailable if the store refuses it."""
         write = {"key": _WRITE_PROBE, "value": "", "metadata": statevalue.metadata(0, 0, had_end=False)}
         answer = await self._sidecar.post(self._path, to_json([write]), content_type="application/json")
         if isinstance(answer, SidecarError):
@@ -103,7 +103,7 @@ class DaprStore:
             return port_error
 
     async def _after_error(self, write: StateWrite, found: StateItem | None, error: SidecarError, *, repeated: bool) -> Version | PortError:
-        """The outcome of a write that failed. `repeated`: it was sent before, so what stands there may be its own."""
+        """The outcome of a failed write, from what the store has. `repeated`: it was sent twice, so the first may have succeeded."""
         if repeated and found is not None and found.was_made_by(write):
             return found.version
         if write.replaces is None and found is not None and found.version.over(time.time()):
@@ -121,7 +121,7 @@ class DaprStore:
         return answer if isinstance(answer, SidecarError) else None
 
     async def _written(self, writes: Sequence[StateWrite]) -> list[Version]:
-        """The versions that the writes have created."""
+        """The versions that these writes have created."""
         if self._counts:
             return [Version(str(int(each.replaces.etag) + 1 if each.replaces else 1), each.ends) for each in writes]
         found = await self._read([each.key for each in writes])
@@ -132,7 +132,7 @@ class DaprStore:
         ]
 
     async def _read(self, keys: Sequence[str]) -> list[StateItem | None]:
-        """Raises Unavailable if one of them cannot be read."""
+        """The items of the keys. Raises Unavailable if one of them cannot be read."""
         return _all_read(await self._read_each(keys))
 
     async def _read_each(self, keys: Sequence[str]) -> list[StateItem | PortError | None]:
@@ -168,7 +168,7 @@ def _stored(found: StateItem | None) -> Stored | None:
 
 
 def conflict(write: StateWrite, found: StateItem | None, now: float) -> Conflict | None:
-    """The conflict, if what stands there (or that nothing does) forbids the write for good."""
+    """The conflict, if the stored item (or that there is none) means that the write can never succeed."""
     allowed = found is None or found.version.over(now)
     if write.replaces is not None:
         allowed = found is not None and found.version == write.replaces

@@ -1,7 +1,7 @@
-"""Whether the sidecar delivers everything that handlers wait for. What it does not deliver is silent: no call fails, nothing comes.
+"""Checks whether the sidecar delivers everything that the handlers need. Otherwise nothing would show that it does not.
 
-Its metadata tells what it subscribes to; of several subscriptions of one topic it has only the one that counts. Declared subscriptions
-stand there as soon as the sidecar answers, those that it asks the bridge for a moment later.
+The sidecar's metadata lists its subscriptions. Of several subscriptions to one topic, it lists only the one that applies. Declared
+subscriptions are listed as soon as the sidecar answers, those that it gets from the bridge a moment later.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _log = logging.getLogger("bridge.dapr")
 
 @dataclass(frozen=True, slots=True)
 class ExpectedSubscription:
-    """A source that a handler takes: messages of `topic` of `component` have to come to `route`."""
+    """A source that a handler reads: messages of `topic` of `component` must be delivered to `route`."""
 
     component: str
     topic: str
@@ -33,18 +33,21 @@ class ExpectedSubscription:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionCheck:
-    """Compares what the sidecar delivers, and to which port, with what is `expected`."""
+    """Compares the sidecar's subscriptions and its app port with what is `expected`."""
 
     sidecar: SidecarClient
     expected: Callable[[], list[ExpectedSubscription]]
     port: int
 
     async def missing(self) -> str:
-        """What is wrong and how to fix it, empty if nothing. Raises Unavailable, and ConfigurationError if it may not be asked."""
+        """What is wrong and how to fix it; empty if nothing is.
+
+        Raises Unavailable, and ConfigurationError if the request is not allowed.
+        """
         return " ".join(discrepancies(await self.sidecar.metadata(), self.expected(), self.port))
 
     async def complete(self, waiting: Callable[[str], None]) -> None:
-        """Wait until nothing is missing, and tell `waiting` and the log what is. Raises ConfigurationError."""
+        """Wait until nothing is missing. `waiting` and the log are told what is. Raises ConfigurationError."""
         for look in itertools.count():
             with suppress(Unavailable):
                 missing = await self.missing()
@@ -58,13 +61,14 @@ class SubscriptionCheck:
 
 
 def discrepancies(metadata: SidecarMetadata, expected: list[ExpectedSubscription], port: int) -> Iterator[str]:
-    """A sentence for each thing that keeps deliveries away, with its fix."""
+    """A sentence for each thing that prevents deliveries, with its fix."""
     if metadata.app_port != port:
-        where = f"to port {metadata.app_port}" if metadata.app_port else "to nobody"
-        yield f"The sidecar brings events {where}, the bridge takes them on port {port}: start the sidecar with --app-port {port}."
+        where = f"to port {metadata.app_port}" if metadata.app_port else "to no application"
+        yield f"The sidecar delivers events {where}, but the bridge expects them on port {port}: start the sidecar with --app-port {port}."
     elif metadata.protocol != "grpc":
         yield (
-            f"The sidecar brings events by {metadata.protocol}, the bridge takes them by grpc, because over HTTP Dapr 1.18 loses events: "
+            f"The sidecar delivers events over {metadata.protocol}, but the bridge accepts only grpc, "
+            "because over HTTP Dapr 1.18 loses events: "
             'start it with --app-protocol grpc (on Kubernetes: dapr.io/app-protocol: "grpc").'
         )
     there = {(each.component, each.topic): each for each in metadata.subscriptions}
@@ -73,10 +77,10 @@ def discrepancies(metadata: SidecarMetadata, expected: list[ExpectedSubscription
         what = f"{each.topic} of component {each.component}"
         if found is None:
             yield (
-                f"The sidecar has no subscription of {what}: add one with the route {each.route} to its resources "
+                f"The sidecar has no subscription to {what}: add one with the route {each.route} to its resources "
                 "(subscriptions.yaml), and its app id to the scopes."
             )
         elif each.route not in found.routes:
-            yield f"The sidecar brings {what} to {', '.join(sorted(found.routes)) or 'no route'}: correct the route to {each.route}."
+            yield f"The sidecar delivers {what} to {', '.join(sorted(found.routes)) or 'no route'}: correct the route to {each.route}."
         elif not found.raw:
             yield f'The sidecar rewrites {what}: give its subscription the metadata rawPayload: "true".'

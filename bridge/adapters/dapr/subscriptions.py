@@ -1,4 +1,4 @@
-"""Which handler takes the messages of which subscription, and which of them run."""
+"""The registry of handlers: which handler takes the messages of which subscription, and which handlers are running."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SubscriptionRequest:
 
     @property
     def route(self) -> str:
-        """Where it is delivered."""
+        """The path to which the sidecar delivers it."""
         return f"{ROUTE}{self.topic}"
 
 
@@ -37,7 +37,7 @@ class _Registration:
 
 
 class SubscriptionRegistry:
-    """The handlers by source. `known` are the names that a handler may be for."""
+    """The handlers by source. `known` are the names of sources that may have one."""
 
     def __init__(self, known: frozenset[str]) -> None:
         self._known = known
@@ -45,9 +45,9 @@ class SubscriptionRegistry:
         self._closing = False
 
     def register(self, source: str, handler: Handler, *, concurrency: int, dead_letters: bool = False) -> None:
-        """Let `handler` take the messages of `source`, `concurrency` at a time; `dead_letters`: a broker forwards its own there.
+        """Let `handler` take the messages of `source`, at most `concurrency` at a time. Raises Undeliverable for an unknown source.
 
-        Raises Undeliverable if there is no such queue or subscription.
+        `dead_letters` says that a broker forwards its dead letters to the source.
         """
         if source not in self._known:
             raise Undeliverable(f"There is no queue or subscription named {source!r}.", hint='Write it "queue" or "topic/subscription".')
@@ -59,7 +59,7 @@ class SubscriptionRegistry:
         return tuple(each.source for each in self._by_route.values())
 
     async def close(self, patience: float) -> None:
-        """Take nothing more, let handlers go on for `patience` seconds, then cancel them; the sidecar keeps what they had."""
+        """Accept no more messages, give handlers `patience` seconds, then cancel them. The sidecar keeps their messages."""
         self._closing = True
         running = {task for each in self._by_route.values() for task in each.running}
         if running and patience > 0:
@@ -69,7 +69,7 @@ class SubscriptionRegistry:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def handle(self, route: str, body: bytes, headers: Iterable[tuple[str, str]]) -> Ack:
-        """What became of a message that was delivered to `route`; RETRY where nobody can take it now."""
+        """Handle a message that was delivered to `route`, and return the outcome; RETRY if no handler can take it now."""
         found = self._by_route.get(route)
         if found is None:
             return Ack.RETRY

@@ -1,4 +1,4 @@
-"""Writes to a key that other replicas may write too: after any failed write, what the store holds decides."""
+"""Changes a key that other replicas may write too. After a failed write, the stored value decides whether it succeeded."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ ATTEMPTS = 50  #: more than the replicas that may want to change one key at a ti
 
 
 async def update(store: Store, key: str, change: Callable[[bytes | None], bytes | None]) -> Stored | None:
-    """Store what `change` makes of the key's value, and return what stands there then.
+    """Store what `change` makes of the value, and return the value that is then stored.
 
-    `change` gets None for a key that does not exist and returns None if nothing has to be written. It is called again with the new value
-    whenever somebody else wrote first. Raises Unavailable.
+    `change` receives None for a key that does not exist, and returns None if nothing has to be written. It is called again with the new
+    value whenever another process wrote first. Raises Unavailable.
     """
     for _ in range(ATTEMPTS):
         found = await store.get(key)

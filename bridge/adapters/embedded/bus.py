@@ -136,7 +136,8 @@ class EmbeddedBus:
         for message in messages:
             if len(message.body) > self.largest_message:
                 raise Undeliverable(
-                    f"A message of {len(message.body)} bytes is too large; {self.largest_message} are allowed.", hint="Send less."
+                    f"A message of {len(message.body)} bytes is too large; {self.largest_message} are allowed.",
+                    hint="Send a smaller message.",
                 )
         batch = self._placement.batch_of(messages)
         self._reserve(batch.copies)

@@ -96,7 +96,7 @@ class Relay:
 
 
 def _labelled(message: Message) -> Message:
-    """The message with the label that filters look at: the event's subject (DESIGN 3.1), because not every bus carries labels."""
+    """The message with the label that filters look at: the event's subject, because not every bus carries labels."""
     if message.label:
         return message
     try:

@@ -121,7 +121,7 @@ def port_errors(what: str) -> Iterator[None]:
     except (MessagingEntityNotFoundError, MessagingEntityDisabledError):
         raise Undeliverable(f"The namespace has no {what}, or it is disabled.", hint="Correct the entities file, or create it.") from None
     except MessageSizeExceededError:
-        raise Undeliverable(f"The message is too large for {what}.", hint="Send less.") from None
+        raise Undeliverable(f"The message is too large for {what}.", hint="Send a smaller message.") from None
     except ClientAuthenticationError:
         raise Unavailable(f"{what}: the namespace does not let the bridge in.", hint=_HINT) from None
     except (ServiceBusError, AzureError, OSError, TimeoutError, ValueError) as fault:

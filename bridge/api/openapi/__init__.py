@@ -1,4 +1,4 @@
-"""The HTTP API as OpenAPI 3.1: every path of `bridge.api`, with every parameter, status, header and problem."""
+"""The HTTP API as an OpenAPI 3.1 document: every path of `bridge.api` with its parameters, statuses, headers and problems."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge.settings import Settings
 
 
 def describe(settings: Settings) -> Node:
-    """The whole document, with the limits of these settings."""
+    """The complete document, with the limits from the settings."""
     return {
         "openapi": "3.1.0",
         "info": {

@@ -1,4 +1,4 @@
-"""What an OpenAPI document is made of."""
+"""Building blocks of an OpenAPI document."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ Node = dict[str, Any]
 
 
 def reference(name: str, of: str = "schemas") -> Node:
-    """To a component of the document, of that kind."""
+    """A reference to a component of the document."""
     return {"$ref": f"#/components/{of}/{name}"}

@@ -1,4 +1,4 @@
-"""One operation of a path: what it takes, what it answers, and every problem that may come instead."""
+"""One operation of a path: its parameters, its answers, and every problem that it may answer with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ def operation(  # noqa: PLR0913, PLR0917 - one argument for each part of an oper
     parameters: Sequence[str] = (),
     body: Node | None = None,
 ) -> Node:
-    """One method of a path; `answers` by status, `problems` those beside what may happen everywhere, `parameters` by their names."""
+    """One method of a path.
+
+    `answers` are by status. `problems` are those beyond the ones that every operation may have. `parameters` are named as in `parameters`.
+    """
     responses = {str(status): each for status, each in answers.items()}
     for status in sorted({*problems, *_EVERYWHERE} - set(answers)):
         responses[str(status)] = reference(f"Problem{status}", "responses")
@@ -28,11 +31,11 @@ def operation(  # noqa: PLR0913, PLR0917 - one argument for each part of an oper
 
 
 def answer(schema: str, description: str, *headers: str) -> Node:
-    """A JSON answer of that schema, with those headers."""
+    """A JSON answer with this schema and these headers."""
     shown: Node = {"description": description, "content": {"application/json": {"schema": reference(schema)}}}
     return shown | ({"headers": {name: reference(name, "headers") for name in headers}} if headers else {})
 
 
 def request_body(content: Mapping[str, Node], description: str, *, required: bool = True) -> Node:
-    """A body; `content` says for each media type what it is."""
+    """A request body; `content` has a description for each media type."""
     return {"required": required, "description": description, "content": {media: {"schema": schema} for media, schema in content.items()}}

@@ -1,4 +1,4 @@
-"""What requests say beside their body, and answers beside theirs: path, query and header."""
+"""The path, query and header parameters of requests, and the headers of answers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def headers() -> Node:
 
 
 def parameters(settings: Settings) -> Node:
-    """The parameters of requests, by the name that operations use."""
+    """The parameters of requests, by the names that operations use for them."""
     longest = int(settings.max_wait.total_seconds())
     text: Node = {"type": "string"}
     moment: Node = {"type": "string", "format": "date-time"}

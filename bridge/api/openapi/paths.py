@@ -13,7 +13,7 @@ _NO_EVENT: Node = {"description": "Anything else: a problem takes its place in t
 
 
 def paths(settings: Settings) -> Node:
-    """All of them, with the limits of these settings."""
+    """All paths, with the limits from the settings."""
     return {
         **_requests(settings),
         **_runs(settings),

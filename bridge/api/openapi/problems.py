@@ -1,4 +1,4 @@
-"""What the API refuses with: status, meaning and codes of every problem."""
+"""The problems that the API answers with: status, meaning and codes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ PROBLEMS: Mapping[int, tuple[str, Sequence[str]]] = {
     403: ("The caller's roles do not allow this.", ["Forbidden"]),
     404: ("It does not exist, or the caller may not see it.", ["NotFound", "UnknownAutomation"]),
     405: ("The path has no such method.", ["MethodNotAllowed"]),
-    408: ("The request was not whole in time.", ["RequestTimeout"]),
+    408: ("The request was not complete in time.", ["RequestTimeout"]),
     409: (
         "The correlation id belongs to another request, the run has no output, somebody else was faster, or a deadline has passed.",
         ["CorrelationConflict", "NoOutput", "ChangedMeanwhile", "BeingReplayed", "NotReplayable"],
     ),
     410: ("The run has already ended.", ["AlreadyEnded"]),
     413: ("The body is too large.", ["TooLarge"]),
-    415: ("This content type is not taken here.", ["UnsupportedMediaType"]),
+    415: ("This content type is not accepted.", ["UnsupportedMediaType"]),
     421: ("Without tokens the API answers under its loopback names only, and to no page of another origin.", ["WrongHost"]),
     422: (
         "The input does not fit, or the deadline or reply topic cannot be used.",
@@ -33,7 +33,7 @@ PROBLEMS: Mapping[int, tuple[str, Sequence[str]]] = {
 
 
 def problem(status: int) -> Node:
-    """The answer with that status."""
+    """The answer with this status."""
     meaning, codes = PROBLEMS[status]
     headers = {401: ["WWW-Authenticate"], 405: ["Allow"], 415: ["Accept-Encoding"], 503: ["Retry-After"]}.get(status, [])
     schema = {"allOf": [reference("Problem"), {"properties": {"code": {"enum": list(codes)}}}]}

@@ -1,6 +1,6 @@
-"""The values of the HTTP API as JSON Schema 2020-12, for its OpenAPI description (contract 3.3).
+"""The values of the HTTP API as JSON Schema 2020-12, for its OpenAPI description.
 
-What the API answers is derived from the types in `bridge.client`; what it takes is written here.
+The schemas of answers are derived from the types in `bridge.client`. Those of requests are written here.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _ANY: Schema = {"description": "Any JSON value."}
 
 
 def schemas() -> dict[str, Schema]:
-    """Every named schema."""
+    """All named schemas."""
     found = _answers()
     found["Run"]["examples"] = [_RUN_EXAMPLE]
     return {**found, "Change": _change(), "Event": _event(), "Result": _result()}
@@ -88,7 +88,7 @@ def _answers() -> dict[str, Schema]:
 
 
 def _renamed(schema: Schema, names: Mapping[str, str]) -> Schema:
-    """The schema with references to the names in the description instead of those of the types."""
+    """The schema with the names of the description in its references, instead of those of the types."""
 
     def walk(node: Any) -> Any:
         if isinstance(node, list):

@@ -1,4 +1,4 @@
-"""The command that shows everything at once."""
+"""The command `bridge demo`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def demo(
     functions: Annotated[Path, typer.Option(help="The folder with the sample automations.", metavar="DIR")] = Path("functions"),
     runtime: Annotated[RuntimeName, typer.Option(help="embedded, or dapr with a sidecar of its own.")] = RuntimeName.EMBEDDED,
 ) -> None:
-    """Start everything here, request the samples, and show the results.
+    """Start everything on this machine, request the samples, and show the results.
 
-    A bridge and a functions host run on free ports for as long as it takes, with input from this machine. Nothing is left behind.
+    A bridge and a functions host run on free ports until the demo ends. The samples use input from this machine. Nothing is left behind.
     """
     from bridge.cli.demo import story  # noqa: PLC0415 - only this command needs it
 

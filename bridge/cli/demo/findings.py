@@ -1,4 +1,4 @@
-"""What an automation of the demo found out, in one line."""
+"""Summarizes the output of a demo automation in one line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def tell(automation: str, output: Any, most: int = 110) -> str:
-    """The line for a person; an output of another shape is shown as it is, cut to `most` characters."""
+    """The line for a person. An output of an unknown shape is shown unchanged, cut to `most` characters."""
     try:
         line = _LINES[automation](output)
     except (KeyError, TypeError):
@@ -17,7 +17,7 @@ def tell(automation: str, output: Any, most: int = 110) -> str:
 
 
 def brief(value: Any) -> str:
-    """A value in one line: plain fields first, of everything longer only how much there is."""
+    """A value in one line: scalar fields first, and only the size of everything longer."""
     if not isinstance(value, dict):
         return _word(value)
     fields = sorted(value.items(), key=lambda item: isinstance(item[1], dict | list))

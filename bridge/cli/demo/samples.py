@@ -1,4 +1,4 @@
-"""Real input for the sample automations, from this machine."""
+"""Real input from this machine for the sample automations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class NoTrustStore(Exception):
 
 @dataclass(frozen=True)
 class Question:
-    """One request of the demo; `event` sends it as a CloudEvent."""
+    """One request of the demo. With `event` it is sent as a CloudEvent."""
 
     title: str
     automation: str
@@ -39,7 +39,7 @@ class Question:
     event: bool = False
 
     def as_event(self) -> dict[str, Any]:
-        """The request as a CloudEvent (contract 3.1)."""
+        """The request as a CloudEvent."""
         return {
             "specversion": "1.0",
             "id": str(uuid4()),
@@ -52,7 +52,7 @@ class Question:
 
 
 def questions(*, with_powershell: bool = False) -> list[Question]:
-    """Three certificates, one table, the whole trust store as an event, and what PowerShell functions do. Raises NoTrustStore."""
+    """The requests: three certificates, one table, the whole trust store as an event, and the PowerShell samples. Raises NoTrustStore."""
     certificates = trusted()
     chosen = [certificates[0], certificates[len(certificates) // 2], certificates[-1]]
     single = [
@@ -73,7 +73,7 @@ def _for_powershell() -> Iterator[Question]:
 
 
 def trusted() -> list[str]:
-    """The certificates this machine trusts, in PEM. Raises NoTrustStore."""
+    """The certificates that this machine trusts, in PEM. Raises NoTrustStore."""
     for path in _stores():
         found = _CERTIFICATE.findall(path.read_text("utf-8", errors="replace")) if path.is_file() else []
         if found:
@@ -101,7 +101,7 @@ def _fitting(certificates: list[str]) -> Iterator[str]:
 
 
 def files_csv() -> str:
-    """The files of this Python's standard library as CSV: folder, kind, bytes, and the day they were changed."""
+    """The files of this Python's standard library as CSV: folder, kind, bytes, and date of the last change."""
     root = Path(sysconfig.get_path("stdlib"))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""A bridge and its functions host as child processes, with a folder of their own that is gone afterwards."""
+"""Starts a bridge and its functions host as child processes in a temporary folder."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _KEPT = frozenset({"BRIDGE_DAPRD", "BRIDGE_FUNCTIONS_PYTHON", "BRIDGE_PWSH", "BR
 
 
 class NotReady(Exception):
-    """The bridge or its functions did not start; the last lines of their logs say why."""
+    """The bridge or its functions did not start. The last lines of their logs give the reason."""
 
 
 @asynccontextmanager
 async def running(functions: Path, runtime: str = "embedded", apps: int = 1) -> AsyncIterator[str]:
-    """A running bridge with the functions of the folder, ready when `apps` of its apps are; gives its URL. Raises NotReady."""
+    """A running bridge with the functions of the folder. Yields its URL when `apps` apps are ready. Raises NotReady."""
     if not (functions / "automations.yaml").is_file():
         raise NotReady(
             f"{functions / 'automations.yaml'} is not here. Run the demo in the project's folder, or name it with --functions DIR."
@@ -57,7 +57,7 @@ def _folder() -> Iterator[Path]:
 
 
 async def _start(functions: Path, folder: Path, url: str, runtime: str) -> Process:
-    """Start `bridge up` with settings of its own: nothing from the environment or a bridge.yaml reaches the demo."""
+    """Start `bridge up` with its own settings, so that neither the environment nor a bridge.yaml affects the demo."""
     settings = {
         "port": int(url.rpartition(":")[2]),
         "data_dir": str(folder),

@@ -1,4 +1,4 @@
-"""The demo: a bridge and its functions host on free ports, the sample automations with input from this machine, and what came out."""
+"""Runs the demo: a bridge and its functions host on free ports, the sample automations, and their results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONGEST = 60.0  #: seconds one run may take
 
 
 async def tell(screen: Screen, functions: Path, runtime: str = "embedded") -> Exit:
-    """Run the demo; OK only if every run ended as it should."""
+    """Run the demo. The exit code is OK only if every run ended as expected."""
     _stop_on_signals()
     try:
         with_powershell = _has_powershell(screen)
@@ -45,7 +45,7 @@ async def tell(screen: Screen, functions: Path, runtime: str = "embedded") -> Ex
 
 
 def _has_powershell(screen: Screen) -> bool:
-    """Whether this machine has PowerShell; without it one line says what to install. Raises ConfigurationError for a wrong BRIDGE_PWSH."""
+    """Whether this machine has PowerShell. If not, one line says what to install. Raises ConfigurationError for a wrong BRIDGE_PWSH."""
     try:
         powershell.find()
     except powershell.NoPowerShell as missing:
@@ -75,7 +75,7 @@ async def _ask(client: BridgeClient, question: Question) -> RunView:
 
 
 async def _follow(client: BridgeClient, screen: Screen, asked: list[tuple[Question, RunView]]) -> list[RunView]:
-    """Every run at its end, in the order they were asked for."""
+    """Wait for each run to end, in the order of the requests, and yield it."""
     with waiting.bars(screen, transient=False) as progress:
         return await asyncio.gather(*(_one(client, progress, question.title, run) for question, run in asked))
 
@@ -88,7 +88,7 @@ async def _one(client: BridgeClient, progress: Progress, title: str, run: RunVie
 
 
 async def _bad(client: BridgeClient, screen: Screen) -> bool:
-    """Ask with an input that cannot be used, and show what the bridge says to it."""
+    """Send an invalid input, and show how the bridge answers."""
     try:
         await client.submit("certificate.inspect", {"certificate": "not even a certificate"})
     except Problem as problem:

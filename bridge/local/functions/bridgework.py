@@ -1,4 +1,4 @@
-"""Work that the bridge sent, told from everything else, and what this host says of it beyond what Azure would (DESIGN 3.6).
+"""Work that the bridge sent, told from everything else, and what this host says of it beyond what Azure would.
 
 A call is work of the bridge if it has `x-invocation-id` and the app's key, a message if it has an invocation id; and in both the invocation
 URL must lie below the `public_url` that the bridge gave this host at its start. So no other address is ever called, and whoever

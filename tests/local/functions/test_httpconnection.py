@@ -279,3 +279,13 @@ async def test_a_call_whose_body_grows_too_large_while_it_is_passed_on_says_no_m
         await client.send(post(b"1"))
         assert await client.response() == (200, "ok")
         assert not client.reader._buffer  # type: ignore[attr-defined]  # asyncio does not say what is left
+
+
+async def test_the_custom_headers_of_an_app_stay_its_own() -> None:
+    stamped, other = Triggers(), Triggers()
+    stamped.custom_headers = [("X-Stamp", "mine")]
+    for triggers, stamps in (stamped, 1), (other, 0):
+        async with connected(triggers) as client:
+            await client.send(b"GET /admin/host/status HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert await client.response() == (401, "")
+            assert client.heads[0].count("X-Stamp") == stamps
