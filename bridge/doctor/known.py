@@ -125,6 +125,12 @@ def resolved(shape: Any) -> Any:
     return _kubernetes()["types"][shape[1:]] if isinstance(shape, str) and shape.startswith("#") else shape
 
 
+def chart() -> dict[str, Any]:
+    """The values of Dapr's Helm chart: for each key those below it, the type of the value, or None for any value."""
+    found: dict[str, Any] = _content()["chart"]
+    return found
+
+
 def scalers() -> list[str]:
     """The types of KEDA's triggers."""
     found: list[str] = _kubernetes()["scalers"]

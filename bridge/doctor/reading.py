@@ -14,7 +14,7 @@ STDIN = Path("-")
 _PEM = (".crt", ".cer", ".pem")
 _YAML = (".yaml", ".yml")
 _LEFT_OUT = frozenset({"node_modules", "__pycache__", "bin", "obj"})
-_JSON = frozenset({"host.json", "host.override.json", "servicebus.json", "config.json"})
+_JSON = frozenset({"host.json", "host.override.json", "function.json", "local.settings.json", "servicebus.json", "config.json"})
 _RESOURCE = ('"apiVersion"', '"kind"')  #: both are in every resource in JSON; other JSON files are skipped
 
 

@@ -73,6 +73,7 @@ def known() -> dict[str, Any]:
         "apis": dict(sorted(_apis(dapr).items())),
         "features": sorted(_FEATURE.findall((dapr / "pkg/config/configuration.go").read_text())),
         "kinds": dict(sorted(_kinds(dapr))),
+        "chart": _chart(dapr / "charts/dapr"),
     }
 
 
@@ -174,6 +175,18 @@ def _apis(dapr: Path) -> dict[str, list[str]]:
 def _kinds(dapr: Path) -> Iterator[tuple[str, Any]]:
     for file in sorted((dapr / "charts/dapr/crds").glob("*.yaml")):
         yield from of_definition(file)
+
+
+def _chart(folder: Path) -> dict[str, Any]:
+    """The values of Dapr's chart: for each key those below it, or the type of its default; null where any value may stand."""
+    below = {each.parent.name: _typed(yaml.safe_load(each.read_text())) for each in sorted(folder.glob("charts/*/values.yaml"))}
+    return {**_typed(yaml.safe_load((folder / "values.yaml").read_text())), **below}
+
+
+def _typed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _typed(each) for name, each in value.items()} or None
+    return next((name for kind, name in ((bool, "boolean"), (int, "integer")) if isinstance(value, kind)), None)
 
 
 def of_definition(file: Path) -> Iterator[tuple[str, Any]]:

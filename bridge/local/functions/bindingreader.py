@@ -72,6 +72,16 @@ _ELSEWHERE = frozenset(
 )
 
 
+def types() -> frozenset[str]:
+    """The types of bindings that extensions of Azure have, in small letters."""
+    return _SERVED | _ELSEWHERE | {"http", "servicebus"}
+
+
+def levels() -> tuple[str, ...]:
+    """The levels of `authLevel`."""
+    return _LEVELS
+
+
 def read(reported: Mapping[str, Any], resolve: Resolve, *, other_outputs: bool = False) -> Function:
     """The function that a worker describes as `{name, bindings}`.
 
@@ -113,7 +123,7 @@ def _trigger(bindings: list[dict[str, Any]]) -> dict[str, Any]:
         raise ValueError(f"has {len(triggers)} triggers; a function has exactly one")
     for each in bindings:
         kind, is_input = each["type"].lower(), not is_out(each)
-        if kind not in _SERVED | _ELSEWHERE | {"http", "servicebus"}:
+        if kind not in types():
             raise ValueError(f"has a binding of type {each['type']}, which is not registered; check the type, no extension of Azure has it")
         if is_input and kind in _ELSEWHERE:
             what = "trigger" if each is triggers[0] else "input"
