@@ -1,4 +1,4 @@
-"""The canary: asks for automations again and again, as a requester does, and says whether what came back is what was expected."""
+"""The canary requests automations regularly, like any requester, and reports whether they answer as expected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads canary.yaml: which automations are asked for, with what, and what must come back."""
+"""Reads canary.yaml: the automations to request, their inputs, and the expected outputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _at_most_a_minute(span: timedelta) -> timedelta:
 
 
 class CanaryCase(BaseModel):
-    """One automation, its input, its output and the time it may take. A case without an output is content with any."""
+    """One automation, its input, its expected output and the time it may take. A case without an output accepts any."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,7 +31,7 @@ class CanaryCase(BaseModel):
 
     @property
     def any_output(self) -> bool:
-        """Whether no output was written down; null is one."""
+        """Whether no output is given; `null` is an output."""
         return "output" not in self.model_fields_set
 
 
@@ -50,7 +50,7 @@ def load(path: Path) -> list[CanaryCase]:
 
 
 def _place(loc: tuple[Any, ...]) -> str:
-    """Such as `entry 2, within`; the first part of a place is the number of the case."""
+    """The place of an error, such as `entry 2, within`; its first part is the number of the case."""
     first, *rest = loc or ("the file",)
     named = f"entry {first + 1}" if isinstance(first, int) else str(first)
     return ", ".join([named, *(str(each) for each in rest if isinstance(each, str))])

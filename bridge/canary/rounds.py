@@ -21,7 +21,7 @@ _SHOWN = 200  #: characters of a value in a reason
 
 @dataclass(frozen=True, slots=True)
 class CanaryVerdict:
-    """What came of one case on one way, `http` or `bus`. `why` is empty where all was as expected."""
+    """The result of one case over `http` or `bus`. `why` is empty if everything was as expected."""
 
     automation: str
     way: str
@@ -30,7 +30,7 @@ class CanaryVerdict:
 
 
 async def rounds_of(cases: Sequence[CanaryCase], client: BridgeClient, requester: Requester | None) -> list[CanaryVerdict]:
-    """The verdicts of one round; without a requester those over HTTP alone."""
+    """The verdicts of one round. Without a requester, only those over HTTP."""
     over_http = asyncio.gather(*(_over_http(case, client) for case in cases))
     over_bus = _over_bus(cases, requester) if requester is not None else _nothing()
     return [each for verdicts in await asyncio.gather(over_http, over_bus) for each in verdicts]
@@ -73,7 +73,7 @@ def _replied(case: CanaryCase, answer: ReceivedReply | None, patience: float) ->
 
 
 def judged(case: CanaryCase, run: Mapping[str, Any], seconds: float) -> str:
-    """Why a run is not as the case expects, empty if it is."""
+    """Why a run is not as the case expects; empty if it is."""
     if run.get("status") != "Succeeded":
         error = run.get("error") or {}
         return f"{run.get('status')}: {error.get('code', '')} {error.get('message', '')}".strip().removesuffix(":")

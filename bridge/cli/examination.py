@@ -149,7 +149,7 @@ def _show(screen: Screen, looked: _Look, fixed: Sequence[DoctorFinding]) -> None
             {"source": source, "subject": each.subject.rfc4514_string(), "notAfter": each.not_valid_after_utc.isoformat()}
             for source, each in ends
         ]
-        shown = {"findings": list(map(_json, looked.findings)), "fixed": list(map(_json, fixed))}
+        shown = {"findings": list(map(_json, looked.findings)), "mended": list(map(_json, fixed))}
         screen.json({**shown, "skipped": looked.project.skipped, "certificates": told})
         return
     for each in fixed:
@@ -185,6 +185,6 @@ def _json(finding: DoctorFinding) -> dict[str, Any]:
         "line": found.line,
         "message": found.message,
         "why": finding.rule.why,
-        "fix": found.mend,
+        "mend": found.mend,
         "fixable": found.fix is not None,
     }

@@ -1,6 +1,6 @@
-"""Topics, queues and subscriptions: one list in the shape of the Service Bus emulator's configuration, read by every bus.
+"""Topics, queues and subscriptions: one list in the format of the Service Bus emulator, which every bus uses.
 
-The shape is that of Microsoft's `Config.json` (UserConfig, Namespaces, Queues, Topics); durations are written as in ISO 8601. A rule has a
+The format is that of Microsoft's `Config.json` (UserConfig, Namespaces, Queues, Topics); durations are in ISO 8601 form. A rule has a
 Correlation filter, which selects a message if all fields that it names are equal, or a Sql filter, and it may have an action. A
 subscription gets a message that one of its rules selects.
 """
@@ -110,7 +110,7 @@ class Entities(EntityShape):
 
     @property
     def duplicate_windows(self) -> Iterator[tuple[str, timedelta | None]]:
-        """Every queue and topic, and for how long it remembers a MessageId; None without duplicate detection."""
+        """Every queue and topic, with the time for which it remembers a MessageId; None without duplicate detection."""
         for queue in self.queues:
             yield queue.name, queue.properties.duplicate_window
         for topic in self.topics:
@@ -118,7 +118,7 @@ class Entities(EntityShape):
 
     @property
     def sources(self) -> Iterator[tuple[str, SubscriptionProperties]]:
-        """Every queue and subscription, under the name by which it is received from: `queue` or `topic/subscription`."""
+        """Every queue and subscription, by the name that receivers use: `queue` or `topic/subscription`."""
         for queue in self.queues:
             yield queue.name, queue.properties
         for topic in self.topics:

@@ -1,4 +1,4 @@
-"""What is wrong with a list of entities, in the words of the file."""
+"""Explains errors in a list of entities with the names that the file uses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_HOPS = 32  #: from entity to entity by ForwardTo; Service Bus allows 4
 
 
 def contradictions(entities: Entities) -> Iterator[str]:
-    """Problems between entities that are right by themselves. Service Bus ignores case when it compares names."""
+    """Problems between entities that are valid alone. Names are compared without letter case, as on Service Bus."""
     yield from _repeated("queue or topic", entities.names)
     for topic in entities.topics:
         yield from _repeated(f"subscription of {topic.name}", [subscription.name for subscription in topic.subscriptions])
@@ -72,7 +72,7 @@ def _reached(entities: Entities, source: str) -> set[str]:
 
 
 def explain(error: ErrorDetails, known: set[str]) -> str:
-    """The sentence about a field that breaks its rule; `known` are the names that fields have."""
+    """The sentence about a field that breaks its rule; `known` are the allowed names of fields."""
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".") or "the file"
     if error["type"] == "extra_forbidden":
         return f"{place}: no field has this name{_near(str(error['loc'][-1]), known)}"

@@ -1,4 +1,4 @@
-"""What all entities of the list are made of: their base, names, and durations as in ISO 8601."""
+"""The base of all entities of the list, their names, and durations in ISO 8601 form."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RuleName = Annotated[str, Field(pattern=r"^[$A-Za-z0-9]([A-Za-z0-9._-]{0,258}[A-
 
 
 class EntityShape(BaseModel):
-    """Fields are written as Microsoft writes them; another one is refused."""
+    """The base of all entities. Fields are named as Microsoft names them, and unknown fields are refused."""
 
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, alias_generator=to_pascal, validate_by_name=False

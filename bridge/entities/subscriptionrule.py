@@ -1,4 +1,4 @@
-"""The rules of a subscription: a Correlation filter or a Sql filter, and perhaps an action."""
+"""The rules of a subscription: a Correlation filter or a Sql filter, and optionally an action."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Sql(EntityShape):
 
 
 class SqlAction(EntityShape):
-    """What is changed in the copy of the message that the subscription gets."""
+    """The changes to the subscription's copy of the message."""
 
     sql_expression: Annotated[str, _parsed_by(sqlfilter.parse_action)]
 

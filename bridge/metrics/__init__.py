@@ -1,7 +1,7 @@
-"""Metrics by OpenTelemetry's names, beside those on /metrics, and what is counted for them alone (docs/telemetry.md).
+"""Metrics under OpenTelemetry names, for export: those of /metrics, and some that exist only in the export (docs/telemetry.md).
 
-Whoever counts knows nothing of OpenTelemetry. What Prometheus reads anyway gets its other name here, and is read when it is exported: that
-costs a request nothing.
+The code that counts does not know OpenTelemetry. The metrics of Prometheus get their second name here, and are read when they are exported,
+which costs a request nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What the values of a metric are (OpenTelemetry metrics API, instruments)."""
+    """The kind of a metric (OpenTelemetry metrics API, instruments)."""
 
     COUNTER = "counter"
     UP_DOWN_COUNTER = "updowncounter"
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Instrument:
-    """A metric as OpenTelemetry has it. `unit` is one of UCUM; `attributes` are the names of the attributes, by Prometheus' labels.
+    """A metric for OpenTelemetry. `unit` is a UCUM unit; `attributes` maps Prometheus' labels to names of attributes.
 
     An attribute whose label is empty is left out.
     """

@@ -1,4 +1,4 @@
-"""Ports that count what passes them: messages that are sent and delivered, and calls of functions. Else they do as those behind."""
+"""Wrappers of ports that count messages and calls of functions, and otherwise behave like the ports that they wrap."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.ports import Ack, Bus, Delivery, FunctionCall, FunctionResponse, Fun
 
 
 class MeasuredBus:
-    """`ports.Bus`."""
+    """Wraps a `ports.Bus`."""
 
     def __init__(self, bus: Bus, meters: Meters) -> None:
         self._bus, self._meters = bus, meters
@@ -33,7 +33,7 @@ class MeasuredBus:
 
 
 class MeasuredOutbox:
-    """`ports.Outbox`. A transaction that sends messages is the operation that sends them."""
+    """Wraps a `ports.Outbox`. A transaction with messages is the operation that sends them."""
 
     def __init__(self, outbox: Outbox, meters: Meters) -> None:
         self._outbox, self._meters = outbox, meters
@@ -53,7 +53,7 @@ class MeasuredOutbox:
 
 
 class MeasuredFunctions:
-    """`ports.Functions`."""
+    """Wraps a `ports.Functions`."""
 
     def __init__(self, functions: Functions, meters: Meters) -> None:
         self._functions, self._meters = functions, meters
@@ -96,7 +96,7 @@ def handling(handler: Handler, source: str, meters: Meters) -> Handler:
 
 
 def _kind(fault: BaseException) -> str:
-    """What stands for the fault in `error.type`: one of few texts, and never a message."""
+    """The value of `error.type` for the fault: one of a few texts, and never a message."""
     if isinstance(fault, CallFailed):
         return fault.reason
     if isinstance(fault, BridgeError):

@@ -1,7 +1,7 @@
-"""The metrics of HTTP and messaging by OpenTelemetry's conventions, which are counted only where they are exported.
+"""The metrics for HTTP and messaging by OpenTelemetry's conventions, which are counted only if they are exported.
 
 HTTP: opentelemetry.io/docs/specs/semconv/http/http-metrics (stable); messaging: …/messaging/messaging-metrics (in development), both as of
-1.44. An attribute has one of few values: the names of topics, apps, routes and paths are those of the configuration, and never what a
+1.44. Each attribute has few values: the names of topics, apps, routes and paths come from the configuration, and never from what a
 caller sent.
 """
 
@@ -54,9 +54,9 @@ _Series = tuple[str | int, ...]  #: the values from which `collect` makes the la
 
 
 class _Durations:
-    """How many durations of one series lay up to each boundary and beyond the last, and their sum.
+    """How many durations of one series were up to each boundary and above the last, and their sum.
 
-    Prometheus' own histogram takes three times as long for each, with locks that one thread does not need.
+    Prometheus' own histogram takes three times as long for each, with locks that a single thread does not need.
     """
 
     __slots__ = ("counts", "sum")
@@ -65,13 +65,13 @@ class _Durations:
         self.counts, self.sum = [0] * (len(BOUNDS) + 1), 0.0
 
     def add(self, seconds: float) -> None:
-        """Count one."""
+        """Count one duration."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.sum += seconds
 
 
 class _Sendings(_Durations):
-    """The operations that sent messages, and how many these were."""
+    """The operations that sent messages, and the number of messages."""
 
     __slots__ = ("messages",)
 
@@ -81,7 +81,10 @@ class _Sendings(_Durations):
 
 
 class Meters:
-    """Counts calls and messages, in one thread; any may read. `system` is the name in `messaging.system`. Durations are in seconds."""
+    """Counts calls and messages, in one thread; any thread may read.
+
+    `system` is the value of `messaging.system`. Durations are in seconds.
+    """
 
     def __init__(self, system: str) -> None:
         self._system = system
@@ -94,7 +97,7 @@ class Meters:
         self.registry.register(self)
 
     def served(self, method: str, scheme: str, route: str, status: int, seconds: float) -> None:
-        """A request to the API was answered; `route` is empty for a path that is none, `status` 0 if there was no answer."""
+        """A request to the API was answered. `route` is empty for an unknown path, `status` is 0 if there was no answer."""
         known = method if method in METHODS else OTHER
         self._served[known, "https" if scheme == "https" else "http", route, status].add(seconds)
 
@@ -103,7 +106,7 @@ class Meters:
         self._called[method, app, template, status, error].add(seconds)
 
     def sent(self, topics: Sequence[str], error: str, seconds: float) -> None:
-        """A message was sent to each of these topics and queues, all in one operation, or could not be because of the error."""
+        """A message was sent to each of these topics and queues, all in one operation; with `error` it could not be sent."""
         for topic in set(topics):
             sendings = self._sent[topic, error]
             sendings.messages += topics.count(topic)
@@ -114,11 +117,11 @@ class Meters:
         self._consumed[source] += 1
 
     def processed(self, source: str, error: str, seconds: float) -> None:
-        """It was handled; `error` says if it will come again, or was cut off."""
+        """A delivery was handled. `error` says whether it will be redelivered, or was cut off."""
         self._processed[source, error].add(seconds)
 
     def collect(self) -> Iterator[Metric]:
-        """All series, as a collector of Prometheus."""
+        """All series, for a collector of Prometheus."""
         yield _histogram("http_server_request_duration", "Duration of HTTP server requests.", self._served, _server)
         yield _histogram("http_client_request_duration", "Duration of HTTP client requests.", self._called, _client)
         text = "Duration of messaging operation initiated by a producer or consumer client."
@@ -143,7 +146,7 @@ class Meters:
 
 
 def _server(method: str, scheme: str, route: str, status: int) -> Mapping[str, str]:
-    """What the caller did wrong is no error of the server (HTTP spans, status)."""
+    """The error type for a status. A mistake of the caller is not an error of the server (HTTP spans, status)."""
     error = "" if 0 < status < 500 else str(status or INTERRUPTED)
     return {"method": method, "scheme": scheme, "route": route, "status": str(status or ""), "error": error}
 

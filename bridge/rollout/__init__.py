@@ -1,6 +1,6 @@
-"""Compares what runs with what is to run (`bridge check`): what breaks for callers and for runs in hand, and what is only worth knowing.
+"""Compares the running configuration with a new one (`bridge check`): what breaks for callers and for runs in progress.
 
-Both sides have the form of `GET /v1/configuration`, so that a bridge of another version can be one of them. Nothing is read here.
+Both sides have the form of `GET /v1/configuration`, so that a bridge of another version can be one of them. No file is read here.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _ORDER = [Weight.BREAKS, Weight.UNJUDGED, Weight.NOTE]
 
 @dataclass(frozen=True)
 class Compared:
-    """What of both sides is known and is compared."""
+    """The parts that are known on both sides and can be compared."""
 
     policies: bool = True
     settings: bool = True
 
 
 def changes(before: ConfigurationView, after: ConfigurationView, compared: Compared = Compared()) -> list[RolloutChange]:
-    """What changes, what breaks first."""
+    """All changes, the breaking ones first."""
     found = list(automations.changes(before["automations"], after["automations"]))
     if compared.policies:
         found += policies.changes(before, after)

@@ -1,4 +1,4 @@
-"""What changes for those who ask for an automation: whether they may, with which input, for how long, and what counts as success.
+"""Changes for callers of an automation: who may request it, with which input, for how long, and what counts as success.
 
 A run keeps the deadline, rule, readers, masks and targets that it was accepted with, so these changes concern new requests only.
 """
@@ -17,7 +17,7 @@ _FILE = ChangedFile.CATALOGUE
 
 
 def changes(before: Sequence[AutomationView], after: Sequence[AutomationView]) -> Iterator[RolloutChange]:
-    """Between two catalogues, by automation."""
+    """The changes between two catalogues, by automation."""
     had, has = {each["name"]: each for each in before}, {each["name"]: each for each in after}
     for name, old in had.items():
         if name in has:

@@ -1,4 +1,4 @@
-"""What a rollout changes, and what each kind of change means for callers and for runs in hand."""
+"""The kinds of changes in a rollout, and what each means for callers and for runs in progress."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Weight(StrEnum):
-    """How much a change matters. What is not judged counts as something that breaks, until somebody has looked."""
+    """How much a change matters. A change that cannot be judged counts as breaking until somebody has looked at it."""
 
     BREAKS = "breaks"
     UNJUDGED = "not judged"
@@ -15,7 +15,7 @@ class Weight(StrEnum):
 
 
 class ChangedFile(StrEnum):
-    """The file in which the change stands."""
+    """The file that contains the change."""
 
     CATALOGUE = "catalogue"
     POLICIES = "policies"
@@ -27,7 +27,7 @@ CALLERS, IN_HAND, BOTH = "callers", "runs in hand", "callers and runs in hand"
 
 @dataclass(frozen=True)
 class ChangeKind:
-    """One kind of change: whom it affects, and what to do. `in_hand`: runs in hand meet it, so that their number is worth knowing."""
+    """One kind of change: whom it affects, and what to do. `in_hand`: it affects runs in progress, whose number is then reported."""
 
     name: str
     weight: Weight
@@ -200,7 +200,7 @@ KINDS = {kind.name: kind for kind in (*_BREAKING, *_OTHERS)}
 
 @dataclass(frozen=True)
 class RolloutChange:
-    """One change: what it is, of which automation, app or setting, and at which place of which file."""
+    """One change: its kind, the automation, app or setting, and its place in the file."""
 
     kind: ChangeKind
     subject: str
@@ -210,10 +210,10 @@ class RolloutChange:
 
     @property
     def breaks(self) -> bool:
-        """Whether somebody has to look before the rollout."""
+        """Whether somebody has to look at it before the rollout."""
         return self.kind.weight is not Weight.NOTE
 
 
 def change(kind: str, file: ChangedFile, subject: str, message: str, *path: str | int) -> RolloutChange:
-    """A change of this kind at the path of the document of the subject."""
+    """A change of this kind, at the path in the document of the subject."""
     return RolloutChange(KINDS[kind], subject, message, file, path)

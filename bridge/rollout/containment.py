@@ -1,6 +1,6 @@
-"""Whether everything that fits one schema fits another: proved, refuted by a value or by its form, or not known.
+"""Decides whether everything that fits one schema fits another: proved, refuted by a value or by its form, or unknown.
 
-The proof is that of jsonschema-rs. A value that fits the one and not the other is shown to the reader, and stands over a proof.
+The proof is that of jsonschema-rs. A value that fits the one and not the other is shown to the user, and overrules a proof.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ELSEWHERE = ("$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef"
 
 
 class Contained(StrEnum):
-    """Whether everything that fits the one schema fits the other, too."""
+    """Whether everything that fits the one schema also fits the other."""
 
     YES = "yes"
     NO = "no"
@@ -30,14 +30,14 @@ class Contained(StrEnum):
 
 @dataclass(frozen=True)
 class ContainmentVerdict:
-    """The answer; with NO, if one was found, a value that the one takes and the other does not."""
+    """The answer. With NO, it has a value that only the first schema accepts, if one was found."""
 
     contained: Contained
     example: Any = ...
 
 
 class InputSide:
-    """The schema of one side. Its parts refer to its definitions."""
+    """The input schema of one side, whose parts refer to its definitions."""
 
     def __init__(self, root: Any) -> None:
         self.root = root
@@ -45,11 +45,11 @@ class InputSide:
 
     @property
     def divisible(self) -> bool:
-        """Whether a part means the same by itself: whether every reference names a definition."""
+        """Whether a part means the same alone, because every reference names a definition."""
         return all(self._plain(each) for each in nodes(self.root))
 
     def whole(self, part: Any) -> Any:
-        """A part as a schema by itself."""
+        """A part as a complete schema."""
         return {**self._definitions, **part} if isinstance(part, Mapping) else part
 
     def target(self, reference: str) -> tuple[tuple[str, str], Any]:
@@ -83,7 +83,7 @@ def compare(before: InputSide, part: Any, after: InputSide, other: Any) -> Conta
 
 
 def refuted(before: Any, after: Any) -> ContainmentVerdict | None:
-    """That a value was found which fits the one and not the other, whatever is proved; None if none was found."""
+    """The verdict if a value was found that fits the one and not the other, whatever is proved; None if none was found."""
     found = samples.between(before, after)
     return None if found is ... else ContainmentVerdict(Contained.NO, found)
 

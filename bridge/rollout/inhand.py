@@ -1,4 +1,4 @@
-"""Whose runs in hand meet a change: those of the automation that changes, or of all automations that call a function app."""
+"""Finds the runs in progress that a change concerns: those of the automation, or of all automations that call a function app."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bridge.rollout.change import ChangedFile, RolloutChange
 
 
 def concerned(found: Iterable[RolloutChange], before: ConfigurationView, after: ConfigurationView) -> set[str]:
-    """The names of automations with runs that were accepted before and meet one of the changes."""
+    """The names of automations whose runs in progress are affected by one of the changes."""
     return {name for each in found if each.kind.in_hand for name in _of_change(each, before, after)}
 
 

@@ -1,4 +1,4 @@
-"""What changes in the input of an automation: which inputs are refused from now on, and which are taken."""
+"""Changes in the input of an automation: which inputs are refused from now on, and which are accepted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LISTED = 5  #: changes of one kind in one schema that are told
 
 
 def changes(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[RolloutChange]:
-    """Between two input schemas of an automation."""
+    """The changes between two input schemas of an automation."""
     narrower = narrowings(before, after)
     for kind in dict.fromkeys(map(_kind, narrower)):
         yield from _listed(kind, name, [each for each in narrower if _kind(each) == kind], _narrower)
@@ -44,7 +44,7 @@ def _narrower(found: Narrowing) -> str:
 
 
 def _wider(found: Narrowing) -> str:
-    """The schema before refuses what the one after takes: the two change places."""
+    """A place where the new schema accepts what the old one refuses, in words. In `found` the two have changed places."""
     turned = Narrowing(found.path, found.keyword, found.after, found.before, found.verdict, found.name, found.opened)
     text = _said(turned, ("is no longer required", "is no longer described", "is taken now", "other properties are taken now"))
     return f"{text}; taken from now on: {samples.shown(found.verdict.example)}" if found.verdict.example is not ... else text

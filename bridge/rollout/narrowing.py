@@ -1,8 +1,8 @@
-"""Finds where a schema takes less than another: the keyword, and a value that it refuses from now on.
+"""Finds where a schema accepts less than another: the keyword, and a value that it refuses from now on.
 
-A schema is the conjunction of its keywords, so everything that fits the schema before fits the one after if it fits each keyword of it.
-Keywords that only mean something together are looked at together. What is proved to be no narrowing is left out; the rest is divided
-further where the parts of both schemas correspond, and told as a whole where they do not.
+A schema is the conjunction of its keywords, so everything that fits the old schema fits the new one if it fits each of its keywords.
+Keywords that mean something only in combination are compared together. What is proved to be no narrowing is left out. The rest is divided
+further where the parts of both schemas correspond, and otherwise reported as a whole.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ _MOST = 2_000  #: comparisons of parts
 
 @dataclass(frozen=True)
 class Narrowing:
-    """A place of the schema after at which it may take less. `keyword` is empty if it is the schema there as a whole.
+    """A place in the new schema that may accept less. `keyword` is empty if it is the whole schema there.
 
-    `name` is the property concerned. `opened` says that anything was taken for the property before, because nobody had described it.
+    `name` is the property concerned. `opened` means that the old schema did not describe the property, and so accepted any value.
     """
 
     path: Path
@@ -68,7 +68,7 @@ class Narrowing:
 
 
 def narrowings(before: Any, after: Any) -> list[Narrowing]:
-    """Where the schema `after` refuses what `before` takes, or may do so. None if it is proved that it does not."""
+    """Where the schema `after` refuses, or may refuse, what `before` accepts. None if it is proved that it does not."""
     if _same(before, after):
         return []
     one, two = InputSide(before), InputSide(after)

@@ -1,4 +1,4 @@
-"""What changes in the policies of function calls. They are not stored in runs, so they count for runs in hand at once."""
+"""Changes in the policies of function calls. Runs do not store policies, so these changes affect runs in progress at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FILE = ChangedFile.POLICIES
 
 
 def changes(before: ConfigurationView, after: ConfigurationView) -> Iterator[RolloutChange]:
-    """Between the policies of all apps that are named, and of all others."""
+    """The changes between the policies of all named apps, and of all other apps."""
     usual = (before["otherPolicy"], after["otherPolicy"])
     yield from _policy("", *usual)
     for app in sorted({*before["policies"], *after["policies"]}):
@@ -48,7 +48,7 @@ def _policy(app: str, before: PolicyView, after: PolicyView) -> Iterator[Rollout
 
 
 def _pauses(app: str, before: PolicyView, after: PolicyView) -> Iterator[RolloutChange]:
-    """Another wait between attempts. A bridge that does not tell its pauses shows them by the time that everything takes at worst."""
+    """A changed pause between attempts. An older bridge does not report its pauses, so the worst total times are compared instead."""
     had, has = before.get("pauses"), after.get("pauses")
     if had and has and had != has:
         yield change("policy-changed", _FILE, app, f"the pauses between attempts are {has}; they were {had}", "retry")
@@ -60,7 +60,7 @@ def _pauses(app: str, before: PolicyView, after: PolicyView) -> Iterator[Rollout
 
 
 def _told(policy: PolicyView) -> tuple[object, ...]:
-    """What has a kind of change of its own."""
+    """The fields for which there is a more specific kind of change."""
     return durations.parse(policy["timeout"]), policy.get("attempts")
 
 
@@ -78,7 +78,7 @@ def _statuses(text: str) -> frozenset[int]:
 
 
 def _deadlines(before: ConfigurationView, after: ConfigurationView) -> Iterator[RolloutChange]:
-    """Automations whose deadline had room for the worst time of a policy, and has no longer."""
+    """Automations whose deadline does not leave room any longer for the worst time of a policy."""
     had = {each["name"]: each for each in before["automations"]}
     for automation in after["automations"]:
         for app in apps_of(automation):
@@ -98,6 +98,6 @@ def apps_of(automation: AutomationView) -> list[str]:
 
 
 def _fits(configuration: ConfigurationView, automation: AutomationView, app: str) -> bool:
-    """Whether the deadline has room for the worst time of the policy."""
+    """Whether the deadline leaves room for the worst time of the policy."""
     longest = policy_of(configuration, app).get("longest")
     return longest is not None and durations.parse(longest) <= durations.parse(automation["deadline"])

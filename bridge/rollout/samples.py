@@ -1,6 +1,6 @@
-"""Values that may fit one schema and not another: limits and what is just beyond them, and objects with and without each property.
+"""Values that may fit one schema and not another: limits and values just beyond them, objects with and without each property.
 
-They are tried, not derived, so finding none says nothing.
+They are tried, not derived, so that none was found proves nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Validator = jsonschema_rs.Draft202012Validator
 
 
 def between(one: Any, two: Any) -> Any:
-    """The shortest value found that fits `one` and not `two`; Ellipsis if there was none, which is no proof that there is none."""
+    """The shortest value found that fits `one` and not `two`; Ellipsis if none was found, which is not a proof."""
     fits, refuses = validator(one), validator(two)
     if fits is None or refuses is None:
         return ...
@@ -40,7 +40,7 @@ def between(one: Any, two: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """A value in words, however long it is."""
+    """A value in words, shortened if it is long."""
     if isinstance(value, str) and len(value) > _SHOWN:
         return f"a text of {len(value):,} characters"
     if isinstance(value, list) and len(value) > 10:
@@ -50,7 +50,7 @@ def shown(value: Any) -> str:
 
 
 def validator(schema: Any) -> Validator | None:
-    """The schema as the bridge judges inputs by it; None if it cannot be used by itself."""
+    """The schema as the bridge uses it to validate inputs; None if it cannot be used alone."""
     try:
         return schemaworker.validator(schema if isinstance(schema, Mapping) else {"allOf": [schema]})
     except (ValueError, TypeError, OverflowError, RecursionError, jsonschema_rs.ReferencingError):
@@ -58,7 +58,7 @@ def validator(schema: Any) -> Validator | None:
 
 
 class _Samples:
-    """Values made of what two schemas say."""
+    """Values made from the contents of two schemas."""
 
     def __init__(self, one: Any, two: Any) -> None:
         self._root, self._references = one, References(one)
@@ -137,7 +137,7 @@ class _Samples:
 
 
 def _written(node: Mapping[str, Any]) -> Iterator[Any]:
-    """The values that a schema spells out."""
+    """The values that a schema contains literally."""
     yield from (node[key] for key in ("const", "default") if key in node)
     for key in ("enum", "examples"):
         listed = node.get(key)

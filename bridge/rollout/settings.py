@@ -1,4 +1,4 @@
-"""What changes in the settings that callers and functions meet: topics, addresses of function apps, limits."""
+"""Changes in the settings that matter to callers and functions: topics, addresses of function apps, limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAMES: Mapping[str, str] = {
 
 
 def changes(before: SettingsView, after: SettingsView, running: Sequence[AutomationView]) -> Iterator[RolloutChange]:
-    """Between two sets of settings. `running` are the automations whose runs may be in hand."""
+    """The changes between two sets of settings. `running` are the automations that may have runs in progress."""
     yield from _topics(before, after)
     yield from _apps(before, after, running)
     yield from _limits(before["limits"], after["limits"])
@@ -46,7 +46,7 @@ def _topics(before: SettingsView, after: SettingsView) -> Iterator[RolloutChange
 
 
 def _identities(before: Mapping[str, TopicIdentityView], after: Mapping[str, TopicIdentityView]) -> Iterator[RolloutChange]:
-    """Whose the requests of a topic are."""
+    """Changes in the caller that the requests of a topic count as."""
     for topic, identity in sorted(after.items()):
         if topic not in before:
             yield change("topic-added", _FILE, "topics", f"{topic} is new", "topics", topic)
@@ -80,7 +80,7 @@ def _limits(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Rol
 
 
 def _number(limit: int | str) -> float:
-    """A limit as a number: bytes, or seconds; no limit is more than any."""
+    """A limit as a number, in bytes or seconds. No limit is larger than any number."""
     if limit == "none":
         return math.inf
     return durations.parse(limit).total_seconds() if isinstance(limit, str) else limit

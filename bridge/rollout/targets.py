@@ -1,4 +1,4 @@
-"""What changes in the targets of an automation. A run keeps the targets that it was accepted with, and goes on to where they were."""
+"""Changes in the targets of an automation. A run keeps the targets that it was accepted with, and still calls them at the old place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OUTCOME = frozenset({"follow", "completes", "failedWhen", "errors"})
 
 
 def changes(before: AutomationView, after: AutomationView) -> Iterator[RolloutChange]:
-    """Between the targets of an automation before and after."""
+    """The changes between the old and the new targets of an automation."""
     name = after["name"]
     had, has = {each["name"]: each for each in before["targets"]}, {each["name"]: each for each in after["targets"]}
     at = {each["name"]: number for number, each in enumerate(after["targets"])}
@@ -52,7 +52,7 @@ def _number(targets: Mapping[str, Any]) -> str:
 
 
 def _renamed(had: Mapping[str, Any], has: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Targets that are gone, each with a new one that is the same but for its name."""
+    """Removed targets, each with a new one that differs only in its name."""
     new = [each for each in has if each not in had]
     for old in (each for each in had if each not in has):
         same = next((each for each in new if {**has[each], "name": old} == had[old]), None)
@@ -91,7 +91,7 @@ def _by_kind(target: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
 
 
 def _said(fields: Mapping[str, Any], field: str) -> Any:
-    """The value of a field, or what is meant without it. A body is the input of a function, and the event of a message."""
+    """The value of a field, or its default: the input for the body of a function call, and the event for that of a message."""
     if field == "body" and field not in fields:
         return "input" if "app" in fields else "event"
     return fields.get(field, _USUAL.get(field))

@@ -1,6 +1,6 @@
-"""Traces as the bridge sees them: where a request stands in one, and the port through which spans leave (docs/telemetry.md).
+"""The bridge's view of traces: the position of a request in its trace, and the port for exporting spans (docs/telemetry.md).
 
-A bridge without telemetry has no tracer. It hands a caller's trace context on as it came, and nothing here is called.
+A bridge without telemetry has no tracer. It passes a caller's trace context on unchanged, and calls nothing here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Attributes = Mapping[str, str | int | bool]
 
 
 class TraceContext(NamedTuple):
-    """A span and its trace, in the two texts of W3C Trace Context. Both are empty where there is no trace."""
+    """A span and its trace, as the two header values of W3C Trace Context. Both are empty if there is no trace."""
 
     traceparent: str = ""
     tracestate: str = ""
@@ -29,7 +29,7 @@ class TraceContext(NamedTuple):
 
     @property
     def sampled(self) -> bool:
-        """Whether whoever began the trace records it: the lowest bit of the flags (section 3.2.2.5.1)."""
+        """Whether the service that began the trace records it: the lowest bit of the flags (section 3.2.2.5.1)."""
         return self.traceparent[54:55] in _ODD
 
 
@@ -38,7 +38,7 @@ NOWHERE = TraceContext()  #: the context of what belongs to no trace
 
 
 class SpanKind(StrEnum):
-    """The part that the bridge has in what the span is about (OpenTelemetry, span kinds)."""
+    """The role of the bridge in a span (OpenTelemetry, span kinds)."""
 
     SERVER = "server"
     INTERNAL = "internal"
@@ -48,71 +48,71 @@ class SpanKind(StrEnum):
 
 
 class TraceSpan(Protocol):
-    """One piece of work, from `Tracer.start` to `end`. It is exported once it has ended, and never if nobody records its trace."""
+    """One piece of work, from `Tracer.start` to `end`. It is exported when it has ended, unless its trace is not recorded."""
 
     @property
     def context(self) -> TraceContext:
-        """What is handed on, so that others make their spans children of this one."""
+        """The context to pass on, so that others can make their spans children of this one."""
 
     @property
     def recording(self) -> bool:
-        """Whether attributes are of any use."""
+        """Whether attributes are recorded."""
 
     def set(self, attributes: Attributes) -> None:
-        """Add attributes. Inputs, outputs, tokens, keys and addresses of functions are never among them."""
+        """Add attributes. Inputs, outputs, tokens, keys and addresses of functions must never be among them."""
 
     def end(self, error: str = "") -> None:
-        """The work is done; `error` is the kind of error that it ended with, such as a code or a status."""
+        """End the span. `error` is the kind of error that the work ended with, such as a code or a status."""
 
 
 class Tracer(Protocol):
-    """Starts spans, and hands those that ended to an exporter that never keeps a caller waiting."""
+    """Starts spans, and passes ended spans to an exporter that never makes a caller wait."""
 
     def start(self, kind: SpanKind, name: str, parent: TraceContext, links: Sequence[TraceContext] = ()) -> TraceSpan:
-        """A span below `parent`, or the first one of a new trace. `links` are spans of other work that led to it."""
+        """A child span of `parent`, or the first span of a new trace. `links` are spans of other work that led to it."""
 
     def skips(self, traceparent: str) -> bool:
-        """Whether no span is made below this parent, because nobody records its trace. Then its context goes on as it came.
+        """Whether no span is needed below this parent, because its trace is not recorded. Its context is then passed on unchanged.
 
-        This is what most requests cost where few traces are recorded, so it is asked before anything else is done. The traceparent is
-        valid, or empty.
+        If few traces are recorded, this is all that telemetry costs most requests, so it is called before anything else is done. The
+        traceparent is valid, or empty.
         """
 
 
 def of_event(event: Event) -> TraceContext:
-    """Where the event was made; NOWHERE if it does not say so in a valid way."""
+    """The trace context in which the event was made; NOWHERE if it has none that is valid."""
     return TraceContext(*tracecontext.forwarded(event.get("traceparent"), event.get("tracestate")))
 
 
 def traceparent_of(event: Event) -> str:
-    """The traceparent of the event if it is valid, else an empty text. `Tracer.skips` is asked about this one, not about what was sent."""
+    """The traceparent of the event if it is valid, otherwise an empty text. `Tracer.skips` needs this one."""
     return tracecontext.forwarded(event.get("traceparent"), "")[0]
 
 
 def here() -> TraceContext:
-    """The span that the task works in."""
+    """The current span of the task."""
     return TraceContext(*logs.TRACE.get())
 
 
 def of_run(run: Run) -> TraceContext:
-    """Where the run was accepted."""
+    """The trace context in which the run was accepted."""
     return TraceContext(run.control.traceparent, run.control.tracestate)
 
 
 def work_for(run: Run) -> None:
-    """Let the log lines and the spans of this task belong to the trace of the run, if it is in one."""
+    """Assign the log lines and the spans of this task to the trace of the run, if it has one."""
     if run.control.traceparent:
         logs.TRACE.set((run.control.traceparent, run.control.tracestate))
 
 
 def work_for_nothing() -> None:
-    """Let them belong to no trace again: a bus may start the task of a delivery where the task of another run published it."""
+    """Assign them to no trace again. A bus may start the task of a delivery from the task of another run, which published it."""
     if logs.TRACE.get()[0]:
         logs.TRACE.set(NOWHERE)
 
 
 def moved(event: Event, context: TraceContext) -> Event:
-    """The event with `context` in place of the one that it had."""
+    """The event with `context` in place of its own trace context."""
     own = {name: value for name, value in event.attributes.items() if name not in ("traceparent", "tracestate")}
     named = {"traceparent": context.traceparent, "tracestate": context.tracestate}
     return Event({**own, **{name: value for name, value in named.items() if value}}, event.data, event.data_json)

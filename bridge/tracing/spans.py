@@ -1,7 +1,8 @@
-"""The spans that the bridge makes: their names, kinds, parents and attributes, by OpenTelemetry's conventions for HTTP and messaging.
+"""The spans of the bridge: names, kinds, parents and attributes, by OpenTelemetry's conventions for HTTP and messaging.
 
-A span is a child of the one that the task works in, if that belongs to the trace of the run; else of the one in which the run was accepted.
-`bridge.…` are attributes of our own. None of them comes from an input, an output or a token, and no error has its message here.
+A span is a child of the current span of the task, if that belongs to the trace of the run; otherwise of the span in which the run was
+accepted. `bridge.…` are the bridge's own attributes. None of them comes from an input, an output or a token, and none contains the message
+of an error.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ INTERRUPTED = "Interrupted"  #: the error of a span whose work was cut off becau
 
 
 def door(tracer: Tracer, scope: Mapping[str, Any], route: str, caller: TraceContext) -> TraceSpan:
-    """A call of the API, as ASGI describes it; `route` is its path with the names of the parameters in place of their values."""
+    """The span of a call of the API, as ASGI describes it. `route` is its path with the names of the parameters instead of their values."""
     method = scope["method"]
     span = tracer.start(SpanKind.SERVER, f"{method} {route}", caller)
     if span.recording:
@@ -32,7 +33,7 @@ def door(tracer: Tracer, scope: Mapping[str, Any], route: str, caller: TraceCont
 
 
 def door_closed(span: TraceSpan, status: int) -> None:
-    """The answer had this status; 0 if there was none. What the caller did wrong is no error of the bridge."""
+    """Note the status of the answer; 0 if there was none. A mistake of the caller is not an error of the span."""
     if span.recording and status:
         span.set({"http.response.status_code": status})
     span.end("" if 0 < status < 500 else str(status or INTERRUPTED))
@@ -40,7 +41,10 @@ def door_closed(span: TraceSpan, status: int) -> None:
 
 @contextmanager
 def acceptance(tracer: Tracer, made: TraceContext) -> Iterator[TraceSpan]:
-    """The check of a request and the storing of its run, below where its event was `made`, with a link to the call that brought it."""
+    """The span of checking a request and storing its run.
+
+    Its parent is the span in which the event was `made`, and it is linked to the call that brought the event.
+    """
     here = tracing.here()
     parent = here if not made.traceparent or made.trace_id == here.trace_id else made
     links = [here] if here.traceparent and here.trace_id != parent.trace_id else []
@@ -49,13 +53,13 @@ def acceptance(tracer: Tracer, made: TraceContext) -> Iterator[TraceSpan]:
 
 
 def accepted(span: TraceSpan, run: Run, *, created: bool) -> None:
-    """Note the run that a request led to, and whether it was there before."""
+    """Note the run of a request, and whether it existed before."""
     if span.recording:
         span.set({**_of_run(run), "bridge.repeated": not created})
 
 
 def attempt(tracer: Tracer, run: Run, invocation: Invocation, target: HttpTarget) -> TraceSpan:
-    """One call of a function. The address of its app is as little in it as it is in a log line."""
+    """The span of one call of a function. It does not contain the address of the app, and neither do log lines."""
     span = tracer.start(SpanKind.CLIENT, f"{target.method} {target.path}", _parent(run))
     if span.recording:
         number = len(invocation.attempts)
@@ -73,13 +77,13 @@ def attempt(tracer: Tracer, run: Run, invocation: Invocation, target: HttpTarget
 
 
 def attempt_answered(span: TraceSpan, status: int) -> None:
-    """The function answered with this status."""
+    """Note the status of the function's answer."""
     if span.recording:
         span.set({"http.response.status_code": status})
 
 
 def attempt_ended(span: TraceSpan, outcome: str, code: str) -> None:
-    """The attempt has this outcome, empty if nobody waits for it any more; `code` is the error's, from which secrets were redacted."""
+    """Note the outcome, empty if nobody waits for it any longer. `code` is that of the error, with secrets redacted."""
     if span.recording and outcome:
         span.set({"bridge.outcome": outcome})
     span.end(code[:MAX_CODE] if outcome else INTERRUPTED)
@@ -87,25 +91,25 @@ def attempt_ended(span: TraceSpan, outcome: str, code: str) -> None:
 
 @contextmanager
 def request(tracer: Tracer, event: Event, topic: str, system: str) -> Iterator[TraceSpan]:
-    """The publishing of a request that the API accepted. What this span hands on is in the event."""
+    """The span of publishing a request that the API accepted. Its context is in the event."""
     more = {"messaging.message.conversation_id": event.correlation_id}
     with _within(_send(tracer, tracing.here(), topic, system, event.id, more)) as span:
         yield span
 
 
 def work(tracer: Tracer, run: Run, invocation: Invocation, topic: str, system: str) -> TraceSpan:
-    """The dispatch of work to its topic or queue. What this span hands on is in the message."""
+    """The span of dispatching work to its topic or queue. Its context is in the message."""
     message_id = f"{run.correlation_id}/{invocation.target}"
     return _send(tracer, _parent(run), topic, system, message_id, _of_invocation(run, invocation))
 
 
 def reply(tracer: Tracer, run: Run, message_id: str, system: str) -> TraceSpan:
-    """The publishing of the reply of a run that has ended."""
+    """The span of publishing the reply of an ended run."""
     return _send(tracer, _parent(run), run.control.reply_topic, system, message_id, {**_of_run(run), "bridge.status": str(run.status)})
 
 
 async def around(span: TraceSpan | None, publishing: Awaitable[None]) -> None:
-    """Publish within the span, which ends with the error that is raised; without a span publish."""
+    """Publish within the span, which ends with the error that is raised. Without a span, just publish."""
     if span is None:
         await publishing
         return
@@ -115,7 +119,10 @@ async def around(span: TraceSpan | None, publishing: Awaitable[None]) -> None:
 
 @contextmanager
 def delivery(tracer: Tracer, delivered: Delivery, event: Event, system: str, run: Run | None = None) -> Iterator[TraceSpan]:
-    """The handling of a delivery: linked to where its event was made, and below it if that is the trace of the run."""
+    """The span of handling a delivery.
+
+    It is linked to the span in which the event was made, and its child if that is in the run's trace.
+    """
     made = tracing.of_event(event)
     own = tracing.of_run(run) if run is not None else made
     # A function that hands the traceparent on may have left out the state that belongs to it.
@@ -161,7 +168,7 @@ def _parent(run: Run) -> TraceContext:
 
 @contextmanager
 def _within(span: TraceSpan) -> Iterator[TraceSpan]:
-    """Log lines and further spans belong to this one, which ends with the error that is raised."""
+    """Make this the current span for log lines and further spans. It ends with the error that is raised."""
     token = logs.TRACE.set(span.context)
     error = INTERRUPTED
     try:

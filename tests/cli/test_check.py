@@ -61,6 +61,7 @@ def test_what_is_gone_is_shown_where_it_stood() -> None:
     found = json.loads(bridge("--json", "check", "--from", "old.yaml", "--catalogue", "new.yaml").stdout)["changes"]
     assert [(each["kind"], each["file"]) for each in found] == [("automation-removed", "old.yaml")]
     assert found[0]["line"] > 1
+    assert set(found[0]) == {"kind", "weight", "subject", "message", "hurts", "mend", "file", "line", "path"}
 
 
 def test_policies_are_compared_where_both_sides_name_them() -> None:

@@ -92,6 +92,16 @@ def test_a_fault_is_told_with_place_reason_and_fix(folder: Path) -> None:
     assert "fix:  Write redeliverInterval." in result.stdout
 
 
+def test_json_has_the_names_that_scripts_read(folder: Path) -> None:
+    (folder / "bus.yaml").write_text(FAULTY)
+
+    told = json.loads(bridge("--json", "doctor", "--fix", "bus.yaml").stdout)
+
+    assert set(told) == {"findings", "mended", "skipped", "certificates"}
+    assert set(told["mended"][0]) == {"rule", "level", "file", "line", "message", "why", "mend", "fixable"}
+    assert told["mended"][0]["mend"] == "Write redeliverInterval."
+
+
 def test_fix_changes_what_needs_no_decision_and_keeps_comments(folder: Path) -> None:
     (folder / "bus.yaml").write_bytes(FAULTY.replace("\n", "\r\n").encode())
 
