@@ -1,6 +1,6 @@
 """Counters and gauges of Prometheus for what happens several times in each request. One thread changes them; any may read.
 
-Prometheus' own take six times as long for each change, with locks and checks that one thread does not need.
+Prometheus' own take four times as long for each change, with locks and checks that one thread does not need.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ class LabelledCounter(Collector):
 
     def add(self, *values: str) -> None:
         """Count one for these values of the labels."""
-        if values not in self._counts:
+        try:
+            self._counts[values] += 1
+        except KeyError:  # only the first time
             self.show(*values)
-        self._counts[values] += 1
+            self._counts[values] += 1
 
     def show(self, *values: str) -> None:
         """Let the counter of these values be seen, as zero if nothing was counted."""

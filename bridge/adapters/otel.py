@@ -6,6 +6,7 @@ moment.
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Sequence
 
@@ -34,7 +35,7 @@ class OtelTracer:
         self._tracer, self._sampler = provider.get_tracer(SCOPE), provider.sampler
         self._parent_decides, self._bound = isinstance(provider.sampler, ParentBased), _bound(provider.sampler)
         self._ids = provider.id_generator if isinstance(provider.id_generator, _Ids) else None
-        self._random = RandomIdGenerator()
+        self._random = random.Random()  # noqa: S311 - as the SDK's own: an id protects nothing
 
     def start(self, kind: SpanKind, name: str, parent: TraceContext, links: Sequence[TraceContext] = ()) -> TraceSpan:
         """A span below `parent`, or the first one of a new trace.
@@ -45,9 +46,10 @@ class OtelTracer:
             if self.skips(parent.traceparent):
                 return _Unrecorded(parent)
         elif self._ids is not None:
-            trace_id = self._random.generate_trace_id()
+            drawn = self._random.randbytes(24)  # the id of the trace, and that of what stands for its first span
+            trace_id = int.from_bytes(drawn[:16], "big")
             if self._drops(trace_id, kind, name):
-                return _Unrecorded(TraceContext(f"00-{trace_id:032x}-{self._random.generate_span_id():016x}-00"))
+                return _Unrecorded(TraceContext(f"00-{drawn[:16].hex()}-{drawn[16:].hex()}-00"))
             self._ids.chosen = trace_id
         context = trace.set_span_in_context(NonRecordingSpan(_remote(parent)), Context()) if parent.traceparent else _ROOT
         remote = [trace.Link(_remote(each)) for each in links]
