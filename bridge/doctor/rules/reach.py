@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from bridge.doctor.document import ConfigDocument, Key
 from bridge.doctor.findings import FindingLevel, Hit, hit, rule
-from bridge.doctor.project import DoctorProject
+from bridge.doctor.project import DoctorProject, same_namespace, together
 from bridge.doctor.values import PLACEHOLDER, component_type, is_true, metadata_place, metadata_text
 from bridge.doctor.workloads import annotation, with_sidecar
 
@@ -29,19 +29,19 @@ def scope_invalid(project: DoctorProject) -> Iterator[Hit]:
 @rule("component-out-of-scope", FindingLevel.ERROR, "The sidecar loads one of the two without the other, so it can use neither.")
 def component_out_of_scope(project: DoctorProject) -> Iterator[Hit]:
     """A subscription whose pub/sub component, or a resource whose secret store, is scoped to other applications."""
+    components: dict[str, list[ConfigDocument]] = {}
+    for component in project.of_kind("Component", dapr=True):
+        components.setdefault(component.name, []).append(component)
     for document in project.of_kind("Subscription", "Component", "HTTPEndpoint", dapr=True):
         is_subscription = document.kind == "Subscription"
         path: tuple[Key, ...] = ("spec", "pubsubname") if is_subscription else ("auth", "secretStore")
         kind = "pubsub." if is_subscription else "secretstores."
-        needed = [each for each in _beside(project, document, kind) if each.name == document.get(*path)]
+        named = [each for each in components.get(str(document.get(*path)), ()) if component_type(each).startswith(kind)]
+        needed = [each for each in named if together(each.file, document.file) and same_namespace(each, document)]
         missing = sorted(set(document.scopes) - {scope for each in needed for scope in each.scopes})
         if needed and all(each.scopes for each in needed) and document.scopes and missing:
             told = f"{needed[0].name} is not scoped to {' and '.join(missing)}."
             yield hit(document, path, told, f"Add {' and '.join(missing)} to the scopes of {needed[0].name}.")
-
-
-def _beside(project: DoctorProject, document: ConfigDocument, kind: str) -> list[ConfigDocument]:
-    return [each for each in project.beside(document, "Component") if component_type(each).startswith(kind)]
 
 
 @rule("secret-store-of-itself", FindingLevel.ERROR, "The store would have to be open before its own secret can be read, so daprd exits.")
