@@ -129,6 +129,15 @@ async def test_a_store_that_cannot_read_its_probe_does_not_answer_although_the_r
     assert told.suspects == [Part.READS]
 
 
+async def test_health_is_told_of_a_mismatch_that_is_none(redis, told):
+    store = DaprStore(redis, REDIS, told)
+    etag = await store.create("key", b"1")
+    redis.before = lambda: SidecarError(409, "ERR_STATE_SAVE", "possible etag mismatch. error from state store: OOM")
+    with pytest.raises(Conflict):
+        await store.save("key", b"2", etag)
+    assert told.suspects == [Part.WRITES]
+
+
 async def test_a_store_is_asked_whether_it_takes_writes_with_a_key_that_ends(redis):
     store = DaprStore(redis, REDIS)
     await store.probe_write()

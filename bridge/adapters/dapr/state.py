@@ -108,10 +108,11 @@ class DaprStore:
             return found.version
         if write.replaces is None and found is not None and found.version.over(time.time()):
             return await self._alone(replace(write, replaces=found.version))
-        refused = conflict(write, found, time.time()) or state_error(error)
-        if isinstance(refused, Unavailable):
+        explained = conflict(write, found, time.time())
+        if explained is None:
+            # Nothing that stands there forbids it. A Redis without room refuses, too, and Dapr calls that an ETag mismatch (409).
             self._health.suspect(Part.WRITES)
-        return refused
+        return explained or state_error(error)
 
     async def _send(self, writes: Sequence[StateWrite]) -> SidecarError | None:
         now = time.time()
