@@ -79,11 +79,8 @@ class Progress(Record, frozen=True):
     message: str | None = None
 
 
-class Attempt(Record, frozen=True):
-    """One try of an invocation, begun by `process`. No other attempt starts before `until`, unless this one has an outcome.
-
-    The status of an accepted attempt may be asked at `status_url`. Both addresses are secrets.
-    """
+class ShownAttempt(Record, frozen=True):
+    """What callers see of an attempt."""
 
     started_at: datetime
     outcome: AttemptOutcome
@@ -91,6 +88,14 @@ class Attempt(Record, frozen=True):
     code: str | None = None
     message: str | None = None
     errors_written: int | None = None
+
+
+class Attempt(ShownAttempt, frozen=True):
+    """One try of an invocation, begun by `process`. No other attempt starts before `until`, unless this one has an outcome.
+
+    The status of an accepted attempt may be asked at `status_url`. Both addresses are secrets.
+    """
+
     until: datetime | None = None
     ended_by: str | None = None
     process: str = ""

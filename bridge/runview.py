@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, UnsetType, field
 from pydantic_core import to_json
 
 from bridge.redaction import masked
-from bridge.run import AttemptOutcome, Invocation, LateResult, Progress, Record, Run, RunError, Status
+from bridge.run import Invocation, LateResult, Progress, Record, Run, RunError, ShownAttempt, Status
 
 
 class WaitingFor(Record, frozen=True, kw_only=False):
@@ -19,15 +19,6 @@ class WaitingFor(Record, frozen=True, kw_only=False):
     reason: str
     message: str
     until: datetime | None = None
-
-
-class _AttemptView(Record, frozen=True):
-    started_at: datetime
-    outcome: AttemptOutcome
-    duration_ms: int | None = None
-    code: str | None = None
-    message: str | None = None
-    errors_written: int | None = None
 
 
 class _InvocationView(Record, frozen=True):
@@ -103,7 +94,7 @@ def _shown(invocation: Invocation, *, with_outputs: bool, brief: bool) -> _Invoc
         target=invocation.target,
         status=invocation.status,
         attempts=tuple(
-            _AttemptView(
+            ShownAttempt(
                 started_at=each.started_at,
                 outcome=each.outcome,
                 duration_ms=each.duration_ms,

@@ -40,6 +40,10 @@ class DoctorProject:
         """The documents of these kinds. With `dapr` only those whose API group is Dapr's."""
         return (each for each in self.documents if each.kind in kinds and (not dapr or each.api.startswith("dapr.io/")))
 
+    def configurations(self) -> Iterator[ConfigDocument]:
+        """Dapr's Configurations."""
+        return self.of_kind("Configuration", dapr=True)
+
     def related(self, document: ConfigDocument, others: Iterable[ConfigDocument]) -> list[ConfigDocument]:
         """The other documents that belong to this one: those beside it. If there are none and everything is one deployment, all of them."""
         listed = list(others)

@@ -18,6 +18,7 @@ WORKLOADS: dict[str, tuple[Key, ...]] = {
     "Job": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
+PROBES = ("livenessProbe", "readinessProbe", "startupProbe")  #: of a container
 
 
 @dataclass(frozen=True)

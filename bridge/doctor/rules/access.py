@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from bridge.doctor import known
 from bridge.doctor.document import ConfigDocument, Key
 from bridge.doctor.findings import UNSURE, FindingLevel, Hit, hit, misspelt, replacing, rule
 from bridge.doctor.project import DoctorProject
+from bridge.doctor.rules.configuration import VERBS
 from bridge.doctor.values import PLACEHOLDER, component_type
 from bridge.doctor.workloads import annotation, with_sidecar
 
@@ -17,14 +17,10 @@ _POLICIES: tuple[Key, ...] = ("spec", "accessControl", "policies")
 _VERSIONS = {"v1.0": "v1", "v1.0-alpha1": "v1alpha1", "v1.0-alpha2": "v1alpha2", "v1.0-beta1": "v1beta1"}
 
 
-def _configurations(project: DoctorProject) -> Iterator[ConfigDocument]:
-    return project.of_kind("Configuration", dapr=True)
-
-
 @rule("api-unknown", FindingLevel.ERROR, "The entry matches no call: what it should allow is refused, and what it should deny is allowed.")
 def api_unknown(project: DoctorProject) -> Iterator[Hit]:
     """An allowed or denied API that the sidecar does not have under that name, version and protocol."""
-    for document in _configurations(project):
+    for document in project.configurations():
         for group in ("allowed", "denied"):
             for number, each in document.items("spec", "api", group):
                 if isinstance(each, dict):
@@ -53,7 +49,7 @@ def _call(document: ConfigDocument, path: tuple[Key, ...], entry: dict[str, obje
 @rule("access-policy-incomplete", FindingLevel.ERROR, "daprd rejects the whole access control and does not start.")
 def access_policy_incomplete(project: DoctorProject) -> Iterator[Hit]:
     """An access control policy without appId, namespace or trustDomain."""
-    for document in _configurations(project):
+    for document in project.configurations():
         for number, policy in document.items(*_POLICIES):
             missing = [each for each in ("appId", "namespace", "trustDomain") if isinstance(policy, dict) and not policy.get(each)]
             if missing and not document.is_patch:
@@ -67,7 +63,7 @@ def access_policy_incomplete(project: DoctorProject) -> Iterator[Hit]:
 )
 def access_policy_elsewhere(project: DoctorProject) -> Iterator[Hit]:
     """An access control policy for an application that runs in another namespace, or with a misspelt app id."""
-    for document in _configurations(project):
+    for document in project.configurations():
         workloads = {pod.document: annotation(pod, "dapr.io/app-id") for pod in with_sidecar(project)}
         ids = {workloads[each]: each for each in project.related(document, workloads)}
         for number, policy in document.items(*_POLICIES):
@@ -87,12 +83,12 @@ def access_policy_elsewhere(project: DoctorProject) -> Iterator[Hit]:
 @rule("verb-in-small-letters", FindingLevel.ERROR, "Dapr compares verbs case-sensitively: no call matches, and the default action applies.")
 def verb_in_small_letters(project: DoctorProject) -> Iterator[Hit]:
     """An HTTP verb of an access control policy that is not in capital letters."""
-    for document in _configurations(project):
+    for document in project.configurations():
         for number, policy in document.items(*_POLICIES):
             for index, _ in document.items(*_POLICIES, number, "operations") if isinstance(policy, dict) else ():
                 place = (*_POLICIES, number, "operations", index, "httpVerb")
                 for each, verb in document.items(*place):
-                    if isinstance(verb, str) and verb != verb.upper() and re.fullmatch("[A-Za-z]+", verb):
+                    if isinstance(verb, str) and verb not in VERBS and verb.upper() in VERBS:
                         fix = replacing(document.value_span(*place, each), verb.upper())
                         yield hit(document, (*place, each), f"The verb is {verb}.", f"Write {verb.upper()}.", fix)
 
@@ -100,7 +96,7 @@ def verb_in_small_letters(project: DoctorProject) -> Iterator[Hit]:
 @rule("secret-scope-unknown", FindingLevel.ERROR, "The list protects no store: all secrets of the one that is meant can be read.")
 def secret_scope_unknown(project: DoctorProject) -> Iterator[Hit]:
     """A secret scope for a store that is not among the components beside it, although there are others."""
-    for document in _configurations(project):
+    for document in project.configurations():
         stores = [each.name for each in project.beside(document, "Component") if component_type(each).startswith("secretstores.")]
         for number, each in document.items("spec", "secrets", "scopes"):
             name = str(each.get("storeName", "")) if isinstance(each, dict) else ""
@@ -113,7 +109,7 @@ def secret_scope_unknown(project: DoctorProject) -> Iterator[Hit]:
 @rule("feature-unknown", FindingLevel.WARNING, "The entry has no effect: Dapr has no preview feature of that name.")
 def feature_unknown(project: DoctorProject) -> Iterator[Hit]:
     """A preview feature that this version of Dapr does not have: it has become a standard feature, or its name is misspelt."""
-    for document in _configurations(project):
+    for document in project.configurations():
         for number, each in document.items("spec", "features"):
             name = str(each.get("name", "")) if isinstance(each, dict) else ""
             if name and name not in known.features():

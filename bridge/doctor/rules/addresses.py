@@ -20,10 +20,6 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _PORTS = {"grpc": (4317, 4318), "http": (4318, 4317)}  #: of OpenTelemetry: that of the protocol, and that of the other
 
 
-def _configurations(project: DoctorProject) -> Iterator[ConfigDocument]:
-    return project.of_kind("Configuration", dapr=True)
-
-
 @rule("host-expected", FindingLevel.ERROR, "The component takes the whole URL for a host name, cannot resolve it, and daprd exits.")
 def host_expected(project: DoctorProject) -> Iterator[Hit]:
     """A URL where a component expects a host: the namespace of Service Bus or Event Hubs, Redis, Kafka brokers."""
@@ -54,7 +50,7 @@ def vault_name_expected(project: DoctorProject) -> Iterator[Hit]:
 @rule("telemetry-address", FindingLevel.ERROR, "The sidecar cannot send its traces, and only its log says so.")
 def telemetry_address(project: DoctorProject) -> Iterator[Hit]:
     """An OpenTelemetry collector that is not host:port, or has the port of the other protocol; a Zipkin address that is not a URL."""
-    for document in _configurations(project):
+    for document in project.configurations():
         tracing: tuple[Key, ...] = ("spec", "tracing")
         otel, zipkin = (document.get(*tracing, each, "endpointAddress") for each in ("otel", "zipkin"))
         if isinstance(otel, str) and otel and not PLACEHOLDER.search(otel):

@@ -94,7 +94,7 @@ def app_id_in_no_scope(project: DoctorProject) -> Iterator[Hit]:
 @rule("configuration-unknown", FindingLevel.ERROR, "The sidecar does not start, because it waits for that Configuration.")
 def configuration_unknown(project: DoctorProject) -> Iterator[Hit]:
     """A `dapr.io/config` annotation that names a Configuration which does not exist."""
-    configurations = list(project.of_kind("Configuration", dapr=True))
+    configurations = list(project.configurations())
     for pod in with_sidecar(project):
         named = annotation(pod, "dapr.io/config")
         names = {each.name for each in project.related(pod.document, configurations)}

@@ -13,11 +13,7 @@ from bridge.doctor.values import component_type, go_duration
 from bridge.doctor.workloads import annotation, with_sidecar
 
 _ACTIONS = ("allow", "deny")
-_VERBS = ("*", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
-
-
-def _configurations(project: DoctorProject) -> Iterator[ConfigDocument]:
-    return project.of_kind("Configuration", dapr=True)
+VERBS = ("*", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 
 
 @rule(
@@ -27,7 +23,7 @@ def _configurations(project: DoctorProject) -> Iterator[ConfigDocument]:
 )
 def sampling_zero(project: DoctorProject) -> Iterator[Hit]:
     """A samplingRate of 0."""
-    for document in _configurations(project):
+    for document in project.configurations():
         path = ("spec", "tracing", "samplingRate")
         value = document.get(*path)
         if value is not None and _rate(value) == 0:
@@ -38,7 +34,7 @@ def sampling_zero(project: DoctorProject) -> Iterator[Hit]:
 @rule("sampling-invalid", FindingLevel.ERROR, "Dapr uses its default instead, or does not start.")
 def sampling_invalid(project: DoctorProject) -> Iterator[Hit]:
     """A samplingRate that is not a number from 0 to 1 in quotes."""
-    for document in _configurations(project):
+    for document in project.configurations():
         path = ("spec", "tracing", "samplingRate")
         value = document.get(*path)
         rate = _rate(value)
@@ -61,7 +57,7 @@ def middleware_unknown(project: DoctorProject) -> Iterator[Hit]:
     """A pipeline handler that is not a Dapr middleware, or that none of the components beside it defines."""
     types = [each for each in known.types() if each.startswith("middleware.http.")]
     components = [(each.name, component_type(each)) for each in project.of_kind("Component", dapr=True)]
-    for document in _configurations(project):
+    for document in project.configurations():
         beside = project.beside(document, "Component")
         for pipeline in ("httpPipeline", "appHttpPipeline"):
             for index, handler in document.items("spec", pipeline, "handlers"):
@@ -86,7 +82,7 @@ def middleware_unknown(project: DoctorProject) -> Iterator[Hit]:
 )
 def configuration_word_unknown(project: DoctorProject) -> Iterator[Hit]:
     """An action, protocol or HTTP verb in a Configuration that Dapr does not know."""
-    for document in _configurations(project):
+    for document in project.configurations():
         for path, words in _words(document):
             value = document.get(*path)
             if value is not None and str(value).lower() not in map(str.lower, words):
@@ -107,7 +103,7 @@ def _words(document: ConfigDocument) -> Iterator[tuple[tuple[Key, ...], Sequence
             place = (*access, "policies", number, "operations", index)
             yield (*place, "action"), _ACTIONS
             verbs = operation.get("httpVerb") if isinstance(operation, dict) else None
-            yield from (((*place, "httpVerb", each), _VERBS) for each in range(len(verbs) if isinstance(verbs, list) else 0))
+            yield from (((*place, "httpVerb", each), VERBS) for each in range(len(verbs) if isinstance(verbs, list) else 0))
     for number, _ in document.items("spec", "secrets", "scopes"):
         yield ("spec", "secrets", "scopes", number, "defaultAccess"), _ACTIONS
     for group in ("allowed", "denied"):
@@ -122,7 +118,7 @@ def _words(document: ConfigDocument) -> Iterator[tuple[tuple[Key, ...], Sequence
 )
 def mtls_off(project: DoctorProject) -> Iterator[Hit]:
     """Mutual TLS that is switched off."""
-    for document in _configurations(project):
+    for document in project.configurations():
         if document.get("spec", "mtls", "enabled") is False:
             yield hit(document, ("spec", "mtls", "enabled"), "mtls is switched off.", "Remove it; it is on by default.")
 
@@ -130,7 +126,7 @@ def mtls_off(project: DoctorProject) -> Iterator[Hit]:
 @rule("certificate-time-invalid", FindingLevel.ERROR, "Sentry does not start, so no sidecar receives a certificate.")
 def certificate_time_invalid(project: DoctorProject) -> Iterator[Hit]:
     """A certificate lifetime (workloadCertTTL) or an allowedClockSkew that is not a valid duration."""
-    for document in _configurations(project):
+    for document in project.configurations():
         for field in ("workloadCertTTL", "allowedClockSkew"):
             value = document.get("spec", "mtls", field)
             if value is not None and go_duration(value) is None:
@@ -144,7 +140,7 @@ def certificate_time_invalid(project: DoctorProject) -> Iterator[Hit]:
 )
 def everybody_may_call(project: DoctorProject) -> Iterator[Hit]:
     """An access control policy whose default action is allow."""
-    for document in _configurations(project):
+    for document in project.configurations():
         if str(document.get("spec", "accessControl", "defaultAction", default="")).lower() == "allow":
             path = ("spec", "accessControl", "defaultAction")
             yield hit(document, path, "defaultAction is allow.", "Write deny, and add policies for the applications that may call.")
@@ -157,7 +153,7 @@ def everybody_may_call(project: DoctorProject) -> Iterator[Hit]:
 )
 def api_list_of_one_protocol(project: DoctorProject) -> Iterator[Hit]:
     """A list of allowed APIs with entries for only one of the protocols HTTP and gRPC."""
-    for document in _configurations(project):
+    for document in project.configurations():
         protocols = {
             str(each.get("protocol", "http")).lower() for _, each in document.items("spec", "api", "allowed") if isinstance(each, dict)
         }
@@ -170,7 +166,7 @@ def api_list_of_one_protocol(project: DoctorProject) -> Iterator[Hit]:
 @rule("path-metrics", FindingLevel.ADVICE, "Every path becomes a time series of its own, and the sidecar's memory grows.")
 def path_metrics(project: DoctorProject) -> Iterator[Hit]:
     """Metrics with increasedCardinality."""
-    for document in _configurations(project):
+    for document in project.configurations():
         for field in ("metrics", "metric"):
             path = ("spec", field, "http", "increasedCardinality")
             if document.get(*path) is True:
@@ -183,7 +179,7 @@ def path_metrics(project: DoctorProject) -> Iterator[Hit]:
 def configuration_not_named(project: DoctorProject) -> Iterator[Hit]:
     """A Configuration that none of the workloads with a sidecar beside it refers to."""
     workloads = {pod.document: annotation(pod, "dapr.io/config") for pod in with_sidecar(project)}
-    for document in _configurations(project):
+    for document in project.configurations():
         named = {workloads[each] for each in project.related(document, workloads)}
         if named and document.name not in {*workloads.values(), "daprsystem"}:
             mend = f"Add the annotation dapr.io/config: {document.name} to the workload that should use it."

@@ -9,7 +9,7 @@ from bridge.doctor import known
 from bridge.doctor.document import ConfigDocument, Key
 from bridge.doctor.findings import UNSURE, FindingLevel, Hit, hit, misspelt, replacing, rule
 from bridge.doctor.project import DoctorProject
-from bridge.doctor.rules.pods import quantity
+from bridge.doctor.rules.pods import above, quantity
 from bridge.doctor.values import PLACEHOLDER, number
 
 _TYPES: dict[str, type] = {"boolean": bool, "integer": int}
@@ -90,10 +90,7 @@ def _resources(document: ConfigDocument, path: tuple[Key, ...]) -> Iterator[Hit]
         for group, value in (("requests", asked), ("limits", most)):
             if value is not None and quantity(value) is None and not PLACEHOLDER.search(str(value)):
                 yield hit(document, (*path, group, name), f"{value} is not a quantity.", "Write a quantity such as 100m or 256Mi.")
-        sizes = quantity(asked), quantity(most)
-        if sizes[0] is not None and sizes[1] is not None and sizes[0] > sizes[1]:
-            told = f"The {name} request {asked} is larger than the limit {most}."
-            yield hit(document, (*path, "requests", name), told, "Request the limit or less.")
+        yield from above(document, (*path, "requests", name), name, asked, most)
 
 
 @rule("chart-value-risky", FindingLevel.WARNING, "The control plane is less safe or less available than it looks.")

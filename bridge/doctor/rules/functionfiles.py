@@ -15,7 +15,7 @@ from bridge.local.functions import bindingreader, bindings, functionjson, routet
 _REFERENCE = re.compile(r"%([^%]+)%")
 _RUNTIMES = ("dotnet", "dotnet-isolated", "node", "python", "java", "powershell", "custom")
 _ENDED = re.compile(r"6(\.\d+)*|7(\.[0-3](\.\d+)?)?")  #: versions of PowerShell
-_NO_SECRET = re.compile(r"(SharedAccessKey|AccountKey|Endpoint|AccountName)\s*=|^sb://", re.IGNORECASE)
+_CONNECTION_STRING = re.compile(r"(SharedAccessKey|AccountKey|Endpoint|AccountName)\s*=|^sb://", re.IGNORECASE)
 _STORAGE = "AzureWebJobsStorage"  #: which the environment of the host gives, too
 _ENTITIES = ("queueName", "topicName", "subscriptionName", "schedule")
 
@@ -108,7 +108,7 @@ def _service_bus(document: ConfigDocument, path: tuple[Key, ...], binding: dict[
     elif queue and topic:
         yield hit(document, (*path, "queueName"), "The binding names a queue and a topic.", "Keep one of them.")
     connection = str(binding.get("connection", ""))
-    if _NO_SECRET.search(connection):
+    if _CONNECTION_STRING.search(connection):
         mend = "Put the connection string into an app setting, or better use an identity, and write the name of the setting here."
         yield hit(document, (*path, "connection"), "connection is a connection string, not the name of a setting.", mend)
 
@@ -163,7 +163,12 @@ def function_setting_missing(project: DoctorProject) -> Iterator[Hit]:
 def _needed(binding: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The settings that a binding names, each with the field."""
     connection = binding.get("connection")
-    if isinstance(connection, str) and connection not in ("", _STORAGE) and not _NO_SECRET.search(connection) and "%" not in connection:
+    if (
+        isinstance(connection, str)
+        and connection not in ("", _STORAGE)
+        and not _CONNECTION_STRING.search(connection)
+        and "%" not in connection
+    ):
         yield "connection", connection
     for field in _ENTITIES:
         yield from ((field, name) for name in _REFERENCE.findall(str(binding.get(field, ""))))

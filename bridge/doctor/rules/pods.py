@@ -11,9 +11,8 @@ from bridge.doctor.findings import FindingLevel, Hit, hit, rule
 from bridge.doctor.project import DoctorProject
 from bridge.doctor.rules.workloads import is_bridge
 from bridge.doctor.values import PLACEHOLDER
-from bridge.doctor.workloads import annotation, listed, pods, with_sidecar
+from bridge.doctor.workloads import PROBES, annotation, listed, pods, with_sidecar
 
-_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _FACTORS = {"": 1, "n": "1e-9", "u": "1e-6", "m": "1e-3", **{unit: 10 ** (3 * each) for each, unit in enumerate("kMGTPE", 1)}}
 _FACTORS |= {f"{unit}i": 2 ** (10 * each) for each, unit in enumerate("KMGTPE", 1)}
 _QUANTITY = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(?:([numkMGTPE]?|[KMGTPE]i)|[eE](\d+))")
@@ -40,13 +39,14 @@ def request_above_limit(project: DoctorProject) -> Iterator[Hit]:
         for path, _ in pod.containers():
             for name in ("cpu", "memory"):
                 requested, limit = (pod.document.get(*path, "resources", each, name) for each in ("requests", "limits"))
-                yield from _above(pod.document, (*path, "resources", "requests", name), name, requested, limit)
+                yield from above(pod.document, (*path, "resources", "requests", name), name, requested, limit)
         for name in ("cpu", "memory"):
             requested, limit = (annotation(pod, f"dapr.io/sidecar-{name}-{each}") for each in ("request", "limit"))
-            yield from _above(pod.document, pod.at("metadata", "annotations", f"dapr.io/sidecar-{name}-request"), name, requested, limit)
+            yield from above(pod.document, pod.at("metadata", "annotations", f"dapr.io/sidecar-{name}-request"), name, requested, limit)
 
 
-def _above(document: ConfigDocument, path: tuple[Key, ...], name: str, requested: object, limit: object) -> Iterator[Hit]:
+def above(document: ConfigDocument, path: tuple[Key, ...], name: str, requested: object, limit: object) -> Iterator[Hit]:
+    """The finding for a request of `name` (cpu, memory) that is larger than its limit."""
     asked, most = quantity(requested), quantity(limit)
     if asked is not None and most is not None and asked > most:
         yield hit(document, path, f"The {name} request {requested} is larger than the limit {limit}.", "Request the limit or less.")
@@ -82,7 +82,7 @@ def sidecar_asked_from_outside(project: DoctorProject) -> Iterator[Hit]:
         if annotation(pod, "dapr.io/sidecar-listen-addresses"):
             continue
         for path, _ in pod.containers():
-            for probe in _PROBES:
+            for probe in PROBES:
                 for way in ("httpGet", "tcpSocket", "grpc"):
                     place = (*path, probe, way, "port")
                     if str(pod.document.get(*place)) in _SIDECAR_PORTS:

@@ -9,9 +9,8 @@ from bridge.doctor.document import ConfigDocument, Key
 from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, rule
 from bridge.doctor.project import DoctorProject, same_namespace
 from bridge.doctor.values import PLACEHOLDER
-from bridge.doctor.workloads import PodTemplate, annotation, listed, pods
+from bridge.doctor.workloads import PROBES, PodTemplate, annotation, listed, pods
 
-_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 #: What a volume, a variable, or all variables of a container may be taken from: the place, and the kind.
 _VOLUMES: tuple[tuple[tuple[Key, ...], str], ...] = (
     (("configMap", "name"), "ConfigMap"),
@@ -35,7 +34,7 @@ def port_name_unknown(project: DoctorProject) -> Iterator[Hit]:
     for pod in pods(project):
         for path, container in pod.containers():
             names = _port_names(container)
-            for probe in _PROBES if not pod.document.is_patch else ():
+            for probe in PROBES if not pod.document.is_patch else ():
                 for way in ("httpGet", "tcpSocket"):
                     yield from _port(pod.document, (*path, probe, way, "port"), names)
     for service, found in _services(project):

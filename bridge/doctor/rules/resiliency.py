@@ -147,7 +147,7 @@ def target_component_unknown(project: DoctorProject) -> Iterator[Hit]:
 @rule("resiliency-elsewhere", FindingLevel.ERROR, "Dapr ignores them silently, so nothing is retried.")
 def resiliency_elsewhere(project: DoctorProject) -> Iterator[Hit]:
     """Retries in a Configuration, written as policies or as a middleware that does not exist."""
-    for document in project.of_kind("Configuration", dapr=True):
+    for document in project.configurations():
         for field in ("policies", "targets"):
             if document.get("spec", field) is not None:
                 message = f"A Configuration has no {field}."

@@ -48,8 +48,9 @@ class MessageCalls:
         Raises WorkerDown if the function could not start.
         """
         response = await self._invocations.repeated(self._function, request, partial(self._once, works))
-        locks = request.held.sessions if request.held is not None else dict.fromkeys(map(str, range(len(works))))
-        pairs = zip(locks, works, strict=True)
+        if request.held is None:
+            return [await self.verdict(response, work) for work in works]
+        pairs = zip(request.held.sessions, works, strict=True)
         return [await self._verdict(response, work, self._feed.settled_as(lock)) for lock, work in pairs]
 
     async def _verdict(self, response: InvocationResponse, work: BridgeWork | None, own: ActionKind | None) -> Settlement:
