@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +27,28 @@ class ConfigDocument:
     node: yaml.Node | None = None
     is_patch: bool = False  #: a Kustomize patch, which contains only changes to a resource in another file
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """The field `kind`; empty if there is none."""
         kind = self.get("kind")
         return kind if isinstance(kind, str) else ""
 
-    @property
+    @cached_property
     def api(self) -> str:
         """The field `apiVersion`; empty if there is none."""
         return str(self.get("apiVersion", default=""))
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The field `metadata.name`; empty if there is none."""
         return str(self.get("metadata", "name", default=""))
 
-    @property
+    @cached_property
     def namespace(self) -> str:
         """The field `metadata.namespace`; empty if there is none."""
         return str(self.get("metadata", "namespace", default=""))
 
-    @property
+    @cached_property
     def scopes(self) -> list[str]:
         """The app ids of the sidecars that may read the resource; an empty list stands for all sidecars."""
         scopes = self.get("scopes", default=[])
@@ -57,8 +58,8 @@ class ConfigDocument:
         """The value at the path, or the default."""
         value = self.value
         for key in path:
-            is_item = isinstance(value, list) and isinstance(key, int) and key < len(value)
-            if not is_item and not (isinstance(value, Mapping) and key in value):
+            is_entry = key in value if isinstance(value, dict) else isinstance(value, list) and isinstance(key, int) and key < len(value)
+            if not is_entry:
                 return default
             value = value[key]
         return value

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from bridge.doctor.document import ConfigDocument
 from bridge.doctor.findings import FindingLevel, Hit, hit, misspelt, rule
-from bridge.doctor.project import DoctorProject
+from bridge.doctor.project import DoctorProject, same_namespace, together
 from bridge.doctor.values import PLACEHOLDER, component_type, is_truth, metadata, metadata_text
 
 _SECRET = re.compile(
@@ -56,11 +56,12 @@ def _is_secret(name: str, value: str) -> bool:
 @rule("secret-store-unknown", FindingLevel.ERROR, "The references are not resolved: values are empty, and calls are sent without a key.")
 def secret_store_unknown(project: DoctorProject) -> Iterator[Hit]:
     """A secret store that is not among the components, or none although all other references beside it name one."""
+    vaults = [each for each in project.of_kind("Component", dapr=True) if component_type(each).startswith("secretstores.")]
     for document in project.of_kind("Component", "HTTPEndpoint", dapr=True):
         if not _has_references(document):
             continue
         store = str(document.get("auth", "secretStore", default=""))
-        stores = {each.name for each in project.beside(document, "Component") if component_type(each).startswith("secretstores.")}
+        stores = {each.name for each in vaults if together(each.file, document.file) and same_namespace(each, document)}
         if store and stores and store not in {*stores, "kubernetes"}:
             path = ("auth", "secretStore")
             found = hit(document, path, f"No secret store is named {store}.", f"There is {', '.join(sorted(stores))}.")
