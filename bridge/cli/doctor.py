@@ -38,7 +38,9 @@ def doctor(  # noqa: PLR0913, PLR0917 - these are the options of a command
     ] = None,
     sidecar: Annotated[str, typer.Option(metavar="URL", help="Compare the files with what this running sidecar has loaded.")] = "",
 ) -> None:
-    """Find errors in Dapr resources, Kubernetes manifests, host.json, the catalogue and the entities: where, why, and the fix.
+    """Find errors in Dapr resources, Kubernetes manifests, values of Dapr's chart, files of function apps, catalogue and entities.
+
+    Each is shown with its place, why it matters, and the fix.
 
     Exit code 0: nothing was found; 1: an error or a warning was found; 2: the files, server or sidecar could not be read.
     """
